@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What an operation may do with the person at the other end. Sessions implement it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from keyservice.contract.names import Flag, Operation, WaitFor
+from keyservice.core.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The process that asks, as the kernel tells it. Filled in by ``front.caller`` only."""
+
+    uid: int  #: effective uid (SO_PEERCRED, GetConnectionCredentials)
+    pid: int  #: 0 where the kernel does not say (another pid namespace)
+    ruid: int | None  #: real uid, None where it cannot be told
+    loginuid: int | None  #: audit login uid, None where unset or unknown
+    logind_session: str | None  #: sd-login's session id
+    source: str  #: "root.sock", "user.sock" or the unique bus name
+
+    @property
+    def root(self) -> bool:
+        return self.uid == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller asked to begin. All text is the caller's word and untrusted."""
+
+    operation: Operation
+    user: str = ""
+    service: str = ""
+    tty: str = ""
+    rhost: str = ""
+    lang: str = ""
+    serial: str = ""
+    application: str = ""
+    container: str = ""
+    flags: Flag = Flag(0)
+    timeout: int = 0  #: seconds, 0 for the configuration's
+
+
+class Conversation(Protocol):
+    """One person's terminal, seen from an operation."""
+
+    @property
+    def session_id(self) -> bytes: ...
+
+    def remaining(self) -> float:
+        """Seconds until the session's deadline."""
+        ...
+
+    async def info(self, text: str) -> None: ...
+
+    async def error(self, text: str) -> None: ...
+
+    async def wait(self, text: str, what: WaitFor) -> None: ...
+
+    async def ask(self, text: str, *, echo: bool = False) -> Secret:
+        """The answer, 1 to 256 bytes. The session wipes it when it ends.
+
+        Raises ``Cancelled`` at cancel, end of input or an empty answer, ``DeadlinePassed``.
+        """
+        ...
