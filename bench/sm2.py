@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""SM2 verification: the service's engine beside ``openssl speed sm2``, by turns."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from bench.figures import Verification
+from keyservice.crypto.sm2 import engine
+
+#: Bytes of a login's message: prefix, nonce, machine id, names, serial, session id, lengths.
+MESSAGE_BYTES = 150
+DISTID = "1234567812345678"
+_VERIFY_LINE = re.compile(r"^\+F\d+:\d+:256:CurveSM2:[\d.]+:([\d.]+)$", re.MULTILINE)
+
+
+def measure(turns: int, workdir: Path, *, seconds: int = 1) -> Verification:
+    """`turns` of `seconds` each for either side. The signature is made by the openssl command."""
+    verifier = engine("auto")
+    point, message, signature = _signed(workdir)
+
+    def verify() -> None:
+        if not verifier.verify(point, message, signature):
+            raise RuntimeError("the engine refuses a signature made by openssl")
+
+    verify()
+    ours, theirs = [], []
+    for _ in range(turns):
+        theirs.append(_openssl_speed(seconds))
+        ours.append(_microseconds_each(verify, seconds))
+    return Verification(verifier.name, ours, theirs)
+
+
+def parse_speed(output: str) -> float:
+    """Microseconds per verification, from ``openssl speed -mr sm2``."""
+    found = _VERIFY_LINE.search(output)
+    if not found:
+        raise ValueError("openssl speed says nothing of verifying with CurveSM2")
+    return 1e6 / float(found[1])
+
+
+def _openssl_speed(seconds: int) -> float:
+    return parse_speed(_openssl("speed", "-mr", "-seconds", str(seconds), "sm2"))
+
+
+def _microseconds_each(call: Callable[[], None], seconds: int) -> float:
+    count, start = 0, time.perf_counter_ns()
+    until = start + seconds * 1_000_000_000
+    while (now := time.perf_counter_ns()) < until:
+        call()
+        count += 1
+    return (now - start) / 1000 / count
+
+
+def _signed(workdir: Path) -> tuple[bytes, bytes, bytes]:
+    """A fresh point (64 bytes), message and signature r ‖ s (64 bytes)."""
+    key, public = workdir / "sm2.pem", workdir / "sm2.pub"
+    message, signature = workdir / "message", workdir / "signature"
+    message.write_bytes(secrets.token_bytes(MESSAGE_BYTES))
+    _openssl("genpkey", "-algorithm", "SM2", "-out", str(key))
+    _openssl("pkey", "-in", str(key), "-pubout", "-outform", "DER", "-out", str(public))
+    _openssl("pkeyutl", "-sign", "-inkey", str(key), "-rawin", "-in", str(message),
+             "-digest", "sm3", "-pkeyopt", f"distid:{DISTID}", "-out", str(signature))  # fmt: skip
+    r, s = decode_dss_signature(signature.read_bytes())
+    raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    return public.read_bytes()[-64:], message.read_bytes(), raw
+
+
+def _openssl(*arguments: str) -> str:
+    done = subprocess.run(
+        ["/usr/bin/openssl", *arguments], check=True, capture_output=True, text=True, timeout=60
+    )
+    return done.stdout
