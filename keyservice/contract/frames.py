@@ -14,7 +14,7 @@ import struct
 from collections.abc import Mapping
 from enum import IntEnum
 
-from .names import FRAME_MAX, SESSION_ID_BYTES, Code, ErrorName, StepKind, WaitFor
+from .names import ANSWER_MAX, FRAME_MAX, SESSION_ID_BYTES, Code, ErrorName, StepKind, WaitFor
 from .steps import Detail, Error, Info, Prompt, Step, Verdict, Wait
 
 VERSION = 1
@@ -71,21 +71,24 @@ def parse_header(header: bytes | bytearray) -> tuple[int, int]:
 
 
 def build(kind: int, fields: Mapping[int, bytes | bytearray | memoryview]) -> bytearray:
-    """One whole frame. It may hold an answer: whoever sends it wipes it."""
-    out = bytearray(HEADER.size)
-    for tag, value in fields.items():
-        if len(value) > FRAME_MAX:
-            raise FrameError("a field is too long")
-        out += _FIELD.pack(tag, len(value))
-        out += value
-    length = len(out) - HEADER.size
+    """One whole frame. It may hold an answer: whoever sends it wipes it.
+
+    The room is allocated at once, since a buffer that grows leaves its old content behind.
+    """
+    length = sum(_FIELD.size + len(value) for value in fields.values())
     if length > FRAME_MAX:
         raise FrameError(f"a frame of {length} bytes, over {FRAME_MAX}")
+    out, at = bytearray(HEADER.size + length), HEADER.size
     HEADER.pack_into(out, 0, VERSION, kind, length)
+    for tag, value in fields.items():
+        _FIELD.pack_into(out, at, tag, len(value))
+        at += _FIELD.size
+        out[at : at + len(value)] = value
+        at += len(value)
     return out
 
 
-def parse_fields(body: bytearray) -> dict[int, memoryview]:
+def parse_fields(body: bytearray | memoryview) -> dict[int, memoryview]:
     """The fields of `body`, each a view into it: no copy of an answer is made."""
     view, at, fields = memoryview(body), 0, dict[int, memoryview]()
     while at < len(body):
@@ -153,7 +156,7 @@ def build_step(session: bytes, step: Step) -> bytearray:
     return build(Kind.STEP, fields)
 
 
-def parse_step(body: bytearray) -> tuple[bytes, Step]:
+def parse_step(body: bytearray | memoryview) -> tuple[bytes, Step]:
     """(session id, step) from the body of a STEP frame."""
     fields = parse_fields(body)
     session, text = session_of(fields), text_of(fields, Tag.TEXT)
@@ -193,3 +196,29 @@ def _detail(text: str) -> Detail:
 def build_refused(name: ErrorName, text: str) -> bytearray:
     """The REFUSED frame: nothing was begun, or the answer was not taken."""
     return build(Kind.REFUSED, {Tag.ERROR: name.encode(), Tag.TEXT: text.encode()})
+
+
+def parse_refused(body: bytearray | memoryview) -> tuple[ErrorName, str]:
+    """(name, text) from the body of a REFUSED frame. A name that a newer side made is FAILED."""
+    fields = parse_fields(body)
+    name, text = text_of(fields, Tag.ERROR), text_of(fields, Tag.TEXT)
+    return (ErrorName(name) if name in list(ErrorName) else ErrorName.FAILED), text
+
+
+def build_answer(session: bytes, answer: bytes | bytearray | memoryview) -> bytearray:
+    """The ANSWER frame. It holds a secret: whoever sends it wipes it, and `answer` too."""
+    if len(answer) > ANSWER_MAX:
+        raise FrameError(f"an answer has at most {ANSWER_MAX} bytes")
+    return build(Kind.ANSWER, {Tag.SESSION: session, Tag.ANSWER: answer})
+
+
+def parse_answer(body: bytearray | memoryview) -> tuple[bytes, memoryview]:
+    """(session id, answer) from the body of an ANSWER frame; the answer is a view into it."""
+    fields = parse_fields(body)
+    session = session_of(fields)
+    answer = fields.get(Tag.ANSWER)
+    if answer is None:
+        raise FrameError("an ANSWER frame without an answer")
+    if len(answer) > ANSWER_MAX:
+        raise FrameError(f"an answer has at most {ANSWER_MAX} bytes")
+    return session, answer
