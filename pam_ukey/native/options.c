@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright the pam-ukey authors */
+#include "pam_ukey.h"
+
+#include <string.h>
+#include <syslog.h>
+
+#include <security/pam_ext.h>
+
+enum { TIMEOUT_DEFAULT = 60, TIMEOUT_MAX = 300 };
+
+/* Seconds from `digits`, 0 when it is not a number from 1 to TIMEOUT_MAX. */
+static unsigned timeout_of(const char *digits)
+{
+    unsigned seconds = 0;
+    for (; *digits >= '0' && *digits <= '9' && seconds <= TIMEOUT_MAX; digits++)
+        seconds = seconds * 10 + (unsigned)(*digits - '0');
+    return *digits == '\0' && seconds <= TIMEOUT_MAX ? seconds : 0;
+}
+
+static bool understand(struct options *options, const char *word)
+{
+    static const char timeout[] = "timeout=";
+
+    if (strncmp(word, timeout, sizeof timeout - 1) == 0)
+        return (options->timeout = timeout_of(word + sizeof timeout - 1)) != 0;
+    if (strcmp(word, "nouserok") == 0)
+        return options->nouserok = true;
+    if (strcmp(word, "uniform") == 0)
+        return options->uniform = true;
+    if (strcmp(word, "decoy") == 0) /* a decoy that looked different would be none */
+        return options->decoy = options->uniform = true;
+    if (strcmp(word, "change_pin") == 0)
+        return options->change_pin = true;
+    if (strcmp(word, "debug") == 0)
+        return options->debug = true;
+    return false;
+}
+
+bool options_parse(pam_handle_t *pamh, int argc, const char **argv, struct options *options)
+{
+    *options = (struct options){.timeout = TIMEOUT_DEFAULT};
+    for (int i = 0; i < argc; i++) {
+        if (!understand(options, argv[i])) {
+            pam_syslog(pamh, LOG_ERR, "option not understood: %s; nobody is let in", argv[i]);
+            return false;
+        }
+    }
+    if (options->uniform && options->nouserok) {
+        pam_syslog(pamh, LOG_ERR, "uniform hides who is enrolled and nouserok shows it; "
+                                  "nobody is let in");
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright the pam-ukey authors */
+/* What libpam calls. Options: docs and pam.d-examples/README.md. */
+#include "pam_ukey.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* In `uniform`, nobody learns what it was that failed. */
+static int refusal(const struct options *options, int failure)
+{
+    return options->uniform ? PAM_AUTH_ERR : failure;
+}
+
+EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    struct options options;
+
+    if (!options_parse(pamh, argc, argv, &options))
+        return PAM_SERVICE_ERR;
+    struct ending ending = session_run(pamh, &options, BEGIN_AUTHENTICATION, flags);
+    if (ending.how == VERIFIED && !options.decoy)
+        return PAM_SUCCESS;
+    if (ending.how == EXEMPT && options.nouserok)
+        return PAM_IGNORE;
+    return refusal(&options, ending.failure);
+}
+
+/* cron and sshd call it alone, and sshd in another process than the one that authenticated. */
+EXPORT int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    (void)pamh, (void)flags, (void)argc, (void)argv;
+    return PAM_SUCCESS;
+}
+
+/* The PIN, on the line that asks for it; a PIN does not age. */
+EXPORT int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    struct options options;
+
+    if (!options_parse(pamh, argc, argv, &options))
+        return PAM_SERVICE_ERR;
+    if (!options.change_pin || (flags & PAM_CHANGE_EXPIRED_AUTHTOK) != 0)
+        return PAM_IGNORE;
+    if ((flags & PAM_PRELIM_CHECK) != 0) {
+        struct wire wire;
+        bool reached = wire_open(&wire, options.timeout);
+        wire_close(&wire);
+        return reached ? PAM_SUCCESS : PAM_TRY_AGAIN;
+    }
+    struct ending ending = session_run(pamh, &options, BEGIN_CHANGE_PIN, flags);
+    if (ending.how == VERIFIED)
+        return PAM_SUCCESS;
+    if (ending.how == EXEMPT && options.nouserok)
+        return PAM_IGNORE;
+    return refusal(&options, ending.failure);
+}
+
+EXPORT int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    (void)pamh, (void)flags, (void)argc, (void)argv;
+    return PAM_IGNORE;
+}
+
+EXPORT int pam_sm_open_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    (void)pamh, (void)flags, (void)argc, (void)argv;
+    return PAM_IGNORE;
+}
+
+EXPORT int pam_sm_close_session(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    (void)pamh, (void)flags, (void)argc, (void)argv;
+    return PAM_IGNORE;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copyright the pam-ukey authors */
+/*
+ * The parts of pam_ukey.so, in the order of the flow:
+ *
+ *   pam_ukey.c      what libpam calls, and the only places that let anyone in
+ *   options.c       the words of the PAM line
+ *   session.c       one session: what is asked of the keyservice, what its steps mean
+ *   conversation.c  the person's side: the application's conversation function
+ *   wire.c          the keyservice's side: the socket, its deadline, its peer
+ *   frame.c         bytes on the socket (docs/socket-protocol.md)
+ *
+ * The module knows no product rule: the keyservice drives the conversation. It runs inside sshd,
+ * su and screen lockers, so it keeps no state, touches no signal, no locale and no environment,
+ * and wipes every copy of an answer.
+ */
+#ifndef PAM_UKEY_H
+#define PAM_UKEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <security/pam_modules.h>
+
+/* Limits, in bytes; the same as in keyservice/contract/names.py. */
+enum { FRAME_HEAD = 4, FRAME_MAX = 4096, TEXT_MAX = 1024, ITEM_MAX = 256, ANSWER_MAX = 256 };
+enum { SESSION_ID = 16, NAME_MAX_BYTES = 32 };
+
+/* -- options.c */
+
+struct options {
+    bool nouserok, uniform, decoy, change_pin, debug;
+    unsigned timeout; /* seconds, 1 to 300 */
+};
+
+/* False, and a line in the log, for a word that is not known or words that contradict. */
+bool options_parse(pam_handle_t *pamh, int argc, const char **argv, struct options *options);
+
+/* -- frame.c */
+
+enum frame_kind { BEGIN_AUTHENTICATION = 0x01, BEGIN_CHANGE_PIN = 0x04, ANSWER = 0x10,
+                  STEP = 0x81, REFUSED = 0x82 };
+enum frame_tag { TAG_USER = 0x01, TAG_SERVICE = 0x02, TAG_TTY = 0x03, TAG_RHOST = 0x04,
+                 TAG_LANG = 0x05, TAG_FLAGS = 0x06, TAG_TIMEOUT = 0x07, TAG_SESSION = 0x10,
+                 TAG_ANSWER = 0x11, TAG_STEP = 0x20, TAG_TEXT = 0x21, TAG_ECHO = 0x22,
+                 TAG_CODE = 0x24, TAG_ERROR = 0x25 };
+enum step_kind { STEP_NONE, STEP_INFO, STEP_ERROR, STEP_PROMPT, STEP_WAIT, STEP_VERDICT };
+
+struct frame {
+    uint8_t bytes[FRAME_HEAD + FRAME_MAX];
+    size_t length; /* of the whole, head included; over sizeof bytes when a field did not fit */
+};
+
+/* What a STEP or REFUSED frame says. Texts end with NUL; a field that is absent is empty. */
+struct step {
+    enum frame_kind frame;
+    enum step_kind kind;
+    bool echo;
+    uint8_t session[SESSION_ID];
+    char text[TEXT_MAX + 1], code[NAME_MAX_BYTES + 1], error[NAME_MAX_BYTES + 1];
+};
+
+void frame_start(struct frame *frame, enum frame_kind kind);
+void frame_put(struct frame *frame, enum frame_tag tag, const void *value, size_t length);
+void frame_put_u16(struct frame *frame, enum frame_tag tag, unsigned value);
+/* Write the length into the head. False when the fields did not fit. */
+bool frame_finish(struct frame *frame);
+/* The length of the body that follows a head, or -1. */
+int frame_body_length(const uint8_t head[FRAME_HEAD]);
+/* False for anything but a well-formed STEP or REFUSED frame. */
+bool frame_read_step(const struct frame *frame, struct step *step);
+
+/* -- wire.c: false with errno; EPROTO when the other side broke the protocol */
+
+struct wire {
+    int fd; /* -1 when closed */
+    struct timespec deadline; /* CLOCK_MONOTONIC */
+};
+
+/* Connect to the keyservice and see that it is root. `seconds` from now until everything is over. */
+bool wire_open(struct wire *wire, unsigned seconds);
+bool wire_send(struct wire *wire, struct frame *frame);
+bool wire_receive(struct wire *wire, struct step *step);
+void wire_close(struct wire *wire);
+
+/* -- conversation.c */
+
+/* Show `text`. What the application does with it decides nothing. */
+void conversation_show(pam_handle_t *pamh, int style, const char *text);
+/* The answer, for conversation_forget; NULL when there is none, for whatever reason. */
+char *conversation_ask(pam_handle_t *pamh, const char *text, bool echo);
+void conversation_forget(char *answer);
+/* Whether `answer` is the password that the stack holds, compared in constant time. */
+bool conversation_is_password(pam_handle_t *pamh, const char *answer);
+
+/* -- session.c */
+
+enum how { FAILED, VERIFIED, EXEMPT };
+struct ending {
+    enum how how;
+    int failure; /* the PAM code for whoever does not let in; never PAM_SUCCESS or PAM_IGNORE */
+};
+
+/* Hold one session of `kind` from begin to verdict. `flags` are libpam's. */
+struct ending session_run(pam_handle_t *pamh, const struct options *options,
+                          enum frame_kind kind, int flags);
+
+#endif
