@@ -39,11 +39,11 @@ TIMEOUT = Field("timeout", Tag.TIMEOUT, "u", DEADLINE_MAX)
 #: In the order of the arguments of the Begin methods.
 FIELDS: Mapping[Operation, tuple[Field, ...]] = {
     Operation.AUTHENTICATION: (USER, SERVICE, TTY, RHOST, LANG, FLAGS, TIMEOUT),
-    Operation.BIND: (USER, SERIAL, APPLICATION, CONTAINER, LANG, FLAGS, TIMEOUT),
-    Operation.UNBIND: (USER, LANG, FLAGS, TIMEOUT),
+    Operation.BIND: (USER, SERIAL, APPLICATION, CONTAINER, SERVICE, LANG, FLAGS, TIMEOUT),
+    Operation.UNBIND: (USER, SERVICE, LANG, FLAGS, TIMEOUT),
     Operation.CHANGE_PIN: (USER, SERIAL, SERVICE, TTY, RHOST, LANG, FLAGS, TIMEOUT),
-    Operation.UNBLOCK_PIN: (SERIAL, APPLICATION, LANG, FLAGS, TIMEOUT),
-    Operation.VERIFY_PIN: (USER, SERIAL, LANG, FLAGS, TIMEOUT),
+    Operation.UNBLOCK_PIN: (SERIAL, APPLICATION, SERVICE, LANG, FLAGS, TIMEOUT),
+    Operation.VERIFY_PIN: (USER, SERIAL, SERVICE, LANG, FLAGS, TIMEOUT),
 }
 
 #: The name of the bus method that begins each operation.
@@ -66,7 +66,7 @@ class RequestError(ValueError):
 def arguments(operation: Operation, values: Mapping[str, Value]) -> list[Value]:
     """The checked values of `operation` in the order of ``FIELDS``; absent ones are "" or 0."""
     fields = FIELDS[operation]
-    strange = values.keys() - {field.name for field in fields}
+    strange = {name for name, value in values.items() if value} - {field.name for field in fields}
     if strange:
         raise RequestError(f"{BEGIN_METHODS[operation]} takes no {', '.join(sorted(strange))}")
     return [check(field, values.get(field.name, _absent(field))) for field in fields]
