@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The frame of every command: its parser and help, its signals, how it fails and how it ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import NoReturn, TextIO
+
+from keyservice.contract.names import ErrorName
+
+from . import exits, language, output
+from .exits import Exit
+from .language import _
+
+#: Signals that end a command, each after the terminal was put back.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Failure(Exception):
+    """An expected end that is not success: what is said, what to do next, how it exits."""
+
+    def __init__(
+        self,
+        text: str,
+        exit_: Exit,
+        *,
+        error: str | None = None,
+        hint: str = "",
+        shown: str = "",
+        facts: Mapping[str, str | int | bool] | None = None,
+    ) -> None:
+        """`shown` is what the person has read already; `facts` go to ``--json``."""
+        super().__init__(text)
+        self.text, self.exit, self.error, self.hint = text, exit_, error, hint
+        self.shown, self.facts = shown, dict(facts or {})
+
+
+class Stopped(BaseException):
+    """A signal asks the command to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+@dataclass(frozen=True)
+class Manual:
+    """What a command's ``--help`` teaches beyond its options. Texts are marked, not translated;
+    a title's body is one text."""
+
+    summary: str
+    about: str = ""
+    examples: Sequence[tuple[str, str]] = ()  #: (command line, what it is for)
+    json_keys: Sequence[tuple[str, str]] = ()  #: (key, its meaning); empty: no --json
+    files: Sequence[tuple[str, str]] = ()
+    see: Sequence[str] = ()
+    usage: Sequence[str] = ()  #: its forms; empty: argparse makes one
+    subcommands: Sequence[tuple[str, str]] = ()
+
+
+class _Formatter(argparse.HelpFormatter):
+    """argparse's layout, with line breaks for Chinese and paragraphs kept."""
+
+    def __init__(self, prog: str) -> None:
+        columns = min(output.columns_of(sys.stdout), output.PROSE_MAX)
+        super().__init__(prog, max_help_position=28, width=columns)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return output.wrap(text, width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            "\n".join(indent + line for line in output.wrap(paragraph, width - len(indent)))
+            for paragraph in text.split("\n\n")
+        )
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose help is a manual page."""
+
+    def __init__(self, prog: str, manual: Manual) -> None:
+        super().__init__(
+            prog=prog,
+            description="\n\n".join(_(text) for text in (manual.summary, manual.about) if text),
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+            usage="\n       ".join(manual.usage) or None,
+        )
+        self.manual = manual
+        if manual.json_keys:
+            self.add_argument(
+                "--json",
+                action="store_true",
+                help=_("print one JSON object on standard output, for programs; keys below"),
+            )
+
+    def format_help(self) -> str:
+        columns = min(output.columns_of(sys.stdout), output.PROSE_MAX)
+        manual = self.manual
+        parts = [super().format_help().rstrip()]
+        if manual.subcommands:
+            rows = [(name, _(summary)) for name, summary in manual.subcommands]
+            parts.append(_list(_("subcommands:"), rows, columns))
+        if manual.examples:
+            lines = [_("examples:")]
+            for line, purpose in manual.examples:
+                lines += [f"  {text}" for text in output.wrap("# " + _(purpose), columns - 2)]
+                lines += [f"  {line}"]
+            parts.append("\n".join(lines))
+        if manual.json_keys:
+            keys = [(key, _(meaning)) for key, meaning in manual.json_keys]
+            parts.append(_list(_("keys of --json:"), [*keys, *_common_keys()], columns))
+        statuses = [(str(int(status)), _(text)) for status, text in exits.MEANINGS.items()]
+        parts.append(_list(_("exit status:"), statuses, columns))
+        if manual.files:
+            files = [(path, _(text)) for path, text in manual.files]
+            parts.append(_list(_("files:"), files, columns))
+        if manual.see:
+            parts.append(_("see also:") + "\n  " + "  ".join(manual.see))
+        return "\n\n".join(parts) + "\n"
+
+    def error(self, message: str) -> NoReturn:
+        """A wrong command line: two lines on standard error, not the whole help."""
+        sys.stderr.write(self.format_usage())
+        hint = _("Try: {command} --help").format(command=self.prog)
+        sys.stderr.write(f"{self.prog}: {output.printable(message)}\n{hint}\n")
+        raise SystemExit(int(Exit.USAGE))
+
+
+def _common_keys() -> list[tuple[str, str]]:
+    return [
+        ("ok", _("true when the exit status is 0; else there are also:")),
+        ("error", _("the error's name, such as PinWrong, or null")),
+        ("text", _("what failed, for people")),
+        ("status", _("the exit status")),
+    ]
+
+
+def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> str:
+    """A titled list of names and what they mean, the meanings in one column."""
+    rows = list(rows)
+    indent = min(max(len(name) for name, _text in rows) + 4, 28)
+    lines = [title]
+    for name, text in rows:
+        wrapped = output.wrap(text, columns - indent)
+        head = f"  {name}"
+        if len(head) + 2 > indent:
+            lines.append(head)
+            head = ""
+        for line in wrapped:
+            lines.append(head.ljust(indent) + line)
+            head = ""
+    return "\n".join(lines)
+
+
+def need_root(what: str) -> None:
+    """Say before anything is asked that the service would refuse: it is root's.
+
+    The service decides; this only spares the person a PIN typed for nothing.
+    """
+    if os.geteuid() != 0:
+        raise Failure(
+            _("{what} needs root.").format(what=what),
+            Exit.NOT_ALLOWED,
+            error=ErrorName.NOT_ALLOWED,
+            hint=_("Run it again with sudo, or in a root shell."),
+        )
+
+
+def run(main: Callable[[Sequence[str]], Exit]) -> NoReturn:
+    """Run a command in the frame that all share, and exit. Launchers call this."""
+    for stream in (sys.stdout, sys.stderr):
+        assert not isinstance(stream, str)
+        _never_fail(stream)
+    _no_core()
+    language.adopt()
+    guard.install()
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except Failure as failure:
+        status = _failed(failure, json="--json" in sys.argv[1:])
+    except Stopped as stopped:
+        guard.end(stopped.number)
+    except BrokenPipeError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        guard.end(signal.SIGPIPE)
+    except Exception as bug:  # noqa: BLE001 - the last stop: whatever it is, no traceback is shown
+        status = _bug(bug)
+    sys.exit(int(status))
+
+
+class _Guard:
+    """Turns an ending signal into :class:`Stopped`.
+
+    While the keyservice is at work, :meth:`deferring`, the first one only asks it to stop: its
+    verdict then says whether it was in time.
+    """
+
+    def __init__(self) -> None:
+        self.pending: int | None = None
+        self._hook: Callable[[], None] | None = None
+        self._ending = False
+
+    def install(self) -> None:
+        for number in _ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._arrived)
+
+    def _arrived(self, number: int, frame: FrameType | None) -> None:
+        if self._hook is not None and self.pending is None:
+            self.pending = number
+            self._hook()
+        elif not self._ending:
+            self._ending = True
+            raise Stopped(number)
+
+    @contextmanager
+    def deferring(self, hook: Callable[[], None]) -> Iterator[None]:
+        """Until the block is left, the first ending signal calls `hook` and is kept."""
+        self._hook = hook
+        try:
+            yield
+        finally:
+            self._hook = None
+
+    def end(self, number: int) -> NoReturn:
+        """Die of the signal itself, so that the shell's loop around us ends too."""
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+        os._exit(128 + number)
+
+
+guard = _Guard()
+
+
+def _never_fail(stream: TextIO) -> None:
+    """A character that the locale cannot show is no reason to stop in mid-sentence."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _no_core() -> None:
+    """No core file with a PIN in it. 1 byte, not 0: the kernel hands a core to a program in
+    ``core_pattern`` in spite of 0, never of 1 (core(5), fs/coredump.c)."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    limit = 1 if hard == resource.RLIM_INFINITY else min(1, hard)
+    resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
+
+
+def _failed(failure: Failure, *, json: bool) -> Exit:
+    if json:
+        output.emit(
+            {
+                **failure.facts,
+                "ok": False,
+                "error": failure.error,
+                "text": failure.text or failure.shown,
+                "status": int(failure.exit),
+            }
+        )
+    if failure.text and failure.text != failure.shown:
+        output.say(failure.text, output.Colour.ALARM)
+    if failure.hint:
+        output.say(failure.hint)
+    return failure.exit
+
+
+def _bug(bug: Exception) -> Exit:
+    """Where it broke, without the values: nothing that was typed can be in it."""
+    frame = traceback.extract_tb(bug.__traceback__)[-1]
+    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    output.say(
+        _("This is a bug: {kind} at {where}. Please report it.").format(
+            kind=type(bug).__name__, where=where
+        ),
+        output.Colour.ALARM,
+    )
+    return Exit.FAILED

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``getpubkey USER``: read a ukey's public key and bind it to a user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keyservice.contract.names import RECORDS_DIR, Flag, Operation
+
+from .command import Manual, Parser, need_root, run
+from .conversation import VERDICT_KEYS, hold
+from .exits import Exit
+from .language import N_, _
+
+MANUAL = Manual(
+    summary=N_("Bind a ukey to a user: from then on the user logs in with it."),
+    about=N_(
+        "The ukey has to be in a reader. Its PIN is asked for; then the ukey signs a trial "
+        "message, and only if the signature is right are its serial and public key stored. The "
+        "private key never leaves the ukey, and the PIN is not stored anywhere.\n\n"
+        "One user has one ukey, and one ukey has one user. To replace a ukey, unbind the old one "
+        "with rmpubkey first. A ukey that still has the PIN it was shipped with is refused: "
+        "change the PIN with chpinpw.\n\n"
+        "Prompts are on standard error. Where standard input is not a terminal, each prompt takes "
+        "one line of it."
+    ),
+    examples=(
+        ("getpubkey alice", N_("bind the one ukey that is in a reader to alice")),
+        (
+            "getpubkey alice --serial 9F3A00017C21",
+            N_("several ukeys are in readers: name the serial that “ukey list” shows"),
+        ),
+        (
+            "getpubkey alice --generate",
+            N_("the ukey is new and holds no key pair yet: let it make one"),
+        ),
+        (
+            "getpubkey alice --application LOGIN --container sign",
+            N_("choose among several key pairs on the ukey without being asked"),
+        ),
+    ),
+    json_keys=VERDICT_KEYS,
+    files=((RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),),
+    see=("rmpubkey", "chpinpw", "ukey list", "ukey bindings"),
+)
+
+
+def parser() -> Parser:
+    out = Parser("getpubkey", MANUAL)
+    out.add_argument("user", metavar="USER", help=_("the user who is to own the ukey"))
+    out.add_argument(
+        "--serial",
+        metavar="SERIAL",
+        default="",
+        help=_("the ukey to bind; needed only when several are in readers"),
+    )
+    out.add_argument(
+        "--application",
+        metavar="NAME",
+        default="",
+        help=_("the application on the ukey that holds the key pair"),
+    )
+    out.add_argument(
+        "--container",
+        metavar="NAME",
+        default="",
+        help=_("the container that holds the key pair; with several, you are asked"),
+    )
+    out.add_argument(
+        "--generate",
+        action="store_true",
+        help=_("make a new SM2 key pair on the ukey; an existing one is never overwritten"),
+    )
+    out.add_argument(
+        "--allow-default-pin",
+        action="store_true",
+        help=_("bind although the ukey still has the PIN it was shipped with: for tests only"),
+    )
+    return out
+
+
+def command(arguments: Sequence[str]) -> Exit:
+    given = parser().parse_args(arguments)
+    need_root(_("Binding a ukey"))
+    flags = Flag(0)
+    if given.generate:
+        flags |= Flag.GENERATE
+    if given.allow_default_pin:
+        flags |= Flag.ALLOW_DEFAULT_PIN
+    return hold(
+        Operation.BIND,
+        json=given.json,
+        user=given.user,
+        serial=given.serial,
+        application=given.application,
+        container=given.container,
+        flags=flags,
+    )
+
+
+def main() -> None:
+    run(command)
+
+
+if __name__ == "__main__":
+    main()

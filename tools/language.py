@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Whose language, and its texts.
+
+The locale is the first of ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` that is set. What it comes to
+on this terminal goes to the keyservice as a wish, so that what the service says and what the
+command says are in one language.
+"""
+
+from __future__ import annotations
+
+import gettext
+import os
+from contextlib import suppress
+from functools import cache
+
+from keyservice.contract import i18n, names
+
+
+def N_(text: str) -> str:
+    """Mark `text` for the catalogue; whoever shows it calls :func:`_`."""
+    return text
+
+
+@cache
+def language() -> i18n.Language:
+    """The language of the person at this terminal."""
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return i18n.language(locale, terminal_name())
+
+
+def terminal_name() -> str:
+    """The terminal's device, such as ``/dev/pts/3``; empty without one."""
+    for descriptor in (2, 0):
+        with suppress(OSError):
+            return os.ttyname(descriptor)
+    return ""
+
+
+def wish() -> str:
+    """The locale's name that the keyservice is sent."""
+    return "en" if language() is i18n.Language.ENGLISH else f"{language()}.UTF-8"
+
+
+def _(text: str) -> str:
+    """`text` in the person's language."""
+    return i18n.catalogue(language()).gettext(text)
+
+
+def ngettext(one: str, many: str, count: int) -> str:
+    """The form of the text that `count` asks for, in the person's language."""
+    return i18n.catalogue(language()).ngettext(one, many, count)
+
+
+def adopt() -> None:
+    """Let argparse, which asks the standard library's own gettext, speak the same language."""
+    os.environ["LANGUAGE"] = language()
+    gettext.bindtextdomain(names.TEXT_DOMAIN, names.LOCALE_DIR)
+    gettext.textdomain(names.TEXT_DOMAIN)

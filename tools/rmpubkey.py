@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``rmpubkey USER``: take a binding away, after the PIN or for a lost ukey."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keyservice.contract.names import ErrorName, Flag, Operation
+
+from .command import Failure, Manual, Parser, need_root, run
+from .conversation import VERDICT_KEYS, hold
+from .exits import Exit
+from .language import N_, _
+from .terminal import confirmed
+
+MANUAL = Manual(
+    summary=N_("Unbind a user's ukey."),
+    about=N_(
+        "Without options the ukey has to be in a reader and its PIN is asked for: whoever unbinds "
+        "it holds it. It can be bound again later.\n\n"
+        "--force is for a ukey that is lost, stolen or locked for good. Its key is revoked on this "
+        "host before the binding is removed, so that no backup brings it back; “ukey unrevoke” "
+        "takes that back. Both are written to the audit log.\n\n"
+        "Without a ukey the user cannot log in wherever one is required: bind the next one with "
+        "getpubkey, or see that the user is not the only administrator."
+    ),
+    examples=(
+        ("rmpubkey alice", N_("alice hands her ukey back: insert it, enter its PIN")),
+        ("rmpubkey --force alice", N_("alice has lost her ukey: revoke it, then unbind it")),
+        (
+            "rmpubkey --force --yes --json alice",
+            N_("the same from a program, without the question"),
+        ),
+    ),
+    json_keys=VERDICT_KEYS,
+    see=("getpubkey", "ukey bindings", "ukey revoked", "ukey unrevoke"),
+)
+
+
+def parser() -> Parser:
+    out = Parser("rmpubkey", MANUAL)
+    out.add_argument("user", metavar="USER", help=_("the user whose ukey is unbound"))
+    out.add_argument(
+        "--force",
+        action="store_true",
+        help=_("revoke the key and unbind it without the ukey and its PIN"),
+    )
+    out.add_argument(
+        "--yes", action="store_true", help=_("do not ask whether --force is really meant")
+    )
+    return out
+
+
+def command(arguments: Sequence[str]) -> Exit:
+    given = parser().parse_args(arguments)
+    need_root(_("Unbinding a ukey"))
+    if given.force and not given.yes:
+        question = _("Revoke the key of {user} on this host and unbind it? [y/N]")
+        if not confirmed(question.format(user=given.user)):
+            raise Failure(
+                _("Nothing was changed."),
+                Exit.CANCELLED,
+                error=ErrorName.CANCELLED,
+                hint=_("Answer y, or say --yes on the command line."),
+            )
+    return hold(
+        Operation.UNBIND,
+        json=given.json,
+        user=given.user,
+        flags=Flag.FORCE if given.force else Flag(0),
+    )
+
+
+def main() -> None:
+    run(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What a command says when the keyservice cannot be asked, or refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from keyservice.contract.client import ClientError, NotTrusted, ServiceRefused, TimedOut
+from keyservice.contract.names import ErrorName
+
+from . import exits, hints
+from .command import Failure
+from .exits import Exit
+from .language import _
+
+#: The ``error`` of ``--json`` where the service has not said one.
+UNREACHABLE = "Unreachable"
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Turns what goes wrong between here and the keyservice into a :class:`Failure`."""
+    try:
+        yield
+    except ServiceRefused as refusal:
+        raise refused(refusal.name, refusal.text) from None
+    except NotTrusted as error:
+        raise Failure(
+            _("This is not the keyservice: {reason}.").format(reason=error),
+            Exit.UNREACHABLE,
+            error=UNREACHABLE,
+            hint=_("Enter no PIN, and tell the administrator of this host."),
+        ) from None
+    except TimedOut as error:
+        raise Failure(
+            _("The keyservice does not answer: {reason}.").format(reason=error),
+            Exit.UNREACHABLE,
+            error=UNREACHABLE,
+            hint=_log_hint(),
+        ) from None
+    except ClientError as error:
+        raise Failure(
+            _("The keyservice cannot be reached: {reason}.").format(reason=error),
+            Exit.UNREACHABLE,
+            error=UNREACHABLE,
+            hint=_("Start it as root: {command}").format(command=START) + "\n" + _log_hint(),
+        ) from None
+
+
+#: What starts the keyservice on a host where nothing else does.
+START = "/usr/libexec/ukey/keyservice &"
+
+
+def _log_hint() -> str:
+    return _("What it says is in the log: {journal}, or {file}").format(
+        journal="journalctl -t keyservice", file="/var/log/auth.log"
+    )
+
+
+def refused(name: ErrorName, text: str) -> Failure:
+    """A refusal by the service, in its words, with the command that comes next."""
+    return Failure(text or name.value, exits.of_error(name), error=name, hint=hints.after(name, {}))
