@@ -99,6 +99,38 @@ class Commands:
             done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
 
+    def shell(self, script: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/bin/sh", "-c", script],
+            input=text,
+            text=True,
+            capture_output=True,
+            timeout=30,
+            env=ENVIRONMENT,
+            check=False,
+        )
+
+    def false_keyservice(self, path: str, uid: int) -> subprocess.Popen[str]:
+        """A listener of `uid` on a socket that is not its own to have."""
+        folder = Path(path).parent
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)
+        listener = subprocess.Popen(
+            [
+                "/usr/bin/python3",
+                "-c",
+                "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]);"
+                "s.listen(); print('ready', flush=True); s.accept()[0].recv(9)",
+                path,
+            ],
+            user=uid,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert listener.stdout is not None
+        assert listener.stdout.readline() == "ready\n"
+        return listener
+
     def close(self) -> None:
         for child in self._open:
             child.close(force=True)

@@ -9,12 +9,11 @@ that a mistake in the shared codec does not hide itself.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,9 +22,8 @@ BIND, UNBIND, CHANGE_PIN, UNBLOCK_PIN = 0x02, 0x03, 0x04, 0x05
 ANSWER, CANCEL, STEP, REFUSED = 0x10, 0x11, 0x81, 0x82
 SESSION = bytes(range(16))
 
-USER, SERVICE, TTY, LANG, FLAGS, SERIAL, APPLICATION, CONTAINER = (
-    0x01, 0x02, 0x03, 0x05, 0x06, 0x08, 0x09, 0x0A,
-)  # fmt: skip
+USER, SERVICE, TTY, LANG, FLAGS, TIMEOUT = 0x01, 0x02, 0x03, 0x05, 0x06, 0x07
+SERIAL, APPLICATION, CONTAINER = 0x08, 0x09, 0x0A
 
 
 def field_(tag: int, value: bytes) -> bytes:
@@ -189,7 +187,3 @@ class Keyservice:
 def everything_of(pid: int) -> bytes:
     """What other processes may see of a process: its command line and its environment."""
     return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
-
-
-Check = Callable[[], None]
-assert os.name == "posix"
