@@ -8,6 +8,7 @@ They set up files under /etc/pam.d and a user's home, so they run in the sandbox
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,11 +48,13 @@ def p11(user: str, workdir: Path) -> Contender:
     tokens.mkdir(mode=0o700)
     conf.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\n")
     env = {"SOFTHSM2_CONF": str(conf)}
-    _run(env, "softhsm2-util", "--init-token", "--free", "--label", "bench",
-         "--so-pin", "97531864", "--pin", TOKEN_PIN)  # fmt: skip
-    _run(env, "pkcs11-tool", "--module", str(SOFTHSM), "--login", "--pin", TOKEN_PIN,
-         "--keypairgen", "--key-type", "EC:prime256v1", "--label", "login", "--id", "01")  # fmt: skip
-    public = _run(env, "ssh-keygen", "-D", str(SOFTHSM))
+    _run(env, f"softhsm2-util --init-token --free --label bench --so-pin 975318 --pin {TOKEN_PIN}")
+    _run(
+        env,
+        f"pkcs11-tool --module {SOFTHSM} --login --pin {TOKEN_PIN}"
+        " --keypairgen --key-type EC:prime256v1 --label login --id 01",
+    )
+    public = _run(env, f"ssh-keygen -D {SOFTHSM}")
     home = Path(f"~{user}").expanduser()
     keys = home / ".ssh" / "authorized_keys"
     keys.parent.mkdir(mode=0o700)
@@ -65,9 +68,9 @@ def p11(user: str, workdir: Path) -> Contender:
     )
 
 
-def _run(env: dict[str, str], *argv: str) -> str:
+def _run(env: dict[str, str], command: str) -> str:
     done = subprocess.run(
-        argv,
+        shlex.split(command),
         env={**os.environ, **env},
         check=True,
         capture_output=True,

@@ -30,7 +30,7 @@ def render(figures: Figures) -> str:
 def write_between(document: str, content: str) -> str:
     """`document` with what stands between the markers replaced. Both must be there, once."""
     if document.count(BEGIN) != 1 or document.count(END) != 1:
-        raise ValueError(f"the document needs one {BEGIN!r} and one {END!r}")
+        raise ValueError(f"the document needs each marker once: {BEGIN!r}, {END!r}")
     before, rest = document.split(BEGIN)
     if END not in rest:
         raise ValueError("the markers are in the wrong order")

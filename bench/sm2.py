@@ -14,11 +14,10 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from bench.figures import Verification
-from keyservice.crypto.sm2 import engine
+from keyservice.crypto.sm2 import DEFAULT_ID, engine
 
 #: Bytes of a login's message: prefix, nonce, machine id, names, serial, session id, lengths.
 MESSAGE_BYTES = 150
-DISTID = "1234567812345678"
 _VERIFY_LINE = re.compile(r"^\+F\d+:\d+:256:CurveSM2:[\d.]+:([\d.]+)$", re.MULTILINE)
 
 
@@ -48,7 +47,7 @@ def parse_speed(output: str) -> float:
 
 
 def _openssl_speed(seconds: int) -> float:
-    return parse_speed(_openssl("speed", "-mr", "-seconds", str(seconds), "sm2"))
+    return parse_speed(_openssl(f"speed -mr -seconds {seconds} sm2"))
 
 
 def _microseconds_each(call: Callable[[], None], seconds: int) -> float:
@@ -65,17 +64,18 @@ def _signed(workdir: Path) -> tuple[bytes, bytes, bytes]:
     key, public = workdir / "sm2.pem", workdir / "sm2.pub"
     message, signature = workdir / "message", workdir / "signature"
     message.write_bytes(secrets.token_bytes(MESSAGE_BYTES))
-    _openssl("genpkey", "-algorithm", "SM2", "-out", str(key))
-    _openssl("pkey", "-in", str(key), "-pubout", "-outform", "DER", "-out", str(public))
-    _openssl("pkeyutl", "-sign", "-inkey", str(key), "-rawin", "-in", str(message),
-             "-digest", "sm3", "-pkeyopt", f"distid:{DISTID}", "-out", str(signature))  # fmt: skip
+    _openssl(f"genpkey -algorithm SM2 -out {key}")
+    _openssl(f"pkey -in {key} -pubout -outform DER -out {public}")
+    _openssl(
+        f"pkeyutl -sign -inkey {key} -rawin -in {message} -digest sm3"
+        f" -pkeyopt distid:{DEFAULT_ID.decode()} -out {signature}"
+    )
     r, s = decode_dss_signature(signature.read_bytes())
     raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
     return public.read_bytes()[-64:], message.read_bytes(), raw
 
 
-def _openssl(*arguments: str) -> str:
-    done = subprocess.run(
-        ["/usr/bin/openssl", *arguments], check=True, capture_output=True, text=True, timeout=60
-    )
+def _openssl(arguments: str) -> str:
+    argv = ["/usr/bin/openssl", *arguments.split()]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, timeout=60)
     return done.stdout
