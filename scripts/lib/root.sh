@@ -10,7 +10,7 @@
 cache=/var/cache/ukey-sandbox
 suite=bookworm
 alone="setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child"
-packages=$checkout/packaging/sandbox-packages.txt
+packages=${checkout:?}/packaging/sandbox-packages.txt
 requirements="$checkout/packaging/requirements-dev.txt $checkout/packaging/requirements-vendor.txt"
 
 # root_key KIND: the name of the root of that kind, "full" or "bare" (required packages and apt).
@@ -93,6 +93,7 @@ install_bootstrap() {
 # The machine's own sources of this suite of Debian, whether one-line or deb822, in one-line form;
 # Debian's, where it has none. Third parties' are told apart by where Debian's mirrors keep it.
 debian_sources() {
+    # shellcheck disable=SC2016 # apt's variables
     found=$(apt-get indextargets --no-release-info --format \
         'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
         grep -E "^deb [^ ]+/debian(-security)?/? $suite(-updates|-security)? main\$" | sort -u) || :
@@ -119,6 +120,7 @@ add_python() {
     cp $requirements "$building/root/tmp/pip/"
     bundle=/etc/ssl/certs/ca-certificates.crt
     [ ! -e "$bundle" ] || cp "$bundle" "$building/root/tmp/pip/authorities.crt"
+    # shellcheck disable=SC2016 # the inner shells' variables
     $alone sh -euc '
         mount --make-rprivate /
         mount -t proc proc "$1/proc"
