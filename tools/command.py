@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
@@ -196,7 +197,7 @@ def run(main: Callable[[Sequence[str]], Exit]) -> NoReturn:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         guard.end(signal.SIGPIPE)
-    except Exception as bug:  # noqa: BLE001 - the last stop: whatever it is, no traceback is shown
+    except Exception as bug:  # the last stop: a traceback helps nobody who types PINs
         status = _bug(bug)
     sys.exit(int(status))
 
@@ -281,7 +282,7 @@ def _failed(failure: Failure, *, json: bool) -> Exit:
 def _bug(bug: Exception) -> Exit:
     """Where it broke, without the values: nothing that was typed can be in it."""
     frame = traceback.extract_tb(bug.__traceback__)[-1]
-    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
     output.say(
         _("This is a bug: {kind} at {where}. Please report it.").format(
             kind=type(bug).__name__, where=where

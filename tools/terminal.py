@@ -20,6 +20,7 @@ import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Self, TextIO
 
@@ -70,7 +71,7 @@ class Terminal:
         terminal that the answers come from."""
         if self.interactive and not sys.stderr.isatty():
             with suppress(OSError):
-                return open(os.ttyname(self._in), "w", encoding="utf-8", errors="replace")
+                return Path(os.ttyname(self._in)).open("w", encoding="utf-8", errors="replace")
         return sys.stderr
 
     # -- the terminal's mode

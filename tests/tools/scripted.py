@@ -83,6 +83,13 @@ class Gate:
         assert self._event.wait(20), "the test did not open the gate"
 
 
+@dataclass(frozen=True)
+class Unanswered:
+    """A prompt that the script does not wait at."""
+
+    frame: bytes
+
+
 HANG_UP = object()  #: close the connection, as a service does that dies
 Script = Sequence[object]  #: frames to send, gates, HANG_UP
 
@@ -147,6 +154,9 @@ class Keyservice:
                     break
                 if isinstance(step, Gate):
                     step.wait()
+                    continue
+                if isinstance(step, Unanswered):
+                    peer.sendall(step.frame)
                     continue
                 assert isinstance(step, bytes)
                 peer.sendall(step)

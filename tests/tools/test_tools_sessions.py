@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import pexpect
 import pytest
-from conftest import Commands, only_json
-from scripted import (
+
+from tests.tools.running import Commands, only_json
+from tests.tools.scripted import (
     APPLICATION,
     BIND,
     CHANGE_PIN,
@@ -97,7 +98,9 @@ def test_the_command_line_becomes_the_request(
 def test_prompts_are_on_stderr_and_the_result_on_stdout(
     commands: Commands, service: Keyservice
 ) -> None:
-    service.script(prompt("Old PIN:"), prompt("New PIN:"), error("Too short."), prompt("New:"), DONE)
+    service.script(
+        prompt("Old PIN:"), prompt("New PIN:"), error("Too short."), prompt("New:"), DONE
+    )
     done = commands.piped("chpinpw", text="old-pin-1\nx\nnew-pin-2\nnot ours\n")
     assert done.returncode == 0
     assert done.stdout == "alice is bound to ukey 9F3A.\n"
