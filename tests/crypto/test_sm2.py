@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-import sm2_reference as reference
 from keyservice.core.errors import ConfigurationError, UkeyFailed
 from keyservice.crypto import openssl, sm2
 from keyservice.crypto.engine import EngineUnavailable
+from tests.crypto import sm2_reference as reference
 
 VECTOR_1 = {
     "message": b"message digest",
@@ -97,8 +97,11 @@ N, P = reference.N, reference.P
 
 @pytest.mark.parametrize(
     ("r", "s"),
-    [(0, None), (None, 0), (N, None), (None, N), (2**256 - 1, None), (None, 2**256 - 1)]
-    + [(1, N - 1), (0, 0), (N - 1, 1)],
+    [
+        *((0, None), (N, None), (2**256 - 1, None)),
+        *((None, 0), (None, N), (None, 2**256 - 1)),
+        *((1, N - 1), (N - 1, 1), (0, 0)),
+    ],
 )
 def test_r_and_s_out_of_range_are_refused(
     engine: sm2.Engine, signed: Signed, r: int | None, s: int | None

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""PC/SC through pyscard's C layer: one context, and one card in one reader.
+
+Every call here may block for as long as a card or a stranger's transaction does, so only processes
+that can be killed make them. What pcsc-lite shows when things go wrong is not what one expects:
+above all, a card pulled in mid-command gives *success with an empty answer*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from smartcard import scard
+
+from keyservice.core.errors import ReaderAbsent, UkeyAbsent, UkeyError, UkeyFailed, UkeyRemoved
+
+#: The name under which pcscd reports readers that come and go.
+PNP_NOTIFICATION = r"\\?PnP?\Notification"
+
+_SERVICE_GONE: Final = frozenset(
+    {
+        scard.SCARD_E_NO_SERVICE,
+        scard.SCARD_E_SERVICE_STOPPED,
+        scard.SCARD_F_COMM_ERROR,  # pcscd died; the context is dead though it claims to be valid
+        scard.SCARD_E_INVALID_HANDLE,
+    }
+)
+_READER_GONE: Final = frozenset(
+    {
+        scard.SCARD_E_READER_UNAVAILABLE,
+        scard.SCARD_E_UNKNOWN_READER,
+        scard.SCARD_E_NO_READERS_AVAILABLE,
+    }
+)
+_CARD_GONE: Final = frozenset(
+    {
+        scard.SCARD_E_NO_SMARTCARD,
+        scard.SCARD_W_REMOVED_CARD,
+        scard.SCARD_E_NOT_TRANSACTED,  # a command right after the pull
+    }
+)
+_PROTOCOLS: Final = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
+
+#: Milliseconds between looks at a reader that somebody holds for himself.
+_EXCLUSIVE_POLL: Final = 250
+#: A handle can be stale, and the card behind the next one reset at that moment: no more than that.
+_BEGIN_ATTEMPTS: Final = 4
+
+
+class TransportError(UkeyFailed):
+    """The card or its reader did not do what was asked. Facts: reader, code (PC/SC's)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderState:
+    """A reader as pcscd sees it. `events` counts insertions and removals, and wraps at 65536."""
+
+    name: str
+    present: bool
+    mute: bool
+    events: int
+
+
+class Context:
+    """A connection to pcscd, made when first needed and again after pcscd died."""
+
+    def __init__(self) -> None:
+        self._handle: int | None = None
+
+    def handle(self) -> int:
+        """The PC/SC context. Raises :class:`ReaderAbsent` where pcscd does not answer."""
+        if self._handle is None:
+            code, handle = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+            _check(code, "")
+            self._handle = handle
+        return self._handle
+
+    def close(self) -> None:
+        """Let go of pcscd."""
+        if self._handle is not None:
+            scard.SCardReleaseContext(self._handle)
+            self._handle = None
+
+    def readers(self) -> list[str]:
+        """The names of all readers, none where there is none."""
+        code, names = scard.SCardListReaders(self.handle(), [])
+        if code == scard.SCARD_E_NO_READERS_AVAILABLE:
+            return []
+        self.check(code)
+        return list(names)
+
+    def wait(self, known: Sequence[tuple[str, int]], milliseconds: int | None) -> list[Any]:
+        """Block until one of the (reader, state) pairs differs from what is known, or the time
+        passes (None: for ever). A list of (reader, state, ATR); empty where the time passed."""
+        timeout = scard.INFINITE if milliseconds is None else milliseconds
+        code, states = scard.SCardGetStatusChange(self.handle(), timeout, list(known))
+        if code == scard.SCARD_E_TIMEOUT:
+            return []
+        self.check(code)
+        return list(states)
+
+    def check(self, code: int, reader: str = "") -> None:
+        """Raise what `code` means, and forget a context that has died."""
+        if code in _SERVICE_GONE:
+            self.close()
+        _check(code, reader)
+
+
+class Card:
+    """Whatever card is in the reader called `reader`, shared with other programs."""
+
+    def __init__(self, reader: str, context: Context | None = None) -> None:
+        """Touches nothing: the first transaction connects."""
+        self.reader = reader
+        self._context = context or Context()
+        self._handle: int | None = None
+        self._protocol = scard.SCARD_PCI_T1
+        #: Grows whenever the card may have forgotten what it was told: connected anew, or reset.
+        self.generation = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Nobody else talks to the card inside.
+
+        It ends with a reset where something failed that a ukey in order does not do (an error of
+        the kind :class:`UkeyFailed`, or a bug), so that no authorisation outlives it.
+        """
+        self._begin()
+        try:
+            yield
+        except BaseException as error:
+            foreseen = isinstance(error, UkeyError) and not isinstance(error, UkeyFailed)
+            self._end(scard.SCARD_LEAVE_CARD if foreseen else scard.SCARD_RESET_CARD)
+            raise
+        self._end(scard.SCARD_LEAVE_CARD)
+
+    def transmit(self, command: bytes | bytearray) -> tuple[bytes, int]:
+        """Send one command inside a transaction; the answer's body and status word.
+
+        Raises :class:`UkeyRemoved`, :class:`ReaderAbsent` or :class:`TransportError`.
+        """
+        code, answer = scard.SCardTransmit(self._handle, self._protocol, list(command))
+        if code != scard.SCARD_S_SUCCESS:
+            self._fail(code)
+        if not answer:
+            self._drop(scard.SCARD_RESET_CARD)
+            raise UkeyRemoved(reader=self.reader)
+        if len(answer) < 2:
+            raise TransportError("The card's answer has no status word", reader=self.reader)
+        return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
+
+    def reset(self) -> None:
+        """Reset the card, inside a transaction, which goes on."""
+        self._reconnect(scard.SCARD_RESET_CARD)
+
+    def close(self) -> None:
+        """Let go of the card as it is, and of pcscd."""
+        self._drop(scard.SCARD_LEAVE_CARD)
+        self._context.close()
+
+    def _begin(self) -> None:
+        for _ in range(_BEGIN_ATTEMPTS):
+            fresh = self._handle is None
+            if fresh:
+                self._connect()
+            code = scard.SCardBeginTransaction(self._handle)
+            if code == scard.SCARD_S_SUCCESS:
+                return
+            if code == scard.SCARD_W_RESET_CARD:
+                self._reconnect(scard.SCARD_LEAVE_CARD)
+            elif fresh:
+                self._fail(code)
+            else:  # the handle's card has gone; another may be there
+                self._drop(scard.SCARD_LEAVE_CARD)
+                if code in _SERVICE_GONE:
+                    self._context.close()
+        raise TransportError("The card is being reset all the time", reader=self.reader)
+
+    def _connect(self) -> None:
+        self.generation += 1
+        context = self._context.handle()
+        while True:
+            code, handle, protocol = scard.SCardConnect(
+                context, self.reader, scard.SCARD_SHARE_SHARED, _PROTOCOLS
+            )
+            if code != scard.SCARD_E_SHARING_VIOLATION:
+                break
+            self._await_release()
+        self._context.check(code, self.reader)
+        self._handle = handle
+        self._use(protocol)
+
+    def _await_release(self) -> None:
+        """Sleep while another program has the reader for itself; our parent sets the deadline."""
+        states = self._context.wait([(self.reader, scard.SCARD_STATE_UNAWARE)], 0)
+        for _, state, _ in states:
+            self._context.wait([(self.reader, state)], _EXCLUSIVE_POLL)
+
+    def _reconnect(self, disposition: int) -> None:
+        self.generation += 1
+        code, protocol = scard.SCardReconnect(
+            self._handle, scard.SCARD_SHARE_SHARED, _PROTOCOLS, disposition
+        )
+        if code != scard.SCARD_S_SUCCESS:
+            self._fail(code)
+        self._use(protocol)
+
+    def _use(self, protocol: int) -> None:
+        t0 = protocol == scard.SCARD_PROTOCOL_T0
+        self._protocol = scard.SCARD_PCI_T0 if t0 else scard.SCARD_PCI_T1
+
+    def _end(self, disposition: int) -> None:
+        if self._handle is None:
+            return
+        if disposition != scard.SCARD_LEAVE_CARD:
+            self.generation += 1
+        code = scard.SCardEndTransaction(self._handle, disposition)
+        if code != scard.SCARD_S_SUCCESS:
+            # what was answered stands; the next transaction connects anew
+            self._drop(scard.SCARD_RESET_CARD)
+
+    def _fail(self, code: int) -> None:
+        """Raise what `code` means, letting go of a handle or context that is of no more use."""
+        if code in _CARD_GONE or code in _READER_GONE or code in _SERVICE_GONE:
+            self._drop(scard.SCARD_RESET_CARD)
+        try:
+            self._context.check(code, self.reader)
+        except UkeyAbsent:
+            raise UkeyRemoved(reader=self.reader) from None
+        raise AssertionError("_fail() is for failures")
+
+    def _drop(self, disposition: int) -> None:
+        if self._handle is not None:
+            scard.SCardDisconnect(self._handle, disposition)
+            self._handle = None
+
+
+def _check(code: int, reader: str) -> None:
+    """The one place where a PC/SC code becomes an error."""
+    if code == scard.SCARD_S_SUCCESS:
+        return
+    if code in _SERVICE_GONE:
+        raise ReaderAbsent("pcscd is not there")
+    if code in _READER_GONE:
+        raise ReaderAbsent("The reader is gone", reader=reader)
+    if code in _CARD_GONE:
+        raise UkeyAbsent(reader=reader)
+    raise TransportError(
+        "The reader failed: " + scard.SCardGetErrorMessage(code).strip(),
+        reader=reader,
+        code=f"{code & 0xFFFFFFFF:08X}",
+    )

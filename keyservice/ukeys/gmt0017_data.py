@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What a GM/T 0017-2012 ukey says, decoded. Every ``parse`` takes exactly the bytes it names."""
+
+from __future__ import annotations
+
+import struct
+import unicodedata
+from dataclasses import dataclass
+
+from keyservice.transport.apdu import ResponseError
+
+from .base import PinState
+from .quirks import ByteOrder
+
+POINT_BYTES = 64
+SIGNATURE_BYTES = 64
+KEY_BITS = 256
+#: Names in one list; real ukeys have a handful.
+NAMES_MAX = 64
+
+_PREFIX = {ByteOrder.LITTLE: "<", ByteOrder.BIG: ">"}
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """The parts of GetDevInfo that are used; 288 bytes."""
+
+    manufacturer: str
+    label: str
+    serial: str  #: empty for about a second after some ukeys were plugged in
+
+    LENGTH = 288
+
+    @classmethod
+    def parse(cls, data: bytes) -> DeviceInfo:
+        _exactly(data, cls.LENGTH, "GetDevInfo")
+        return cls(
+            manufacturer=_text(data[4:68]),
+            label=_text(data[132:164]),
+            serial=_serial(data[164:196]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedApplication:
+    """The answer to OpenApplication, 10 bytes; only the id is used, and echoed as it came."""
+
+    id: bytes
+
+    LENGTH = 10
+
+    @classmethod
+    def parse(cls, data: bytes) -> OpenedApplication:
+        _exactly(data, cls.LENGTH, "OpenApplication")
+        return cls(data[8:])
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerInfo:
+    """The answer to GetContainerInfo, 11 bytes."""
+
+    type: int  #: 0 empty, 1 RSA, 2 ECC
+    signing_bits: int
+
+    LENGTH = 11
+    ECC = 2
+
+    @classmethod
+    def parse(cls, data: bytes, order: ByteOrder) -> ContainerInfo:
+        _exactly(data, cls.LENGTH, "GetContainerInfo")
+        kind, signing, _exchange, _sign_cert, _exchange_cert = struct.unpack(
+            _PREFIX[order] + "BIIBB", data
+        )
+        return cls(kind, signing)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether an SM2 signing pair is there."""
+        return self.type == self.ECC and self.signing_bits == KEY_BITS
+
+
+def parse_pin_state(data: bytes) -> PinState:
+    """The answer to GetPINInfo: maximum, remaining, is default; 3 bytes."""
+    _exactly(data, 3, "GetPINInfo")
+    maximum, left, default = data
+    if maximum == 0 or left > maximum:
+        raise ResponseError(f"GetPINInfo tells of {left} tries left out of {maximum}")
+    return PinState(maximum, left, bool(default))
+
+
+def parse_sized(data: bytes, order: ByteOrder, command: str) -> bytes:
+    """The 64 bytes behind a BitLen of 256: X ‖ Y, or r ‖ s; 68 bytes."""
+    _exactly(data, 4 + 64, command)
+    (bits,) = struct.unpack_from(_PREFIX[order] + "I", data)
+    if bits != KEY_BITS:
+        swapped = int.from_bytes(bits.to_bytes(4, "big"), "little") == KEY_BITS
+        hint = ": set its quirk byte_order" if swapped else ""
+        raise ResponseError(f"{command} tells of a key of {bits} bits, not {KEY_BITS}{hint}")
+    return data[4:]
+
+
+def build_bits(order: ByteOrder) -> bytes:
+    """The key size that GenECCKeyPair is asked for; 4 bytes."""
+    return struct.pack(_PREFIX[order] + "I", KEY_BITS)
+
+
+def parse_names(data: bytes, limit: int) -> list[str]:
+    """A list of names, each ended by a NUL, the list by another; the empty list may be no bytes.
+
+    Names that cannot be shown or typed (not UTF-8, control characters, over `limit` bytes) are
+    left out: nobody could ask for them.
+    """
+    if data and (data[-1] != 0 or (len(data) > 1 and data[-2] != 0)):
+        raise ResponseError("A list of names does not end with two zeros")
+    raw = data.rstrip(b"\0").split(b"\0")
+    if len(raw) > NAMES_MAX:
+        raise ResponseError(f"A list of {len(raw)} names, over {NAMES_MAX}")
+    names = []
+    for item in raw:
+        try:
+            name = item.decode()
+        except UnicodeDecodeError:
+            continue
+        if name and len(item) <= limit and is_plain(name):
+            names.append(name)
+    return names
+
+
+def is_plain(text: str) -> bool:
+    """Whether `text` holds nothing that a terminal would not show as it is."""
+    return not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in text)
+
+
+def _exactly(data: bytes, length: int, command: str) -> None:
+    if len(data) != length:
+        raise ResponseError(f"{command} brings {len(data)} bytes, not {length}")
+
+
+def _text(field: bytes) -> str:
+    """A text field up to its first NUL; what cannot be shown becomes a question mark."""
+    text = field.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
+    return "".join(char if is_plain(char) and char != "\ufffd" else "?" for char in text)
+
+
+def _serial(field: bytes) -> str:
+    """The serial: printable ASCII up to its first NUL. It names a ukey in records and in logs, so
+    that nothing is replaced here."""
+    raw = field.split(b"\0", 1)[0].strip(b" ")
+    if not all(0x21 <= byte <= 0x7E for byte in raw):
+        raise ResponseError("The ukey's serial number is not printable ASCII")
+    return raw.decode("ascii")
