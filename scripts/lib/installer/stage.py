@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Stage the product: every file with its content, mode and place, below one directory."""
+
+from __future__ import annotations
+
+import compileall
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from . import InstallError, vendor
+
+LIBRARY = "usr/lib/ukey"
+CONFIG = "etc/ukey/keyservice.toml"
+#: Kept by --uninstall when they hold anything. Only root may look into them.
+STATE = ("etc/usbkey", "var/lib/ukey")
+
+#: launcher: (the module whose main() it calls, whether it needs the vendored libraries)
+LAUNCHERS = {
+    "usr/sbin/getpubkey": ("tools.getpubkey", False),
+    "usr/sbin/rmpubkey": ("tools.rmpubkey", False),
+    "usr/bin/chpinpw": ("tools.chpinpw", False),
+    "usr/bin/ukey": ("tools.ukey", False),
+    "usr/libexec/ukey/keyservice": ("keyservice.__main__", True),
+}
+#: Nothing from the caller's environment or home directory is imported: -I.
+LAUNCHER = """\
+#!/usr/bin/python3 -I
+import sys
+
+sys.path[:0] = {path!r}
+
+from {module} import main
+
+raise SystemExit(main())
+"""
+
+#: (glob in the checkout, directory, mode)
+DATA = (
+    ("data/dbus/*.conf", "usr/share/dbus-1/system.d", 0o644),
+    ("data/dbus/*.service", "usr/share/dbus-1/system-services", 0o644),
+    ("data/keyservice.toml", "etc/ukey", 0o644),
+    ("data/libexec/*", "usr/libexec/ukey", 0o755),
+    ("pam.d-examples/*", "usr/share/doc/ukey/examples", 0o644),
+    ("LICENSE", "usr/share/doc/ukey", 0o644),
+    ("NOTICE", "usr/share/doc/ukey", 0o644),
+)
+
+BUILD_SECONDS = 300  # a compiler that takes longer hangs
+
+
+def stage(checkout: Path, staged: Path, wheels: Path | None) -> None:
+    """Fill the empty directory `staged` with the product, as it is to lie below /.
+
+    Raises :class:`InstallError` when a part is missing or cannot be built.
+    """
+    for package in ("keyservice", "pam_ukey", "tools"):
+        shutil.copytree(
+            checkout / package,
+            staged / LIBRARY / package,
+            ignore=shutil.ignore_patterns("native", "__pycache__", ".*"),
+        )
+    vendor.unpack(
+        checkout / "packaging/requirements-vendor.txt",
+        staged / LIBRARY / "vendor",
+        wheels,
+    )
+    for place, (module, vendored) in LAUNCHERS.items():
+        path = [f"/{LIBRARY}", *([f"/{LIBRARY}/vendor"] if vendored else [])]
+        put(staged / place, LAUNCHER.format(path=path, module=module), 0o755)
+    for pattern, directory, mode in DATA:
+        sources = sorted(
+            source for source in checkout.glob(pattern) if source.is_file()
+        )
+        if not sources:
+            print(f"the checkout lacks {pattern}", file=sys.stderr)
+        for source in sources:
+            put(staged / directory / source.name, source.read_bytes(), mode)
+    for directory in STATE:
+        (staged / directory).mkdir(parents=True)
+    build_module(checkout / "pam_ukey/native", staged / pam_directory())
+    build_catalogues(checkout / "data/locale", staged / "usr/share/locale")
+    compileall.compile_dir(staged / LIBRARY, quiet=1, stripdir=staged, prependdir="/")
+    set_modes(staged)
+
+
+def put(path: Path, content: str | bytes, mode: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(mode)
+
+
+def pam_directory() -> str:
+    """Where this machine's libpam looks for modules, without the leading slash."""
+    multiarch = sysconfig.get_config_var("MULTIARCH") or ""
+    for candidate in (
+        f"usr/lib/{multiarch}/security",
+        "usr/lib64/security",
+        "usr/lib/security",
+    ):
+        if Path("/", candidate, "pam_unix.so").exists():
+            return candidate
+    raise InstallError(
+        "no PAM is installed here: pam_unix.so is in none of its usual places"
+    )
+
+
+def build_module(source: Path, directory: Path) -> None:
+    """Compile pam_ukey.so, outside the checkout."""
+    with tempfile.TemporaryDirectory() as objects:
+        run(
+            ["make", "--quiet", "-C", str(source), f"O={objects}"],
+            "gcc, make and libpam0g-dev",
+        )
+        put(directory / "pam_ukey.so", Path(objects, "pam_ukey.so").read_bytes(), 0o644)
+
+
+def build_catalogues(source: Path, directory: Path) -> None:
+    """Compile the translated texts, one catalogue a language."""
+    catalogues = sorted(source.glob("*.po"))
+    if not catalogues:
+        print("the checkout lacks data/locale/*.po", file=sys.stderr)
+    for catalogue in catalogues:
+        target = directory / catalogue.stem / "LC_MESSAGES/ukey.mo"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        run(["msgfmt", "--check", f"--output-file={target}", str(catalogue)], "gettext")
+
+
+def run(command: list[str], needs: str) -> None:
+    """Run a build command. `needs`: the Debian packages that it comes from."""
+    try:
+        subprocess.run(
+            command, check=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL
+        )
+    except FileNotFoundError:
+        raise InstallError(f"{command[0]} is missing: install {needs}") from None
+    except subprocess.TimeoutExpired:
+        raise InstallError(f"{command[0]} did not end in {BUILD_SECONDS} s") from None
+    except subprocess.CalledProcessError as error:
+        raise InstallError(
+            f"{command[0]} failed with status {error.returncode}; it needs {needs}"
+        ) from None
+
+
+def set_modes(staged: Path) -> None:
+    """Modes do not depend on the checkout's, nor on the umask it was cloned with."""
+    for path in staged.rglob("*"):
+        if path.is_symlink():
+            raise InstallError(f"{path.relative_to(staged)} is a symbolic link")
+        executable = path.is_dir() or (
+            path.stat().st_mode & 0o100 and LIBRARY not in str(path)
+        )
+        path.chmod(0o755 if executable else 0o644)
+
+
+def check_python() -> None:
+    if sys.version_info < (3, 11):
+        raise InstallError(
+            f"/usr/bin/python3 is {sys.version.split()[0]}; 3.11 or later is needed"
+        )
