@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from keyservice.contract.names import Flag, Operation, WaitFor
@@ -40,7 +40,7 @@ class Request:
     serial: str = ""
     application: str = ""
     container: str = ""
-    flags: Flag = Flag(0)
+    flags: Flag = field(default=Flag(0))
     timeout: int = 0  #: seconds, 0 for the configuration's
 
 

@@ -108,6 +108,10 @@ class RecordDamaged(UkeyError):
     name = ErrorName.RECORD_DAMAGED
 
 
+class RecordForeign(RecordDamaged):
+    """A record fits by name or by uid, but not by both: the user was renamed or made anew."""
+
+
 class StoreFailed(UkeyError):
     """The records could not be read or written."""
 
@@ -197,6 +201,14 @@ class PinRefused(UkeyError):
     """The PIN cannot be one: 6 to 16 bytes are."""
 
     name = ErrorName.PIN_REFUSED
+
+
+class PinUnchanged(PinRefused):
+    """The new PIN is the present one."""
+
+
+class PinsDiffer(PinRefused):
+    """The new PIN was not typed the same way twice."""
 
 
 class DefaultPin(UkeyError):

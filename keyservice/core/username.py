@@ -45,6 +45,18 @@ def resolve(name: str) -> Person:
     return Person(entry.pw_name, entry.pw_uid)
 
 
+def resolve_uid(uid: int) -> Person:
+    """The person whose `uid` it is. Blocks and raises like :func:`resolve`."""
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        raise UnknownUser(uid=uid) from None
+    person = resolve(name)
+    if person.uid != uid:
+        raise UnknownUser(uid=uid)
+    return person
+
+
 def check(name: str) -> None:
     """Refuse names that are empty, too long, or hold a slash or a control character."""
     if not name or len(name.encode("utf-8", "surrogateescape")) > NAME_MAX:

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The way to a person's ukey, which logins and PIN operations share.
+
+Who is it, what is bound to them, is that ukey there, is it really that one, may a try be spent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from keyservice.contract.names import PIN_MAX, PIN_MIN, SSHD_JUNK, WaitFor
+from keyservice.core.errors import (
+    KeyMismatch,
+    PinLocked,
+    PinRefused,
+    PinWrong,
+    ReaderAbsent,
+    ReaderRefused,
+    Revoked,
+    TryWithheld,
+    UkeyAbsent,
+    UkeyError,
+)
+from keyservice.core.secret import Secret
+from keyservice.core.username import Person
+from keyservice.store.bindings import Binding
+from keyservice.ukeys.base import Keep, KeyRef, PinState, PublicKey
+
+from . import locality, policy, threads
+from .audit import Attempt
+from .conversation import Conversation
+from .messages import Texts
+from .turns import unbroken
+from .world import UkeyHandle, World
+
+_T = TypeVar("_T")
+
+
+async def identify(world: World, talk: Conversation, attempt: Attempt) -> Person:
+    """The person that the request names, if the caller may act for them.
+
+    Without a name it is the caller. Raises :class:`UnknownUser`, :class:`NotAllowed`,
+    :class:`DeadlinePassed`.
+    """
+    name = attempt.request.user
+    if name:
+        person = await threads.call(talk.remaining(), world.resolve, name)
+    else:
+        person = await threads.call(talk.remaining(), world.resolve_uid, attempt.caller.uid)
+    policy.check_own(attempt.caller, person)
+    attempt.person = person
+    return person
+
+
+async def binding_of(world: World, talk: Conversation, person: Person) -> Binding | None:
+    """The person's binding, None where it is proven that there is none."""
+    return await threads.call(talk.remaining(), world.bindings.of, person)
+
+
+def check_revoked(world: World, binding: Binding) -> None:
+    """A revocation wins over any record. Raises :class:`Revoked`."""
+    if world.revocations.find(binding.fingerprint) is not None:
+        raise Revoked(serial=binding.serial, key=binding.fingerprint, user=binding.user)
+
+
+def judge(world: World, attempt: Attempt) -> locality.Place:
+    """Local or remote, once and for all for this attempt."""
+    if attempt.place is None:
+        attempt.place = locality.judge(
+            attempt.caller, attempt.request, world.rules.local_ttys, world.logind
+        )
+    return attempt.place
+
+
+def keep(world: World, attempt: Attempt) -> Keep:
+    """The tries that this attempt has to leave."""
+    local = judge(world, attempt).local
+    return policy.keep(attempt.caller, attempt.request.operation, local=local)
+
+
+async def find(
+    world: World, talk: Conversation, texts: Texts, serial: str, patience: float
+) -> UkeyHandle:
+    """The ukey `serial`; where it is absent, ask for it and wait up to `patience` seconds.
+
+    Raises :class:`ReaderAbsent`, :class:`UkeyAbsent`, :class:`UkeyAmbiguous`,
+    :class:`ReaderRefused`.
+    """
+    await world.ukeys.settled(deadline(talk))
+    handle = await present(
+        world,
+        lambda: world.ukeys.find(serial),
+        patience,
+        lambda: talk.wait(texts.insert(serial), WaitFor.UKEY),
+    )
+    if handle.info.virtual and not world.rules.allow_virtual_readers:
+        raise ReaderRefused("Virtual readers are not allowed", reader=handle.info.reader)
+    return handle
+
+
+async def present(
+    world: World, look: Callable[[], _T], patience: float, tell: Callable[[], Awaitable[None]]
+) -> _T:
+    """What `look` finds, at once or as soon as an insertion lets it find something.
+
+    `tell` says to the person that it is awaited. Raises what `look` raised, :class:`UkeyAbsent`
+    and :class:`ReaderAbsent` only after `patience` seconds.
+    """
+    changed = asyncio.Event()
+    forget = world.ukeys.subscribe(lambda _event: changed.set())
+    try:
+        try:
+            return look()
+        except (UkeyAbsent, ReaderAbsent) as error:
+            if patience <= 0:
+                raise
+            absent = error
+        await tell()
+        try:
+            async with asyncio.timeout(patience):
+                while True:
+                    await changed.wait()
+                    changed.clear()
+                    with suppress(UkeyAbsent, ReaderAbsent):
+                        return look()
+        except TimeoutError:
+            raise absent from None
+    finally:
+        forget()
+
+
+async def check_key(talk: Conversation, handle: UkeyHandle, binding: Binding) -> None:
+    """Raise :class:`KeyMismatch` unless the ukey shows the bound key."""
+    shown = await handle.public_key(ref_of(binding), deadline(talk))
+    if shown != PublicKey(binding.algorithm, binding.point):
+        raise KeyMismatch(serial=binding.serial, reader=handle.info.reader)
+
+
+async def check_tries(
+    talk: Conversation, handle: UkeyHandle, ref: KeyRef, keep: Keep
+) -> PinState | None:
+    """The tries as last seen. Where none may be spent by that, the ukey is asked itself.
+
+    Raises :class:`PinLocked` and :class:`TryWithheld`, so that no PIN is asked in vain.
+    """
+    known = handle.known_pin(ref)
+    if known is None or known.left > keep.tries(known.maximum):
+        return known
+    state = await handle.pin_state(ref, deadline(talk))
+    require_tries(state, handle.info.serial, keep)
+    return state
+
+
+def require_tries(state: PinState, serial: str, keep: Keep) -> None:
+    """Raise :class:`PinLocked` or :class:`TryWithheld` where no try may be spent."""
+    if state.locked:
+        raise PinLocked(serial=serial)
+    if state.left <= keep.tries(state.maximum):
+        raise TryWithheld(serial=serial, left=state.left, maximum=state.maximum)
+
+
+async def ask_pin(talk: Conversation, prompt: str) -> Secret:
+    """An answer that can be a PIN. Raises :class:`PinRefused` for any other."""
+    pin = await talk.ask(prompt)
+    if not is_pin(pin):
+        raise PinRefused()
+    return pin
+
+
+def is_pin(answer: Secret) -> bool:
+    """Whether `answer` can be a PIN: 6 to 16 bytes, none of them a control character.
+
+    sshd answers with control characters for users that it does not admit.
+    """
+    with answer.view() as view:
+        fits = PIN_MIN <= len(view) <= PIN_MAX and view != SSHD_JUNK
+        return fits and all(byte >= 0x20 and byte != 0x7F for byte in view)
+
+
+async def spend(
+    world: World, talk: Conversation, texts: Texts, serial: str, work: Coroutine[Any, Any, _T]
+) -> _T:
+    """Run `work`, which sends a PIN to the ukey `serial`: in turn, throttled, and to its end.
+
+    Raises :class:`Throttled` before anything is sent, and what `work` raises.
+    """
+    try:
+        async with world.turns.of(serial, lambda: talk.wait(texts.wait_for_turn(), WaitFor.TURN)):
+            world.throttle.check(serial)
+            return await unbroken(
+                _counted(world, serial, work),
+                lambda: talk.wait(texts.wait_for_device(), WaitFor.DEVICE),
+            )
+    except UkeyError as error:
+        error.facts.setdefault("serial", serial)
+        raise
+    finally:
+        work.close()  # where it was never begun
+
+
+async def _counted(world: World, serial: str, work: Coroutine[Any, Any, _T]) -> _T:
+    try:
+        result = await work
+    except (PinWrong, PinLocked):
+        await world.throttle.failed(serial)
+        raise
+    await world.throttle.passed(serial)
+    return result
+
+
+def ref_of(binding: Binding) -> KeyRef:
+    return KeyRef(binding.application, binding.container)
+
+
+def deadline(talk: Conversation) -> float:
+    """The session's deadline on the monotonic clock, as ukeys want it."""
+    return asyncio.get_running_loop().time() + talk.remaining()

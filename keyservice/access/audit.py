@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""One line per attempt, for those who look after the host: syslog's authpriv, key=value.
+
+Every value is escaped and cut, so that nobody writes lines of his own into the log through a user
+name or a terminal's name. A PIN is in no field that exists here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from keyservice.contract.names import Code, Flag, Operation
+from keyservice.contract.steps import Verdict
+from keyservice.core.errors import UkeyError
+from keyservice.core.username import Person
+
+from .conversation import Caller, Request
+from .locality import Place
+from .logsocket import Facility, LogSocket, Severity
+
+VALUE_MAX = 160  #: characters of a value, escaped: what callers choose never crowds out the rest
+_BARE = re.compile(r"[A-Za-z0-9._:/@%+,-]+")
+_ODD = re.compile(r"[^ !#-\[\]-~]")
+
+_EVENTS: Mapping[Operation, str] = {
+    Operation.AUTHENTICATION: "authentication",
+    Operation.BIND: "bind",
+    Operation.UNBIND: "unbind",
+    Operation.CHANGE_PIN: "change-pin",
+    Operation.UNBLOCK_PIN: "unblock-pin",
+    Operation.VERIFY_PIN: "verify-pin",
+}
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What is learnt about one attempt on its way, for its line."""
+
+    caller: Caller
+    request: Request
+    session_id: bytes
+    person: Person | None = None
+    place: Place | None = None
+    serial: str = ""
+
+
+class Audit:
+    """Writes the lines."""
+
+    def __init__(self, log: LogSocket) -> None:
+        self._log = log
+
+    def attempt(self, attempt: Attempt, verdict: Verdict, error: BaseException | None) -> None:
+        """The line of a session that ended with `verdict`, for `error` if it failed."""
+        forced = Flag.FORCE in attempt.request.flags
+        refused = verdict.code not in (Code.SUCCESS, Code.IGNORE)
+        self._write(
+            Severity.WARNING if forced and not refused else Severity.NOTICE,
+            attempt_fields(attempt, verdict, error),
+        )
+
+    def event(self, name: str, caller: Caller, **facts: object) -> None:
+        """The line of something else that root did, such as taking back a revocation."""
+        self._write(Severity.NOTICE, {"event": name, **_caller_fields(caller), **facts})
+
+    def _write(self, severity: Severity, fields: Mapping[str, object]) -> None:
+        self._log.send(Facility.AUTHPRIV, severity, line(fields))
+
+
+def attempt_fields(
+    attempt: Attempt, verdict: Verdict, error: BaseException | None
+) -> dict[str, object]:
+    """The fields of an attempt's line, in their order."""
+    request, person, place = attempt.request, attempt.person, attempt.place
+    flags = ",".join(flag.name.lower() for flag in Flag if flag in request.flags and flag.name)
+    return {
+        "event": _EVENTS[request.operation],
+        "user": person.name if person else request.user,
+        "uid": person.uid if person else None,
+        "service": request.service,
+        **_caller_fields(attempt.caller),
+        "tty": request.tty,
+        "rhost": request.rhost,
+        "local": None if place is None else ("yes" if place.local else "no"),
+        "place": place.why if place else None,
+        "serial": attempt.serial,
+        "flags": flags,
+        "verdict": verdict.code.value,
+        "reason": reason(verdict, error),
+        "id": attempt.session_id.hex()[:8],
+    }
+
+
+def reason(verdict: Verdict, error: BaseException | None) -> str:
+    """Why it ended so. Of what is no :class:`UkeyError` only the type: its text is not ours."""
+    if isinstance(error, UkeyError):
+        return f"{error.name}: {error}"
+    if error is not None:
+        return type(error).__name__
+    return {Code.SUCCESS: "done", Code.IGNORE: "no ukey is bound, and nouserok is set"}.get(
+        verdict.code, "refused"
+    )
+
+
+def line(fields: Mapping[str, object]) -> str:
+    """``key=value …``. Absent values are ``-``; what is not plain is quoted and escaped."""
+    return " ".join(f"{key}={value(item)}" for key, item in fields.items())
+
+
+def value(item: object) -> str:
+    """One value: bare where it is plain, else quoted with ``\\xNN`` for each odd byte; cut."""
+    if item is None or item == "":
+        return "-"
+    text = str(item)
+    if _BARE.fullmatch(text) and text != "-" and len(text) <= VALUE_MAX:
+        return text
+    escaped = ""
+    for char in text:
+        piece = _ODD.sub(_escaped, char)
+        if len(escaped) + len(piece) > VALUE_MAX:
+            escaped += "..."
+            break
+        escaped += piece
+    return f'"{escaped}"'
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in match[0].encode("utf-8", "surrogateescape"))
+
+
+def _caller_fields(caller: Caller) -> dict[str, object]:
+    return {
+        "caller": caller.uid,
+        "ruid": caller.ruid,
+        "loginuid": caller.loginuid,
+        "pid": caller.pid,
+        "session": caller.logind_session,
+        "by": caller.source,
+    }

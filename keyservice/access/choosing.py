@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Which ukey, and which key pair on it, where root named none: the only one, or a question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from keyservice.contract.names import WaitFor
+from keyservice.core.errors import (
+    AlreadyBound,
+    BadRequest,
+    NoKeyPair,
+    ReaderRefused,
+    UkeyAbsent,
+    UkeyUnknown,
+)
+from keyservice.store.bindings import Binding
+from keyservice.ukeys.base import Container, KeyRef, UkeyInfo
+
+from . import approach
+from .audit import Attempt
+from .conversation import Conversation
+from .messages import Texts
+from .world import UkeyHandle, World
+
+_T = TypeVar("_T")
+
+#: How often a choice is asked for before it is taken as cancelled.
+ASKED = 3
+#: The container that is made for a new pair where none is named.
+NEW_CONTAINER = "pam-ukey"
+
+
+async def ukey(
+    world: World,
+    talk: Conversation,
+    texts: Texts,
+    attempt: Attempt,
+    taken: Sequence[Binding] = (),
+) -> UkeyHandle:
+    """The named ukey, or the one that is inserted, or the one that is chosen among several.
+
+    Those of `taken` do not count. Raises :class:`AlreadyBound` where only such are inserted, and
+    what ``approach.find`` raises.
+    """
+    serial, patience = attempt.request.serial, world.rules.wait_for_ukey
+    if not serial:
+        await world.ukeys.settled(approach.deadline(talk))
+        inserted = await approach.present(
+            world,
+            lambda: _inserted(world),
+            patience,
+            lambda: talk.wait(texts.insert(), WaitFor.UKEY),
+        )
+        serial = await _serial(talk, texts, inserted, taken)
+    attempt.serial = serial
+    return await approach.find(world, talk, texts, serial, patience)
+
+
+def _inserted(world: World) -> list[UkeyInfo]:
+    """All present ukeys. Where there is none, the error says what is there instead."""
+    cards = [each for each in world.ukeys.present() if each.card_present]
+    ukeys = [each.info for each in cards if each.info is not None and not each.refused]
+    if ukeys:
+        return ukeys
+    for each in cards:
+        if each.refused:
+            raise ReaderRefused(reader=each.reader)
+    for each in cards:
+        raise UkeyUnknown(reader=each.reader)
+    raise UkeyAbsent()
+
+
+async def _serial(
+    talk: Conversation, texts: Texts, inserted: Sequence[UkeyInfo], taken: Sequence[Binding]
+) -> str:
+    owners = {binding.serial: binding.user for binding in taken}
+    free = {info.serial: info.label for info in inserted if info.serial not in owners}
+    if not free:
+        serial = inserted[0].serial
+        raise AlreadyBound(user=owners[serial], serial=serial)
+    if len(free) == 1:
+        return next(iter(free))
+    await talk.info(texts.ukeys_present(free.items()))
+    return await _chosen(talk, texts, texts.which_ukey(), {serial: serial for serial in free})
+
+
+async def key_pair(
+    talk: Conversation, texts: Texts, attempt: Attempt, handle: UkeyHandle
+) -> KeyRef:
+    """Where the key pair lies that is to be bound. Raises :class:`NoKeyPair`."""
+    wanted = _named(attempt, await handle.containers(approach.deadline(talk)))
+    pairs = [container.ref for container in wanted if container.has_key]
+    if not pairs:
+        raise NoKeyPair(serial=handle.info.serial)
+    if len(pairs) == 1:
+        return pairs[0]
+    await talk.info(texts.containers((ref.application, ref.container) for ref in pairs))
+    numbers = {str(number): ref for number, ref in enumerate(pairs, start=1)}
+    return await _chosen(talk, texts, texts.which_container(), numbers)
+
+
+async def new_pair(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> KeyRef:
+    """Where a key pair is to be made: in an empty container, or in a new one.
+
+    Raises :class:`BadRequest` where there is a pair already, or the application is not clear.
+    """
+    containers = await handle.containers(approach.deadline(talk))
+    application = _application(attempt, containers)
+    mine = [each for each in containers if each.ref.application == application]
+    wanted = _named(attempt, mine)
+    if attempt.request.container and any(each.has_key for each in wanted):
+        raise BadRequest("The container holds a key pair, which is never overwritten")
+    if not attempt.request.container and any(each.has_key for each in mine):
+        raise BadRequest(
+            "The ukey holds a key pair: leave out --generate, or name a --container for another"
+        )
+    if wanted:
+        return wanted[0].ref
+    return KeyRef(application, attempt.request.container or NEW_CONTAINER)
+
+
+async def application(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> KeyRef:
+    """Something in the application whose PIN is meant, on a ukey that is not bound."""
+    containers = await handle.containers(approach.deadline(talk))
+    name = _application(attempt, containers)
+    return next(
+        (each.ref for each in containers if each.ref.application == name),
+        KeyRef(name, NEW_CONTAINER),
+    )
+
+
+def _application(attempt: Attempt, containers: Sequence[Container]) -> str:
+    named = attempt.request.application
+    if named:
+        return named
+    names = {container.ref.application for container in containers}
+    if not names:
+        raise BadRequest("The ukey has no container yet: name the --application to use")
+    if len(names) > 1:
+        raise BadRequest(f"The ukey has several applications, name one: {', '.join(sorted(names))}")
+    return names.pop()
+
+
+def _named(attempt: Attempt, containers: Sequence[Container]) -> list[Container]:
+    """Those that the request does not rule out."""
+    wanted = attempt.request
+    return [
+        each
+        for each in containers
+        if wanted.application in ("", each.ref.application)
+        and wanted.container in ("", each.ref.container)
+    ]
+
+
+async def _chosen(talk: Conversation, texts: Texts, prompt: str, choices: Mapping[str, _T]) -> _T:
+    for _ in range(ASKED):
+        with (await talk.ask(prompt, echo=True)).view() as answer:
+            choice = str(answer, "utf-8", "replace").strip()
+        if choice in choices:
+            return choices[choice]
+        await talk.error(texts.no_such_choice())
+    raise BadRequest("None of the choices was chosen")

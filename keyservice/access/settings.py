@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What an administrator decides about logins. ``keyservice.config`` reads it from the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRule:
+    """What one PAM service may do otherwise: ``[services.NAME]``."""
+
+    allow_remote: bool = False
+    wait_for_ukey: int | None = None  #: seconds; None for ``Rules.wait_for_ukey``
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The defaults are the product's."""
+
+    deadline: int = 60  #: seconds a session may take
+    language: str = "auto"  #: "auto": what the caller wishes; or a locale name for everybody
+    local_ttys: tuple[str, ...] = ("tty[0-9]*", "console", "ttyS*", "hvc*")  #: shell patterns
+    wait_for_ukey: int = 15  #: seconds a login waits for the ukey to be inserted; 0: not at all
+    throttle_after: int = 3  #: wrong PINs in a row before the first pause
+    throttle_seconds: int = 60  #: the first pause; each further wrong PIN doubles it
+    throttle_longest: int = 3600  #: seconds; no pause is longer
+    allow_virtual_readers: bool = False
+    shared_pcsc: bool = False
+    services: Mapping[str, ServiceRule] = field(default_factory=dict)
+
+    def service(self, name: str) -> ServiceRule:
+        """The rule of the PAM service `name`."""
+        return self.services.get(name, _NO_RULE)
+
+    def patience(self, service: str) -> int:
+        """Seconds that a login through the PAM service waits for a ukey to be inserted."""
+        own = self.service(service).wait_for_ukey
+        return self.wait_for_ukey if own is None else own
+
+
+_NO_RULE = ServiceRule()

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""One session at a time has a ukey's PIN, the others wait in the order in which they came."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+#: Seconds that a ukey may work before its person is told that it does.
+SLOW = 1.5
+
+_T = TypeVar("_T")
+_Tell = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class _Queue:
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    length: int = 0
+
+
+class Turns:
+    """The queues, by serial. One exists only while somebody stands in it."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, _Queue] = {}
+
+    @asynccontextmanager
+    async def of(self, serial: str, tell_waiting: _Tell) -> AsyncIterator[None]:
+        """Have the ukey `serial` to oneself; `tell_waiting` is called where that is not at once."""
+        queue = self._queues.setdefault(serial, _Queue())
+        queue.length += 1
+        try:
+            if queue.lock.locked():
+                await tell_waiting()
+            async with queue.lock:
+                yield
+        finally:
+            queue.length -= 1
+            if queue.length == 0:
+                del self._queues[serial]
+
+
+async def unbroken(work: Coroutine[Any, Any, _T], tell_slow: _Tell) -> _T:
+    """Run `work` to its end, even if this session is cancelled or out of time meanwhile.
+
+    For a PIN on its way to a ukey: whoever could hang up before a wrong one is counted would
+    guess without being slowed down. `work` has a deadline of its own.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    timeout: float | None = SLOW
+    while not task.done():
+        try:
+            await asyncio.wait({task}, timeout=timeout)
+            if timeout is not None and not task.done():
+                timeout = None
+                await tell_slow()
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # seen: it is not reported as lost
+        raise cancelled
+    return task.result()

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Private files of root, in one folder: read only what can be trusted, written whole or not at all.
+
+Every access opens the folder anew by its path, so that a folder put back from a backup is seen,
+and reaches files through the folder's descriptor without following links.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from keyservice.core.errors import RecordDamaged, StoreFailed
+
+#: How the name of a file that is being written begins. No record's name begins with a dot.
+_UNFINISHED = ".unfinished-"
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_ROOT = 0
+
+
+class Taken(Exception):
+    """A file of that name exists already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A directory of mode 0700 that belongs to root; its files are 0600 and root's."""
+
+    path: Path
+
+    def prepare(self) -> list[str]:
+        """Make the folder where it is missing; remove what a killed writer left behind.
+
+        For the service's start, while no one else writes. Returns the names removed.
+        """
+        with self._failures("prepare"):
+            with suppress(FileExistsError):
+                self.path.mkdir(0o700)
+            with self._opened() as folder:
+                left = [name for name in _list(folder) if name.startswith(_UNFINISHED)]
+                for name in left:
+                    os.unlink(name, dir_fd=folder)
+                os.fsync(folder)
+                return left
+
+    def names(self) -> list[str]:
+        """The names of all files but hidden ones, sorted."""
+        with self._failures("list"), self._opened() as folder:
+            return sorted(name for name in _list(folder) if not name.startswith("."))
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """The content of a file of at most `limit` bytes, None if there is none.
+
+        Raises :class:`RecordDamaged` for a file that is a link, no regular file, not root's, open
+        to others, or too large; :class:`StoreFailed` when the disk fails.
+        """
+        with self._failures("read", name), self._opened() as folder:
+            try:
+                file = os.open(name, _READ, dir_fd=folder)
+            except FileNotFoundError:
+                return None
+            except OSError as error:
+                if stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode):
+                    raise self.damaged(name, "it is a symbolic link") from error
+                raise
+            try:
+                self._check(name, file, limit)
+                return _read_all(name, file, limit, self)
+            finally:
+                os.close(file)
+
+    def create(self, name: str, content: bytes) -> None:
+        """Write a new file. Raises :class:`Taken` rather than touch one that exists."""
+        with self._failures("write", name), self._opened() as folder:
+            unfinished = self._write(folder, content)
+            try:
+                os.link(unfinished, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except FileExistsError:
+                raise Taken(name) from None
+            finally:
+                os.unlink(unfinished, dir_fd=folder)
+            os.fsync(folder)
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write a file, in place of the one that may be there."""
+        with self._failures("write", name), self._opened() as folder:
+            unfinished = self._write(folder, content)
+            try:
+                os.rename(unfinished, name, src_dir_fd=folder, dst_dir_fd=folder)
+            except OSError:
+                os.unlink(unfinished, dir_fd=folder)
+                raise
+            os.fsync(folder)
+
+    def append(self, name: str, line: bytes, limit: int) -> None:
+        """Add one `line` (with its newline) to a file, which is made where it is missing.
+
+        A last line without a newline is what a killed writer left, and is cut off first. Nothing
+        of the line stays when it cannot be written whole.
+        """
+        with self._failures("append to", name), self._opened() as folder:
+            file = os.open(name, _APPEND, 0o600, dir_fd=folder)
+            try:
+                self._check(name, file, limit - len(line))
+                content = _read_all(name, file, limit, self)
+                end = content.rfind(b"\n") + 1
+                if end < len(content):
+                    os.ftruncate(file, end)
+                try:
+                    _write_all(file, line)
+                    os.fsync(file)
+                except OSError:
+                    os.ftruncate(file, end)
+                    raise
+                os.fsync(folder)
+            finally:
+                os.close(file)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; that it is gone already is no error."""
+        with self._failures("remove", name), self._opened() as folder:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
+            os.fsync(folder)
+
+    def damaged(self, name: str, reason: str) -> RecordDamaged:
+        """The error for a file that cannot be trusted."""
+        return RecordDamaged("A record cannot be trusted", path=f"{self.path}/{name}", why=reason)
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
+        folder = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(folder)
+            if found.st_uid != _ROOT or found.st_mode & 0o077:
+                raise RecordDamaged(
+                    "The folder of the records cannot be trusted",
+                    path=str(self.path),
+                    why="it is not root's alone (mode 0700)",
+                )
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _check(self, name: str, file: int, limit: int) -> None:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise self.damaged(name, "it is no regular file")
+        if found.st_uid != _ROOT:
+            raise self.damaged(name, f"it belongs to uid {found.st_uid}, not to root")
+        if found.st_mode & 0o077:
+            raise self.damaged(name, f"its mode is {found.st_mode & 0o777:04o}, not 0600")
+        if found.st_size > limit:
+            raise self.damaged(name, f"it has {found.st_size} bytes, over {limit}")
+
+    def _write(self, folder: int, content: bytes) -> str:
+        """A finished file under a passing name, on the disk."""
+        name = _UNFINISHED + secrets.token_hex(8)
+        file = os.open(name, _CREATE, 0o600, dir_fd=folder)
+        try:
+            try:
+                _write_all(file, content)
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except OSError:
+            os.unlink(name, dir_fd=folder)
+            raise
+        return name
+
+    @contextmanager
+    def _failures(self, doing: str, name: str = "") -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            path = f"{self.path}/{name}" if name else str(self.path)
+            why = error.strerror or type(error).__name__
+            raise StoreFailed(f"Cannot {doing} a record", path=path, why=why) from error
+
+
+def _list(folder: int) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries]
+
+
+def _read_all(name: str, file: int, limit: int, folder: Folder) -> bytes:
+    parts, size = [], 0
+    while part := os.read(file, 65536):
+        parts.append(part)
+        size += len(part)
+        if size > limit:  # it grew after fstat
+            raise folder.damaged(name, f"it has over {limit} bytes")
+    return b"".join(parts)
+
+
+def _write_all(file: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
