@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import struct
-import unicodedata
 from dataclasses import dataclass
 
 from keyservice.transport.apdu import ResponseError
 
 from .base import PinState
 from .quirks import ByteOrder
+from .text import is_name, is_serial, plain
 
 POINT_BYTES = 64
 SIGNATURE_BYTES = 64
@@ -122,14 +122,9 @@ def parse_names(data: bytes, limit: int) -> list[str]:
             name = item.decode()
         except UnicodeDecodeError:
             continue
-        if name and len(item) <= limit and is_plain(name):
+        if is_name(name, limit):
             names.append(name)
     return names
-
-
-def is_plain(text: str) -> bool:
-    """Whether `text` holds nothing that a terminal would not show as it is."""
-    return not any(unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") for char in text)
 
 
 def _exactly(data: bytes, length: int, command: str) -> None:
@@ -139,14 +134,13 @@ def _exactly(data: bytes, length: int, command: str) -> None:
 
 def _text(field: bytes) -> str:
     """A text field up to its first NUL; what cannot be shown becomes a question mark."""
-    text = field.split(b"\0", 1)[0].decode("utf-8", "replace").strip()
-    return "".join(char if is_plain(char) and char != "\ufffd" else "?" for char in text)
+    return plain(field.split(b"\0", 1)[0].decode("utf-8", "replace").strip())
 
 
 def _serial(field: bytes) -> str:
-    """The serial: printable ASCII up to its first NUL. It names a ukey in records and in logs, so
-    that nothing is replaced here."""
-    raw = field.split(b"\0", 1)[0].strip(b" ")
-    if not all(0x21 <= byte <= 0x7E for byte in raw):
+    """The serial, up to the field's first NUL. It names a ukey in records and logs: nothing is
+    replaced here."""
+    serial = field.split(b"\0", 1)[0].strip(b" ").decode("latin-1")
+    if serial and not is_serial(serial):
         raise ResponseError("The ukey's serial number is not printable ASCII")
-    return raw.decode("ascii")
+    return serial

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""One reader as the service knows it: what is in it, found out by probing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain, repeat
+
+from keyservice.core.errors import UkeyError, UkeyUnknown
+
+from .base import KeyRef, PinState, PublicKey, UkeyInfo
+from .lane import Lane
+from .quirks import Quirks, choose
+from .settings import ReaderSettings, is_virtual
+from .text import plain
+from .wire import Answer, Op, ReaderSeen, build_request
+
+log = logging.getLogger(__name__)
+
+#: Seconds between probes of a ukey that does not tell its serial yet: some need about one.
+_SERIAL_DELAYS = (0.1, 0.2, 0.4, 0.6, 0.8)
+#: Seconds between probes of a card that failed (a stranger may hold it), the last one repeated.
+_PROBE_DELAYS = (1.0, 5.0, 15.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A reader, and what is in it."""
+
+    reader: str
+    card_present: bool
+    info: UkeyInfo | None  #: None where the card is no ukey, or has not answered
+    pin: PinState | None  #: the user PIN's, as last seen
+    refused: bool  #: by the configuration; such a reader is never touched
+    virtual: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderEvent:
+    """A card came or went. `info` is None where it is not known as a ukey."""
+
+    reader: str
+    inserted: bool
+    info: UkeyInfo | None
+
+
+class Slot:
+    """A reader, from its arrival to its removal."""
+
+    def __init__(
+        self,
+        reader: str,
+        settings: ReaderSettings,
+        monotonic: Callable[[], float],
+        on_event: Callable[[ReaderEvent], None],
+    ) -> None:
+        """`on_event` is called when a card has been probed, and when one was taken out."""
+        self.virtual = is_virtual(reader)
+        self.refused = settings.refuses(reader)
+        self.present = False
+        self.info: UkeyInfo | None = None
+        self.quirks = Quirks()
+        #: What the ukey told and need not be asked again: keys by place, PINs by application.
+        self.keys: dict[KeyRef, PublicKey] = {}
+        self.pins: dict[str, PinState] = {}
+        #: The way to the reader, None where the reader is refused.
+        self.lane = None if self.refused else Lane(reader, settings.operation_deadline, monotonic)
+        self._reader = reader
+        self._settings = settings
+        self._now = monotonic
+        self._on_event = on_event
+        self._events: int | None = None
+        self._probe: asyncio.Task[None] | None = None
+        self._probed = False
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether a card is there of which nothing is known yet."""
+        return self._probe is not None and not self._probed
+
+    def presence(self) -> Presence:
+        pin = next(iter(self.pins.values()), None)
+        reader = plain(self._reader)
+        return Presence(reader, self.present, self.info, pin, self.refused, self.virtual)
+
+    def update(self, seen: ReaderSeen) -> None:
+        """Take in what the watcher has seen."""
+        if (seen.present, seen.events) == (self.present, self._events):
+            return
+        self._forget()
+        self.present, self._events = seen.present, seen.events
+        if self.present and self.lane is not None:
+            self._start_probe(self.lane)
+
+    def probe_again(self) -> None:
+        """Probe now a card that has failed: somebody is waiting for it."""
+        if self._probed and self._probe is not None and self.lane is not None:
+            self._probe.cancel()
+            self._start_probe(self.lane)
+
+    async def close(self, error: UkeyError) -> None:
+        """The reader has gone, or the service ends; what is under way fails with `error`."""
+        self._forget()
+        if self.lane is not None:
+            await self.lane.close(error)
+
+    def _forget(self) -> None:
+        """The card is out, if one was in."""
+        present, info = self.present, self.info
+        self.present, self.info, self._probed = False, None, False
+        self.keys.clear()
+        self.pins.clear()
+        if self._probe is not None:
+            self._probe.cancel()
+            self._probe = None
+        if present:
+            self._on_event(ReaderEvent(plain(self._reader), False, info))
+
+    def _start_probe(self, lane: Lane) -> None:
+        self._probed = False
+        self._probe = asyncio.get_running_loop().create_task(self._probing(lane))
+
+    async def _probing(self, lane: Lane) -> None:
+        """Ask what is in the reader, until it is known."""
+        serial_delays = iter(_SERIAL_DELAYS)
+        probe_delays = chain(_PROBE_DELAYS, repeat(_PROBE_DELAYS[-1]))
+        while True:
+            try:
+                info = await self._ask(lane)
+                if info.serial:
+                    break
+                delay = next(serial_delays, None)
+                if delay is None:
+                    raise UkeyUnknown("The ukey tells no serial", reader=info.reader)
+            except UkeyUnknown as error:
+                log.info("%s", error)
+                info = None
+                break
+            except UkeyError as error:
+                log.warning("probe: %s", error)
+                self._settle(None)
+                delay = next(probe_delays)
+            await asyncio.sleep(delay)
+        self._probe = None
+        self._settle(info)
+
+    async def _ask(self, lane: Lane) -> UkeyInfo:
+        def take(answer: Answer) -> UkeyInfo:
+            return answer.info(plain(self._reader), self.virtual)
+
+        limit = self._now() + self._settings.operation_deadline
+        return await lane.submit(build_request(Op.PROBE), limit, take)
+
+    def _settle(self, info: UkeyInfo | None) -> None:
+        known, self._probed, self.info = self._probed, True, info
+        if info is not None:
+            rules = self._settings.quirks
+            self.quirks = choose(rules, info.reader, info.manufacturer, info.serial)
+        if info is not None or not known:
+            self._on_event(ReaderEvent(plain(self._reader), True, info))

@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What the service and its device workers say to each other: plain data in frames.
+
+The frames are those of the sockets, one per message of a SOCK_SEQPACKET pair. The service
+believes nothing that a worker says beyond its form, which is checked here to the last byte:
+whoever parses what a device sends may have been taken over by it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from keyservice.contract import frames
+from keyservice.contract.names import FRAME_MAX
+from keyservice.core.errors import (
+    BadRequest,
+    NoKeyPair,
+    PinLocked,
+    PinRefused,
+    PinWrong,
+    ReaderAbsent,
+    TryWithheld,
+    UkeyAbsent,
+    UkeyError,
+    UkeyFailed,
+    UkeyRemoved,
+    UkeyUnknown,
+)
+from keyservice.core.secret import Secret
+
+from .base import Container, Keep, KeyRef, PinState, PublicKey, UkeyInfo
+from .quirks import ByteOrder, ExpectedLength, MacLength, PinHash, Quirks
+from .text import is_name, is_plain, is_serial, plain
+
+MESSAGE_MAX = frames.HEADER.size + FRAME_MAX
+POINT_BYTES = 64
+SIGNATURE_BYTES = 64
+#: As many readers as pcsc-lite knows at most.
+READERS_MAX = 16
+_TEXT_MAX = 200
+_LABEL_MAX = 256  #: bytes of UTF-8
+
+
+class Op(IntEnum):
+    """What the service asks of a worker."""
+
+    PROBE = 0x01  #: recognise what is in the reader
+    CONTAINERS = 0x02
+    PUBLIC_KEY = 0x03
+    PIN_STATE = 0x04
+    VERIFY_PIN = 0x05
+    SIGN = 0x06
+    CHANGE_PIN = 0x07
+    UNBLOCK_PIN = 0x08
+    GENERATE = 0x09
+
+
+class Kind(IntEnum):
+    """What workers and the watcher answer."""
+
+    DONE = 0x40
+    FAILED = 0x41
+    READERS = 0x50
+    NO_PCSCD = 0x51
+
+
+class Tag(IntEnum):
+    """Fields. Numbers are one byte unless said otherwise."""
+
+    SERIAL = 0x01  # of the ukey that is meant, or that is there
+    APPLICATION = 0x02
+    CONTAINER = 0x03
+    PIN = 0x04  # the one that is spent a try on
+    NEW_PIN = 0x05
+    KEEP = 0x06
+    DIGEST = 0x07
+    ADMIN = 0x08
+    QUIRKS = 0x09
+    KIND = 0x10
+    LABEL = 0x11
+    MANUFACTURER = 0x12
+    POINT = 0x13
+    SIGNATURE = 0x14
+    PIN_STATE = 0x15  # maximum, left, default
+    CONTAINERS = 0x16
+    ERROR = 0x20  # index into _ERRORS
+    LEFT = 0x21
+    MAXIMUM = 0x22
+    TEXT = 0x23
+
+
+#: What may come out of a worker; a subclass comes out as the first that it is.
+_ERRORS: tuple[type[UkeyError], ...] = (
+    *(UkeyRemoved, UkeyAbsent, ReaderAbsent, UkeyUnknown, NoKeyPair),
+    *(PinWrong, PinLocked, TryWithheld, PinRefused, BadRequest, UkeyFailed),
+)
+
+Fields = Mapping[int, memoryview]
+
+
+class WireError(Exception):
+    """The other side does not keep to this file."""
+
+
+# -- service to worker
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One operation, as a worker reads it."""
+
+    op: Op
+    serial: str
+    ref: KeyRef
+    quirks: Quirks
+    keep: Keep
+    admin: bool
+    digest: bytes
+    pin: Secret
+    new_pin: Secret
+
+    def wipe(self) -> None:
+        self.pin.wipe()
+        self.new_pin.wipe()
+
+
+def build_request(
+    op: Op,
+    serial: str = "",
+    ref: KeyRef | None = None,
+    quirks: Quirks | None = None,
+    *,
+    keep: Keep = Keep.RESERVE,
+    admin: bool = False,
+    digest: bytes = b"",
+    pin: Secret | None = None,
+    new_pin: Secret | None = None,
+) -> bytearray:
+    """The message for a worker. It may hold PINs: whoever sends it wipes it.
+
+    Raises :class:`BadRequest` for names that no ukey can have.
+    """
+    fields: dict[int, bytes | memoryview] = {
+        Tag.SERIAL: serial.encode(),
+        Tag.QUIRKS: _pack_quirks(quirks or Quirks()),
+        Tag.KEEP: bytes((keep,)),
+        Tag.ADMIN: bytes((admin,)),
+        Tag.DIGEST: digest,
+    }
+    if ref is not None:
+        if not is_name(ref.application) or not is_name(ref.container):
+            raise BadRequest("an application's or container's name has 1 to 48 plain bytes")
+        fields[Tag.APPLICATION] = ref.application.encode()
+        fields[Tag.CONTAINER] = ref.container.encode()
+    if pin is not None:
+        fields[Tag.PIN] = pin.view()
+    if new_pin is not None:
+        fields[Tag.NEW_PIN] = new_pin.view()
+    return frames.build(op, fields)
+
+
+def parse_request(message: bytearray) -> Request:
+    """Take a request apart; `message` is the caller's to wipe, the request's secrets its own."""
+    kind, fields = _parse(message)
+    return Request(
+        op=Op(kind),
+        serial=_text(fields, Tag.SERIAL),
+        ref=KeyRef(_text(fields, Tag.APPLICATION), _text(fields, Tag.CONTAINER)),
+        quirks=_unpack_quirks(bytes(fields[Tag.QUIRKS])),
+        keep=Keep(_number(fields, Tag.KEEP)),
+        admin=bool(_number(fields, Tag.ADMIN)),
+        digest=bytes(fields[Tag.DIGEST]),
+        pin=Secret(fields.get(Tag.PIN, b"")),
+        new_pin=Secret(fields.get(Tag.NEW_PIN, b"")),
+    )
+
+
+# -- worker to service
+
+
+def build_done(
+    *,
+    info: UkeyInfo | None = None,
+    containers: Iterable[Container] | None = None,
+    key: PublicKey | None = None,
+    signature: bytes | None = None,
+    pin_state: PinState | None = None,
+) -> bytearray:
+    """The message that an operation has succeeded."""
+    fields: dict[int, bytes] = _pin_state_field(pin_state)
+    if info is not None:
+        fields[Tag.KIND] = info.kind.encode()
+        fields[Tag.SERIAL] = info.serial.encode()
+        fields[Tag.LABEL] = info.label.encode()
+        fields[Tag.MANUFACTURER] = info.manufacturer.encode()
+    if containers is not None:
+        fields[Tag.CONTAINERS] = b"".join(map(_pack_container, containers))
+    if key is not None:
+        fields[Tag.POINT] = key.point
+    if signature is not None:
+        fields[Tag.SIGNATURE] = signature
+    return frames.build(Kind.DONE, fields)
+
+
+def build_failed(error: UkeyError, pin_state: PinState | None) -> bytearray:
+    """The message that an operation has failed as `error` says."""
+    index = next(i for i, kind in enumerate(_ERRORS) if isinstance(error, kind))
+    fields = _pin_state_field(pin_state)
+    fields[Tag.ERROR] = bytes((index,))
+    if error.message != error.default():
+        fields[Tag.TEXT] = error.message.encode()[:_TEXT_MAX]
+    for tag, fact in ((Tag.LEFT, "left"), (Tag.MAXIMUM, "maximum")):
+        if fact in error.facts:
+            fields[tag] = bytes((int(error.facts[fact]),))
+    return frames.build(Kind.FAILED, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker answered, whether it succeeded or not. Each accessor checks what it takes."""
+
+    fields: Fields
+    error: UkeyError | None
+    #: The user PIN's state, where the operation saw it.
+    pin_state: PinState | None
+
+    def info(self, reader: str, virtual: bool) -> UkeyInfo:
+        """The ukey in `reader`; its serial may be empty."""
+        serial = _text(self.fields, Tag.SERIAL)
+        if serial and not is_serial(serial):
+            raise WireError("a serial that cannot be one")
+        return UkeyInfo(
+            kind=_plain(self.fields, Tag.KIND),
+            reader=reader,
+            serial=serial,
+            label=_plain(self.fields, Tag.LABEL),
+            manufacturer=_plain(self.fields, Tag.MANUFACTURER),
+            virtual=virtual,
+        )
+
+    def containers(self) -> list[Container]:
+        return _unpack_containers(_bytes(self.fields, Tag.CONTAINERS))
+
+    def key(self) -> PublicKey:
+        return PublicKey("sm2", _exactly(self.fields, Tag.POINT, POINT_BYTES))
+
+    def signature(self) -> bytes:
+        return _exactly(self.fields, Tag.SIGNATURE, SIGNATURE_BYTES)
+
+    def state(self) -> PinState:
+        """The PIN state that was asked for, of either role."""
+        if self.pin_state is None:
+            raise WireError("no PIN state")
+        return self.pin_state
+
+
+def parse_answer(message: bytearray, reader: str) -> Answer:
+    """Take a worker's answer apart. Raises :class:`WireError`."""
+    kind, fields = _parse(message)
+    pin_state = _parse_pin_state(fields)
+    if kind == Kind.DONE:
+        return Answer(fields, None, pin_state)
+    if kind != Kind.FAILED:
+        raise WireError("an answer of no kind")
+    index = _number(fields, Tag.ERROR)
+    if index >= len(_ERRORS):
+        raise WireError("an error that is not known")
+    facts: dict[str, str | int] = {"reader": reader}
+    for tag, fact in ((Tag.LEFT, "left"), (Tag.MAXIMUM, "maximum")):
+        if tag in fields:
+            facts[fact] = _number(fields, tag)
+    text = plain(_bytes(fields, Tag.TEXT)[:_TEXT_MAX].decode("utf-8", "replace"))
+    return Answer(fields, _ERRORS[index](text, **facts), pin_state)
+
+
+# -- watcher to service
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSeen:
+    """A reader and whether a card is in it. `events` grows with each insertion and removal."""
+
+    name: str
+    present: bool
+    events: int
+
+
+def build_readers(readers: Iterable[ReaderSeen]) -> bytearray:
+    """The message that these are all readers, at most 16."""
+    fields = {}
+    for index, reader in enumerate(readers):
+        head = bytes((reader.present,)) + reader.events.to_bytes(2, "big")
+        fields[index] = head + reader.name.encode("utf-8", "surrogateescape")
+    return frames.build(Kind.READERS, fields)
+
+
+def build_no_pcscd() -> bytearray:
+    """The message that pcscd is not there."""
+    return frames.build(Kind.NO_PCSCD, {})
+
+
+def parse_readers(message: bytearray) -> list[ReaderSeen] | None:
+    """All readers, or None where pcscd is not there. Raises :class:`WireError`."""
+    kind, fields = _parse(message)
+    if kind == Kind.NO_PCSCD:
+        return None
+    if kind != Kind.READERS or len(fields) > READERS_MAX:
+        raise WireError("not a list of readers")
+    readers = []
+    for value in fields.values():
+        if len(value) < 4 or value[0] > 1:
+            raise WireError("not a reader")
+        # the name goes back to pcscd as it came; it is made plain where it is shown
+        name = bytes(value[3:]).decode("utf-8", "surrogateescape")
+        readers.append(ReaderSeen(name, bool(value[0]), int.from_bytes(value[1:3], "big")))
+    return readers
+
+
+# -- fields
+
+
+def _parse(message: bytearray) -> tuple[int, Fields]:
+    """The kind and the fields, which are views into `message`: nothing of it is copied."""
+    try:
+        kind, length = frames.parse_header(message[: frames.HEADER.size])
+        del message[: frames.HEADER.size]
+        if length != len(message):
+            raise WireError("a message of another length than it says")
+        return kind, frames.parse_fields(message)
+    except (frames.FrameError, struct.error) as error:
+        raise WireError(str(error)) from None
+
+
+def _bytes(fields: Fields, tag: Tag) -> bytes:
+    return bytes(fields.get(tag, b""))
+
+
+def _exactly(fields: Fields, tag: Tag, length: int) -> bytes:
+    value = _bytes(fields, tag)
+    if len(value) != length:
+        raise WireError(f"field {tag.name} has {len(value)} bytes, not {length}")
+    return value
+
+
+def _number(fields: Fields, tag: Tag) -> int:
+    return _exactly(fields, tag, 1)[0]
+
+
+def _text(fields: Fields, tag: Tag) -> str:
+    try:
+        return _bytes(fields, tag).decode()
+    except UnicodeDecodeError:
+        raise WireError(f"field {tag.name} is not UTF-8") from None
+
+
+def _plain(fields: Fields, tag: Tag) -> str:
+    text = _text(fields, tag)
+    if len(fields.get(tag, b"")) > _LABEL_MAX or not is_plain(text):
+        raise WireError(f"field {tag.name} is not plain text")
+    return text
+
+
+def _pin_state_field(state: PinState | None) -> dict[int, bytes]:
+    if state is None:
+        return {}
+    return {Tag.PIN_STATE: bytes((state.maximum, state.left, state.default))}
+
+
+def _parse_pin_state(fields: Fields) -> PinState | None:
+    if Tag.PIN_STATE not in fields:
+        return None
+    maximum, left, default = _exactly(fields, Tag.PIN_STATE, 3)
+    if not left <= maximum or default > 1:
+        raise WireError("a PIN state that cannot be one")
+    return PinState(maximum, left, bool(default))
+
+
+_BYTE_ORDERS, _MAC_LENGTHS = tuple(ByteOrder), tuple(MacLength)
+_EXPECTED_LENGTHS, _PIN_HASHES = tuple(ExpectedLength), tuple(PinHash)
+
+
+def _pack_quirks(quirks: Quirks) -> bytes:
+    return bytes(
+        (
+            _BYTE_ORDERS.index(quirks.byte_order),
+            _MAC_LENGTHS.index(quirks.mac_length),
+            _EXPECTED_LENGTHS.index(quirks.expected_length),
+            _PIN_HASHES.index(quirks.pin_hash),
+            quirks.name_length,
+        )
+    )
+
+
+def _unpack_quirks(packed: bytes) -> Quirks:
+    order, mac, length, pin_hash, name_length = packed
+    return Quirks(
+        _BYTE_ORDERS[order],
+        _MAC_LENGTHS[mac],
+        _EXPECTED_LENGTHS[length],
+        _PIN_HASHES[pin_hash],
+        name_length,
+    )
+
+
+def _pack_container(container: Container) -> bytes:
+    application, name = container.ref.application.encode(), container.ref.container.encode()
+    sizes = bytes((container.has_key, len(application), len(name)))
+    return sizes + application + name
+
+
+def _unpack_containers(packed: bytes) -> list[Container]:
+    containers, at = [], 0
+    while at < len(packed):
+        head = packed[at : at + 3]
+        if len(head) < 3 or head[0] > 1 or at + 3 + head[1] + head[2] > len(packed):
+            raise WireError("a list of containers is cut off")
+        middle, end = at + 3 + head[1], at + 3 + head[1] + head[2]
+        try:
+            ref = KeyRef(packed[at + 3 : middle].decode(), packed[middle:end].decode())
+        except UnicodeDecodeError:
+            raise WireError("a container's name is not UTF-8") from None
+        if not is_name(ref.application) or not is_name(ref.container):
+            raise WireError("a container's name is not plain")
+        containers.append(Container(ref, bool(head[0])))
+        at = end
+    return containers
