@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""A host with the product installed: start what a test needs, and leave nothing for the next."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from keyservice.contract import names
+
+from . import daemons
+from .authlog import Authlog
+from .network import Far
+from .people import People, User
+from .process import Daemon, HostError, run
+from .programs import NOBODY, Outcome, Programs
+from .restore import Restorer, empty
+from .stacks import Pam
+from .terminal import Answers, Terminal
+from .ukeys import VPCD_PORT, Softkey
+
+PIN, ADMIN_PIN = b"528491", b"80352917"
+
+
+def in_sandbox() -> bool:
+    """The root directory is a sandbox's (scripts/lib/enter.sh names the overlay so)."""
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    return any(line.startswith("sandbox / overlay ") for line in mounts)
+
+
+class Host:
+    """Daemons are ended, and files, people, bindings and network put back, when it is left."""
+
+    def __init__(self) -> None:
+        if not in_sandbox():
+            raise HostError("this changes the machine it runs on: run it by scripts/sandbox")
+        self._exit = contextlib.ExitStack()
+        self.folder = Path(tempfile.mkdtemp(prefix="host-"))
+        self._exit.callback(shutil.rmtree, self.folder)
+        self._exit.callback(self._forget)
+        self._restorer = Restorer()
+        self._exit.callback(self._restorer.restore)
+        self.authlog = Authlog()
+        self._exit.callback(self.authlog.close)
+        self.pam = Pam(self._restorer)
+        self._people = People(self._restorer)
+        self._exit.callback(self._people.close)
+        self._programs = Programs(self.authlog)
+        self._terminal: Terminal | None = None
+        self._far: Far | None = None
+        self._on_bus = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    def _forget(self) -> None:
+        for directory in (names.RECORDS_DIR, names.STATE_DIR, names.RUN_DIR):
+            empty(Path(directory))
+
+    def _keep(self, daemon: Daemon) -> Daemon:
+        self._exit.callback(daemon.stop)
+        return daemon
+
+    # -- daemons
+
+    def pcscd(self, slots: int = daemons.SLOTS) -> Daemon:
+        """pcscd with so many places for emulated ukeys."""
+        return self._keep(daemons.start_pcscd(self.folder, slots))
+
+    def bus(self) -> Daemon:
+        """The system bus."""
+        self._on_bus = True
+        return self._keep(daemons.start_bus(self.folder))
+
+    def keyservice(
+        self,
+        config: str = "",
+        *,
+        allow_virtual_readers: bool = True,
+        env: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+        wait_bus: bool | None = None,
+    ) -> Daemon:
+        """The installed service, with `config` added to /etc/ukey/keyservice.toml's first lines.
+
+        `wait_bus`: also wait until it has its name; default: if the bus was started.
+        """
+        allow = "true" if allow_virtual_readers else "false"
+        self.configure(f"allow_virtual_readers = {allow}\n{config}")
+        on_bus = self._on_bus if wait_bus is None else wait_bus
+        return self._keep(
+            daemons.start_keyservice(self.folder, on_bus=on_bus, env=env or {}, arguments=arguments)
+        )
+
+    def configure(self, config: str) -> Path:
+        """Write the keyservice's configuration; what was installed comes back at the end."""
+        return self._restorer.write(Path(names.CONFIG_FILE), config)
+
+    def sshd(self, settings: str = "") -> Daemon:
+        """sshd on port 22 of every address."""
+        return self._keep(daemons.start_sshd(self.folder, settings))
+
+    # -- ukeys and people
+
+    def softkey(
+        self,
+        name: str = "ukey",
+        slot: int = 0,
+        *,
+        pin: bytes | None = PIN,
+        admin_pin: bytes | None = ADMIN_PIN,
+        inserted: bool = True,
+        **make: Any,
+    ) -> Softkey:
+        """An emulated ukey; if inserted and pcscd runs, returns when pcscd has seen it.
+
+        `make`: serial, label, tries, containers, …, as for ``softkey.state.new``.
+        """
+        path = self.folder / f"{name}.ukey"
+        made = Softkey(path, slot, pin=pin, admin_pin=admin_pin, inserted=inserted, **make)
+        self._exit.callback(made.close)
+        if inserted and daemons.listens(VPCD_PORT):
+            made.control.wait_inserted()
+        return made
+
+    def user(
+        self, name: str = "demo", password: str = "correct horse", groups: Sequence[str] = ()
+    ) -> User:
+        return self._people.add(name, password, groups=groups)
+
+    def bind(self, user: User, softkey: Softkey) -> None:
+        """Bind by the real getpubkey, the PIN piped in."""
+        assert softkey.pin is not None
+        command = ["getpubkey", user.name, "--serial", softkey.serial]
+        done = run(command, input=softkey.pin.decode() + "\n", seconds=60)
+        if done.returncode != 0:
+            raise HostError(f"getpubkey ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+    # -- terminals and what is typed there
+
+    def terminal(self) -> Terminal:
+        """A terminal such as an xterm: /dev/pts/N, which is nobody's proof of being local."""
+        made = Terminal()
+        self._exit.callback(made.close)
+        return made
+
+    def console(self, name: str = "tty1") -> Terminal:
+        """A terminal that programs know as /dev/tty1: a local login."""
+        made = Terminal(name)
+        self._exit.callback(made.close)
+        return made
+
+    def _default_console(self) -> Terminal:
+        if self._terminal is None:
+            self._terminal = self.console()
+        return self._terminal
+
+    def su(
+        self,
+        user: User,
+        answers: Answers,
+        *,
+        by: int = NOBODY,
+        terminal: Terminal | None = None,
+        seconds: float = 60,
+    ) -> Outcome:
+        """su to `user` from a shell of uid `by`, on the console unless a terminal is given."""
+        where = terminal or self._default_console()
+        return self._programs.su(where, user, answers, by=by, seconds=seconds)
+
+    def login(
+        self, user: User, answers: Answers, *, terminal: Terminal | None = None, seconds: float = 60
+    ) -> Outcome:
+        """login as getty runs it, on the console unless a terminal is given."""
+        where = terminal or self._default_console()
+        return self._programs.login(where, user, answers, seconds=seconds)
+
+    def ssh(
+        self, user: User, answers: Answers, *, far: bool = False, seconds: float = 60, **more: Any
+    ) -> Outcome:
+        """ssh to this host: over loopback, or from another network namespace.
+
+        `more`: command, options, as for ``programs.Programs.ssh``.
+        """
+        address = self.far().address if far else "127.0.0.1"
+        prefix = self.far().prefix if far else ()
+        terminal = self.terminal()
+        return self._programs.ssh(
+            terminal, user, answers, address=address, prefix=prefix, seconds=seconds, **more
+        )
+
+    def far(self) -> Far:
+        """The other network namespace."""
+        if self._far is None:
+            self._far = Far()
+            self._exit.callback(self._far.close)
+        return self._far
+
+    def at_exit(self, what: Callable[..., object], *arguments: Any) -> None:
+        """Also do this when the test ends."""
+        self._exit.callback(what, *arguments)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The real su, login and ssh, each a conversation with a person, and what it came to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .authlog import Authlog
+from .people import User
+from .process import HostError
+from .stacks import STRERROR, PamCode
+from .terminal import Answers, Terminal
+
+NOBODY = 65534
+#: What a person who was let in runs.
+WHO = 'echo "in:$(id -un)"'
+#: A program logs why before it ends; the line may be read a little later.
+LOG_SECONDS = 1
+
+_REASON = "(" + "|".join(map(re.escape, STRERROR)) + ")"
+_SU = re.compile(rf"su: {_REASON}")
+_LOGIN = re.compile(rf"FAILED LOGIN.*, {_REASON}")
+_SSHD = re.compile(rf"error: PAM: {_REASON} for ")
+#: ssh puts the host before each prompt of the host's: (user@host)
+_SSH_PREFIX = re.compile(r"^\(\S+@\S+\) ")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a person got: `code` is the PAM code that the program reported, SUCCESS if let in.
+
+    None where it reported none, as sshd when it never came to ask PAM.
+    """
+
+    allowed: bool
+    code: PamCode | None
+    prompts: list[str]
+    screen: str
+
+
+class Programs:
+    """Each method starts the program, answers its hidden prompts in turn, and waits for its end."""
+
+    def __init__(self, log: Authlog) -> None:
+        self._log = log
+
+    def su(
+        self, terminal: Terminal, user: User, answers: Answers, *, by: int, seconds: float
+    ) -> Outcome:
+        """`by`: the uid whose shell su is typed in."""
+        shell = ["setpriv", "--reuid", str(by), "--regid", str(by), "--clear-groups"]
+        terminal.start([*shell, "su", user.name, "-c", WHO])
+        prompts = terminal.converse(answers, seconds=seconds)
+        return _outcome(terminal, user, prompts, _SU.search(terminal.screen))
+
+    def login(self, terminal: Terminal, user: User, answers: Answers, *, seconds: float) -> Outcome:
+        """As getty starts it when the name was typed. One try: a failure is the end."""
+        since = len(self._log.lines)
+        terminal.start(["/bin/login", "--", user.name])
+        over = re.compile(r"Login incorrect|\nin:")
+        prompts = terminal.converse(answers, seconds=seconds, over=over)
+        outcome = _outcome(terminal, user, prompts, self._reason(terminal, user, _LOGIN, since))
+        terminal.finish()
+        return outcome
+
+    def ssh(
+        self,
+        terminal: Terminal,
+        user: User,
+        answers: Answers,
+        *,
+        address: str,
+        command: str = WHO,
+        prefix: Sequence[str] = (),
+        options: Sequence[str] = (),
+        seconds: float,
+    ) -> Outcome:
+        """`prefix`: a command that runs the client elsewhere; `options`: more of ssh's."""
+        since = len(self._log.lines)
+        ssh = ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
+        ssh += ["-o", "UserKnownHostsFile=/dev/null", "-o", "NumberOfPasswordPrompts=1"]
+        terminal.start([*prefix, *ssh, *options, f"{user.name}@{address}", command])
+        prompts = terminal.converse(answers, seconds=seconds)
+        shown = [_SSH_PREFIX.sub("", prompt) for prompt in prompts]
+        return _outcome(terminal, user, shown, self._reason(terminal, user, _SSHD, since))
+
+    def _reason(
+        self, terminal: Terminal, user: User, pattern: re.Pattern[str], since: int
+    ) -> re.Match[str] | None:
+        """The log line, from index `since` on, in which the program says why it refused."""
+        if _let_in(terminal, user):
+            return None
+        try:
+            return pattern.search(self._log.wait_for(pattern.pattern, since, LOG_SECONDS).text)
+        except HostError:
+            return None
+
+
+def _let_in(terminal: Terminal, user: User) -> bool:
+    return f"in:{user.name}" in terminal.screen
+
+
+def _outcome(
+    terminal: Terminal, user: User, prompts: list[str], reason: re.Match[str] | None
+) -> Outcome:
+    allowed = _let_in(terminal, user)
+    code = PamCode.SUCCESS if allowed else STRERROR[reason[1]] if reason else None
+    return Outcome(allowed, code, prompts, terminal.screen)

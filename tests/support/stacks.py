@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""PAM stacks, and conversations with libpam that report the exact code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from .process import HostError, run
+from .restore import Restorer
+
+PAM_D = Path("/etc/pam.d")
+
+
+class PamCode(IntEnum):
+    """Linux-PAM's return values (_pam_types.h)."""
+
+    SUCCESS = 0
+    OPEN_ERR = 1
+    SYMBOL_ERR = 2
+    SERVICE_ERR = 3
+    SYSTEM_ERR = 4
+    BUF_ERR = 5
+    PERM_DENIED = 6
+    AUTH_ERR = 7
+    CRED_INSUFFICIENT = 8
+    AUTHINFO_UNAVAIL = 9
+    USER_UNKNOWN = 10
+    MAXTRIES = 11
+    NEW_AUTHTOK_REQD = 12
+    ACCT_EXPIRED = 13
+    SESSION_ERR = 14
+    CRED_UNAVAIL = 15
+    CRED_EXPIRED = 16
+    CRED_ERR = 17
+    NO_MODULE_DATA = 18
+    CONV_ERR = 19
+    AUTHTOK_ERR = 20
+    AUTHTOK_RECOVERY_ERR = 21
+    AUTHTOK_LOCK_BUSY = 22
+    AUTHTOK_DISABLE_AGING = 23
+    TRY_AGAIN = 24
+    IGNORE = 25
+    ABORT = 26
+    AUTHTOK_EXPIRED = 27
+    MODULE_UNKNOWN = 28
+
+
+#: pam_strerror's English, which is what su, login and sshd show or log.
+STRERROR = {
+    "Success": PamCode.SUCCESS,
+    "Error in service module": PamCode.SERVICE_ERR,
+    "System error": PamCode.SYSTEM_ERR,
+    "Memory buffer error": PamCode.BUF_ERR,
+    "Permission denied": PamCode.PERM_DENIED,
+    "Authentication failure": PamCode.AUTH_ERR,
+    "Authentication service cannot retrieve authentication info": PamCode.AUTHINFO_UNAVAIL,
+    "User not known to the underlying authentication module": PamCode.USER_UNKNOWN,
+    "Have exhausted maximum number of retries for service": PamCode.MAXTRIES,
+    "Conversation error": PamCode.CONV_ERR,
+    "Module is unknown": PamCode.MODULE_UNKNOWN,
+}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a conversation came to: the code of each step, and [style, text] of all that was said.
+
+    Styles are secret and echo (prompts), error and info.
+    """
+
+    codes: tuple[PamCode, ...]
+    said: tuple[tuple[str, str], ...]
+
+    @property
+    def code(self) -> PamCode:
+        """Of the last step."""
+        return self.codes[-1]
+
+    @property
+    def prompts(self) -> list[str]:
+        return [text for style, text in self.said if style in ("secret", "echo")]
+
+    @property
+    def messages(self) -> list[str]:
+        return [text for style, text in self.said if style in ("error", "info")]
+
+
+class Pam:
+    def __init__(self, restorer: Restorer) -> None:
+        self._restorer = restorer
+
+    def stack(self, service: str, text: str) -> Path:
+        """Write /etc/pam.d/`service`, until the test ends."""
+        return self._restorer.write(PAM_D / service, text.rstrip("\n") + "\n")
+
+    def converse(
+        self,
+        service: str,
+        user: str,
+        answers: Sequence[str | None] = (),
+        *,
+        steps: Sequence[str] = ("authenticate",),
+        tty: str = "tty1",
+        rhost: str = "",
+        flags: int = 0,
+        uid: int = 0,
+        seconds: float = 90,
+        env: dict[str, str] | None = None,
+    ) -> Answered:
+        """Have libpam run `steps` (functions of a PAM module), in a process of its own.
+
+        Prompts get `answers` in turn: None is a NULL answer, and after the last comes the end of
+        input. `tty` and `rhost` are PAM_TTY and PAM_RHOST, unset where empty. `uid`: whose
+        process it is.
+        """
+        task = {
+            "service": service,
+            "user": user,
+            "answers": list(answers),
+            "items": {name: value for name, value in (("tty", tty), ("rhost", rhost)) if value},
+            "steps": list(steps),
+            "flags": flags,
+        }
+        command = [sys.executable, str(Path(__file__).with_name("pam_child.py"))]
+        if uid:
+            who = ["--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
+            command = ["setpriv", *who, *command]
+        done = run(command, input=json.dumps(task), seconds=seconds, env=env)
+        if done.returncode != 0:
+            raise HostError(f"libpam's process ended with {done.returncode}: {done.stderr}")
+        result = json.loads(done.stdout)
+        return Answered(
+            tuple(PamCode(code) for code in result["codes"]),
+            tuple((style, text) for style, text in result["said"]),
+        )

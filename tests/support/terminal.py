@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""A terminal with a person at it, who answers what programs ask without echo."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from .process import HostError, must
+
+#: The end of a hidden question: "Password: ", "PIN：", with nothing behind it.
+_QUESTION = re.compile(r"[^\r\n]*[:：] ?\Z")
+
+#: ^D, as an answer
+END_OF_INPUT = "\x04"
+
+Answers = Sequence[str | Callable[[], str]]
+
+
+class Terminal:
+    """A pseudo-terminal, under its own name or as a console, and at most one program at a time."""
+
+    def __init__(self, console: str = "") -> None:
+        """`console`: the name below /dev, such as tty1, that programs see instead of pts/N."""
+        self._master, slave = os.openpty()
+        self.path = Path(os.ttyname(slave))
+        os.close(slave)
+        self._console: Path | None = None
+        if console:
+            self._console = Path("/dev", console)
+            self._console.touch()
+            must(["mount", "--bind", self.path, self._console])
+            self.path = self._console
+        self.screen = ""
+        self._program: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        """As PAM_TTY has it: tty1, pts/3."""
+        return str(self.path.relative_to("/dev"))
+
+    def start(
+        self, command: Sequence[str | os.PathLike[str]], env: Mapping[str, str] | None = None
+    ) -> None:
+        """Run `command` on this terminal, in a session of its own. The screen starts empty."""
+        self.finish()
+        self.screen = ""
+        slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY)
+        try:
+            self._program = subprocess.Popen(
+                command,
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+                env={"PATH": os.environ["PATH"], "TERM": "dumb", "LANG": "C.UTF-8", **(env or {})},
+            )
+        finally:
+            os.close(slave)
+
+    def _hidden(self) -> bool:
+        return not termios.tcgetattr(self._master)[3] & termios.ECHO
+
+    def _read(self, seconds: float) -> bool:
+        """Take what the program wrote, waiting up to `seconds`; False when nothing came."""
+        if not select.select([self._master], [], [], seconds)[0]:
+            return False
+        try:
+            self.screen += os.read(self._master, 65536).decode(errors="replace")
+        except OSError:  # nobody has the terminal open
+            return False
+        return True
+
+    def wait_question(self, seconds: float = 60, over: re.Pattern[str] | None = None) -> str | None:
+        """The text of the next hidden prompt; None when the program ended, or wrote `over`."""
+        start = len(self.screen)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._read(0.01):
+                continue
+            if over is not None and over.search(self.screen):
+                return None
+            if self._hidden() and (found := _QUESTION.search(self.screen, start)):
+                return found[0].strip()
+            if self.status is not None:
+                while self._read(0):
+                    pass
+                return None
+        raise HostError(f"neither a prompt nor an end within {seconds} s; screen:\n{self.screen}")
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def interrupt(self) -> None:
+        """^C."""
+        self.type("\x03")
+
+    def hang_up(self) -> None:
+        """The person closes the window: the terminal's end is SIGHUP for the program."""
+        if self._program is not None:
+            os.killpg(self._program.pid, signal.SIGHUP)
+
+    @property
+    def status(self) -> int | None:
+        """The program's exit status, None while it runs."""
+        return None if self._program is None else self._program.poll()
+
+    def converse(
+        self, answers: Answers, *, seconds: float = 60, over: re.Pattern[str] | None = None
+    ) -> list[str]:
+        """Answer hidden prompts until the program ends or writes `over`; returns the prompts.
+
+        An answer may be a function, called while the prompt stands; it returns the answer. At a
+        prompt beyond the last answer the person presses ^D.
+        """
+        prompts: list[str] = []
+        left = list(answers)
+        while (prompt := self.wait_question(seconds, over)) is not None:
+            prompts.append(prompt)
+            size = len(self.screen)
+            answer = left.pop(0) if left else END_OF_INPUT
+            text = answer if isinstance(answer, str) else answer()
+            self.type(text if text == END_OF_INPUT else text + "\n")
+            self._wait_taken(size, seconds)
+        return prompts
+
+    def _wait_taken(self, size: int, seconds: float) -> None:
+        """An answer is taken when its line end is shown: before, its prompt would be met again."""
+        deadline = time.monotonic() + seconds
+        while "\n" not in self.screen[size:] and self.status is None:
+            self._read(0.01)
+            if time.monotonic() > deadline:
+                raise HostError(f"the answer was not taken; screen:\n{self.screen}")
+
+    def finish(self) -> None:
+        """End the program, if one runs, and whatever it started on this terminal."""
+        if self._program is not None:
+            if self._program.poll() is None:
+                os.killpg(self._program.pid, signal.SIGKILL)
+            self._program.wait(10)
+            self._program = None
+
+    def close(self) -> None:
+        self.finish()
+        os.close(self._master)
+        if self._console is not None:
+            must(["umount", self._console])
+            self._console.unlink()
+            self._console = None

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Emulated ukeys in the virtual readers, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.softkey import state
+from tests.softkey.control import Control, ControlError
+
+from . import CHECKOUT
+from .process import Daemon
+
+#: vpcd's first slot; the next slots follow
+VPCD_PORT = 35963
+
+
+class Softkey:
+    """One emulated ukey and the reader's slot that it sits in.
+
+    ``control`` steers it (insert, remove, misbehave, apdus, …: ``softkey.control.Control``).
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        slot: int,
+        *,
+        pin: bytes | None,
+        admin_pin: bytes | None,
+        inserted: bool,
+        **make: Any,
+    ) -> None:
+        """PINs: None for the factory's. `make`: more arguments of ``softkey.state.new``."""
+        self.pin, self.admin_pin, self.slot = pin, admin_pin, slot
+        self.file = state.StateFile(path)
+        made = state.new(pin=pin, admin_pin=admin_pin, **make)
+        self.serial = made.serial
+        self.file.create(made)
+        self.control = Control(path)
+        self.daemon = self.start(inserted)
+
+    def start(self, inserted: bool = True) -> Daemon:
+        """Run it (again); returns when it can be steered."""
+        command = [sys.executable, "-m", "tests.softkey", "run", str(self.file.path)]
+        command += ["--port", str(VPCD_PORT + self.slot)]
+        self.daemon = Daemon(
+            [*command, "--inserted" if inserted else "--removed"],
+            self.file.path.with_suffix(".log"),
+            cwd=CHECKOUT,
+            env={"PYTHONPATH": os.fspath(CHECKOUT)},
+        )
+        self.daemon.wait_ready(self._answers)
+        return self.daemon
+
+    def _answers(self) -> bool:
+        try:
+            self.control.status()
+        except ControlError:
+            return False
+        return True
+
+    def insert(self) -> None:
+        """Put it in; returns once pcscd has seen it."""
+        self.control.insert()
+        self.control.wait_inserted()
+
+    def remove(self) -> None:
+        self.control.remove()
+
+    def tries_left(self) -> int:
+        """Of the user PIN of the first application."""
+        left = self.control.status()["applications"][0]["user"]["left"]
+        assert isinstance(left, int)
+        return left
+
+    def close(self) -> None:
+        self.daemon.stop()
