@@ -8,6 +8,7 @@ import argparse
 import getpass
 import json
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -109,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = add("run", _run, "be that ukey, in the foreground, until SIGTERM")
     run.add_argument("--host", default="127.0.0.1", help="of pcscd's virtual reader")
-    run.add_argument("--port", type=int, default=VPCD_PORT, help=f"default {VPCD_PORT}")
+    run.add_argument("--port", type=_port, default=VPCD_PORT, help=f"default {VPCD_PORT}")
     where = run.add_mutually_exclusive_group()
     where.add_argument("--inserted", action="store_true", default=True, help="the default")
     where.add_argument(
@@ -154,7 +155,11 @@ def _ask_pins() -> tuple[bytes, bytes]:
 
 
 def _run(options: argparse.Namespace) -> int:
-    runner = Runner(StateFile(options.state), (options.host, options.port))
+    try:
+        address = (socket.gethostbyname(options.host), options.port)
+    except OSError as error:
+        raise StateError(f"{options.host}: {error.strerror}") from None
+    runner = Runner(StateFile(options.state), address)
     runner.misbehave(from_options(options, Faults))
     if options.inserted:
         runner.insert()
@@ -162,6 +167,13 @@ def _run(options: argparse.Namespace) -> int:
     print(f"softkey: {runner.serial} {where}, reader {options.host}:{options.port}", flush=True)
     runner.run()
     return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 0xFFFF:
+        raise ValueError
+    return port
 
 
 def _insert(options: argparse.Namespace) -> int:

@@ -61,7 +61,10 @@ class Control:
         self._call("wait-inserted", timeout)
 
     def status(self) -> dict[str, Any]:
-        """serial, label, inserted, seen, applications with containers and tries left, …"""
+        """serial, label, inserted, seen, applications with containers and tries left, …
+
+        busy: milliseconds that the card has computed, well-behaved, since the process began.
+        """
         return self._call("status")
 
     def misbehave(self, **switches: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from .apdu import SW
@@ -67,7 +67,7 @@ class Faults:
         check(self)
 
     def __bool__(self) -> bool:
-        return bool(changed(self))
+        return bool(changed(self).keys() - {"ins", "at"})
 
 
 class Reply(NamedTuple):
@@ -107,6 +107,10 @@ class Misbehaving:
         if faults.mute:
             return Reply(None)
         return Reply(self._spoil(apdu, answer, inserted_at), faults.slow / 1000)
+
+    def disarm(self) -> None:
+        """It has been pulled out once."""
+        self.faults = replace(self.faults, pull="")
 
     def _matches(self, apdu: bytes) -> bool:
         if self.faults.ins and apdu[1:2] not in map(_byte, self.faults.ins):

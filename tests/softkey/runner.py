@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 from collections import deque
 from dataclasses import fields
 from typing import Any
@@ -17,7 +18,7 @@ from .link import Link
 from .loop import Loop
 from .misbehave import Faults, Misbehaving
 from .server import Server
-from .state import State, StateError, StateFile
+from .state import Pin, State, StateError, StateFile
 from .switches import changed
 from .traits import Traits
 
@@ -34,6 +35,7 @@ class Runner:
         self._card = Card(file)
         self._faulty: Misbehaving | None = None
         self._log: deque[tuple[int, int]] = deque(maxlen=_LOG)
+        self._busy = 0  # nanoseconds
         self._loop = Loop()
         self._link = Link(
             self._loop, address, apdu=self._apdu, reset=self._card.reset, seen=self._seen
@@ -72,7 +74,9 @@ class Runner:
 
     def _apdu(self, apdu: bytes) -> None:
         if self._faulty is None:
+            since = time.perf_counter_ns()
             answer = self._card.transmit(apdu)
+            self._busy += time.perf_counter_ns() - since
             self._log.append((apdu[1], answer[-2] << 8 | answer[-1]))
             self._link.answer(answer)
             return
@@ -82,7 +86,7 @@ class Runner:
         if reply.die:
             os.kill(os.getpid(), signal.SIGKILL)
         if reply.pull:
-            self._faulty = None
+            self._faulty.disarm()
             self._link.remove()
         elif reply.answer is not None:
             self._link.answer(reply.answer, reply.delay)
@@ -118,6 +122,7 @@ class Runner:
             "seen": self._link.seen,
             "reader": f"{host}:{port}",
             "apdus": len(self._log),
+            "busy": self._busy / 1e6,
             "misbehaving": changed(self._faulty.faults) if self._faulty else {},
             "traits": changed(self._card.traits),
         }
@@ -150,7 +155,7 @@ def describe(state: State) -> dict[str, Any]:
     }
 
 
-def _tries(pin: Any) -> dict[str, Any]:
+def _tries(pin: Pin) -> dict[str, Any]:
     return {"left": pin.left, "maximum": pin.maximum, "default": pin.default}
 
 
