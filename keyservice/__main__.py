@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``keyservice``: puts the parts together, serves until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from pathlib import Path
+
+from keyservice import __version__
+from keyservice.access import world
+from keyservice.access.audit import Audit
+from keyservice.access.logsocket import Handler, LogSocket, describe
+from keyservice.access.session import Sessions
+from keyservice.access.throttle import Throttle, boot_id
+from keyservice.access.world import World
+from keyservice.config import Config, load
+from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, RUN_DIR, STATE_DIR
+from keyservice.core.errors import ConfigurationError, UkeyError
+from keyservice.core.hardening import harden
+from keyservice.crypto import sm2
+from keyservice.front import listeners
+from keyservice.front.sockets import Sockets
+from keyservice.store.bindings import Bindings
+from keyservice.store.files import Folder
+from keyservice.store.revocations import Revocations
+from keyservice.store.throttle import ThrottleFile
+from keyservice.ukeys.pool import Ukeys
+
+_log = logging.getLogger("keyservice.main")
+
+
+class Exit(IntEnum):
+    """How the program ends."""
+
+    OK = 0  #: told to stop; or the configuration is right
+    FAILED = 1  #: it cannot serve; the log says why
+    USAGE = 2  #: the command line
+    CONFIGURATION = 78  #: the configuration is wrong (sysexits.h, EX_CONFIG)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; its exit status."""
+    given = _parser().parse_args(arguments)
+    if given.check_config is not None:
+        return _check(Path(given.check_config or given.config))
+    harden()
+    log = LogSocket()
+    _log_to(log)
+    try:
+        asyncio.run(_serve(_configured(Path(given.config)), log, Path(given.socket_dir)))
+    except ConfigurationError as error:
+        _log.error("%s", error)
+        return Exit.CONFIGURATION
+    except (UkeyError, OSError) as error:
+        _log.error("cannot serve: %s", error)
+        return Exit.FAILED
+    finally:
+        log.close()
+    return Exit.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="keyservice",
+        description="Answers PAM modules and tools: who may log in with which ukey. Runs as root.",
+        epilog="Exit status: 0 stopped, or the configuration is right; 1 it cannot serve;"
+        " 2 wrong command line; 78 the configuration is wrong.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"keyservice {__version__}")
+    parser.add_argument(
+        "--config", metavar="FILE", default=CONFIG_FILE, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--socket-dir",
+        metavar="DIR",
+        default=RUN_DIR,
+        help="where to make root.sock and user.sock, unless they are handed over"
+        " (LISTEN_FDS); default: %(default)s",
+    )
+    parser.add_argument(
+        "--check-config",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="say what is wrong in FILE (default: the configuration in use) and which SM2 engine"
+        " works, and end",
+    )
+    return parser
+
+
+def _check(path: Path) -> Exit:
+    """What an administrator wants to know before a restart."""
+    status, config = Exit.OK, Config()
+    try:
+        config = load(path, required=True, trusted=False)
+        print(f"{path}: right")
+    except ConfigurationError as error:
+        print(error.message, file=sys.stderr)
+        status = Exit.CONFIGURATION
+    for name, reason in sm2.survey().items():
+        print(f"SM2 engine {name}: {reason or 'works'}")
+    try:
+        print(f"SM2 engine used (crypto.sm2 = {config.sm2}): {sm2.engine(config.sm2).name}")
+    except ConfigurationError as error:
+        print(error.message, file=sys.stderr)
+        status = Exit.CONFIGURATION
+    return status
+
+
+def _configured(path: Path) -> Config:
+    config = load(path, required=path != Path(CONFIG_FILE), trusted=True)
+    if config.rules.allow_virtual_readers:
+        _log.warning("virtual readers are allowed: an emulated ukey can log in")
+    if config.rules.shared_pcsc:
+        _log.warning("pcscd is shared: local users can block ukeys and burn PIN tries")
+    return config
+
+
+async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    with _only_one(Path(STATE_DIR)):
+        ukeys = Ukeys(config.readers)
+        sessions = Sessions(_world(config, log, ukeys))
+        sockets = Sockets(sessions)
+        taken = listeners.take_over(os.environ) or listeners.create(socket_dir)
+        await ukeys.start()
+        try:
+            sockets.start(taken)
+            _log.info("serving; version %s", __version__)
+            _notify("READY=1")
+            await stop.wait()
+            _notify("STOPPING=1")
+        finally:
+            sockets.stop()
+            await sessions.stop()
+            await ukeys.stop()
+    _log.info("stopped")
+
+
+def _world(config: Config, log: LogSocket, ukeys: Ukeys) -> World:
+    records, state = Folder(Path(RECORDS_DIR)), Folder(Path(STATE_DIR))
+    for folder in (records, state):
+        for name in folder.prepare():
+            _log.warning("%s: removed %s, left by a killed writer", folder.path, name)
+    revocations = Revocations(state)
+    try:
+        revocations.all()
+    except UkeyError as error:
+        _log.error("%s; nobody can log in with a ukey until it is put right", error)
+    return World(
+        rules=config.rules,
+        bindings=Bindings(records),
+        revocations=revocations,
+        throttle=Throttle(ThrottleFile(state), config.rules, boot=boot_id()),
+        ukeys=ukeys,
+        engine=sm2.engine(config.sm2),
+        audit=Audit(log),
+        machine_id=world.machine_id(),
+    )
+
+
+@contextmanager
+def _only_one(state: Path) -> Iterator[None]:
+    """Hold the state's directory, so that no second service writes there."""
+    with suppress(FileExistsError):
+        state.mkdir(0o700, parents=True)
+    folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError("another keyservice runs on this host") from None
+        yield
+    finally:
+        os.close(folder)
+
+
+def _log_to(log: LogSocket) -> None:
+    """Send the operators' log to the host's log; to a person at a terminal as well."""
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    root.addHandler(Handler(log))
+    if sys.stderr.isatty():
+        screen = logging.StreamHandler()
+        screen.setFormatter(_OneLine())
+        root.addHandler(screen)
+
+
+class _OneLine(logging.Formatter):
+    """What the host's log shows, on a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"keyservice: {describe(record)}"
+
+
+def _notify(state: str) -> None:
+    """Tell whoever started the service, where it asked for that (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+        to.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
+        to.send(state.encode())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
