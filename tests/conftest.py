@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Fixtures of every test: the product installed, and a host to break."""
+"""Every test run: the product is installed first; a test that asks for one gets a host to break."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ import pytest
 
 from tests.support import CHECKOUT
 from tests.support.host import Host, in_sandbox
-from tests.support.process import must
+from tests.support.process import HostError, must
 
 WHEELS = Path("/opt/wheels")
 
 
-@pytest.fixture(scope="session")
-def installed() -> None:
-    """The product, installed by scripts/install into this sandbox."""
-    if not in_sandbox():
-        pytest.fail("this installs the product: run it by scripts/test", pytrace=False)
-    must([CHECKOUT / "scripts/install", "--wheels", WHEELS])
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Install into the sandbox: tests run what users run, and may import what it brings along."""
+    if in_sandbox() and not session.config.option.collectonly:
+        try:
+            must([CHECKOUT / "scripts/install", "--wheels", WHEELS], seconds=120)
+        except HostError as error:
+            pytest.exit(str(error), returncode=1)
 
 
 @pytest.fixture
-def host(installed: None) -> Iterator[Host]:
+def host() -> Iterator[Host]:
     """A host with the product installed and nothing running; afterwards as if nothing had been."""
     with Host() as made:
         yield made

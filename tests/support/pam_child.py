@@ -2,8 +2,8 @@
 # Copyright the pam-ukey authors
 """One PAM conversation by libpam itself, in a process of its own (``stacks.Pam``).
 
-Reads a JSON object from stdin: service, user, answers, items (tty, rhost), steps, flags. Writes one:
-codes (one a step, up to the first that fails) and said, the messages as [style, text].
+Reads a JSON object from stdin: service, user, answers, items (tty, rhost), steps, flags. Writes
+one: codes (one a step, up to the first that fails) and said, the messages as [style, text].
 """
 
 from __future__ import annotations

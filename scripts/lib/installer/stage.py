@@ -158,7 +158,7 @@ def set_modes(staged: Path) -> None:
 
 
 def check_python() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - a user's machine may have an older one
         raise InstallError(
             f"/usr/bin/python3 is {sys.version.split()[0]}; 3.11 or later is needed"
         )
