@@ -47,18 +47,6 @@ class Figures:
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1, ensure_ascii=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> Figures:
-        """Raises ``ValueError``, ``KeyError`` or ``TypeError`` for anything else."""
-        data = json.loads(text)
-        return cls(
-            date=data["date"],
-            machine=data["machine"],
-            logins=[Login(**login) for login in data["logins"]],
-            session=Session(**data["session"]),
-            sm2=Verification(**data["sm2"]),
-        )
-
     def samples(self, key: str) -> list[float]:
         """The samples of the login `key`."""
         return next(login.samples for login in self.logins if login.key == key)

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.figures import Login
+
 #: Seconds after which a run is killed, and the measurement given up.
 RUN_DEADLINE = 30
 
@@ -36,6 +38,20 @@ class Contender:
     def argv(self) -> list[str]:
         items = [f"-I{name}={value}" for name, value in self.items.items()]
         return ["/usr/bin/pamtester", *items, self.service, self.user, "authenticate"]
+
+
+def prove(contender: Contender, workdir: Path) -> None:
+    """Raise :class:`RunFailed` if a login with a wrong PIN gets in: it would be no full login."""
+    if not contender.answers:
+        return
+    answers = workdir / "wrong-answers"
+    answers.touch(mode=0o600)
+    answers.write_bytes(bytes(reversed(contender.answers.strip())) + b"\n")
+    try:
+        run_once(contender, answers, workdir / "output")
+    except RunFailed:
+        return
+    raise RunFailed(f"{contender.key}: a wrong PIN gets in")
 
 
 def run_once(contender: Contender, answers: Path, output: Path) -> float:
@@ -76,8 +92,8 @@ def _wait(pid: int) -> int:
 
 def interleave(
     contenders: Sequence[Contender], rounds: int, workdir: Path, *, warm_up: int = 3, seed: int = 1
-) -> dict[str, list[float]]:
-    """Milliseconds of each contender, `rounds` of each, a new order in every round.
+) -> list[Login]:
+    """Each contender's logins, `rounds` of each, in a new order in every round.
 
     Each round runs every contender once, so that whatever else the machine does falls on all
     of them alike; a first `warm_up` rounds are not counted.
@@ -95,4 +111,4 @@ def interleave(
             took = run_once(contender, files[contender.key], workdir / "output")
             if number >= warm_up:
                 samples[contender.key].append(took)
-    return samples
+    return [Login(one.key, one.title, samples[one.key]) for one in contenders]

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Our modules on a host with the product, the real pcscd and bus, and the emulated ukey."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+from bench.comparators import stack
+from bench.figures import Session
+from bench.timing import Contender, RunFailed
+from keyservice.contract.client import SocketSession
+from keyservice.contract.names import Code, Operation
+from keyservice.contract.steps import Prompt, Verdict
+from tests.support import CHECKOUT
+from tests.support.host import Host
+from tests.support.process import must
+from tests.support.ukeys import Softkey
+
+TTY = "tty1"  #: a console: the login is a local one
+ENTRY = "/usr/lib/ukey/pam_ukey/pam_python_entry.py"
+WHEELS = "/opt/wheels"
+INSTALL_DEADLINE = 300  #: seconds
+
+
+class Ours:
+    """A person with a bound ukey, in a reader, and a keyservice that has met both."""
+
+    def __init__(self, user: str, softkey: Softkey) -> None:
+        assert softkey.pin is not None
+        self.user = user
+        self._pin = softkey.pin
+        self._card = softkey.control
+
+    def contenders(self) -> list[Contender]:
+        """The C module over the sockets, and the Python one over the bus."""
+        modules = {
+            "pam_ukey.so": ("pam_ukey.so, SM2 on the emulated ukey", "pam_ukey.so"),
+            "pam_python": ("pam_python module, the same", f"pam_python.so {ENTRY}"),
+        }
+        return [
+            Contender(
+                key,
+                title,
+                stack(f"bench-{key.partition('.')[0]}", module),
+                self.user,
+                self._pin + b"\n",
+                {"tty": TTY},
+            )
+            for key, (title, module) in modules.items()
+        ]
+
+    def sessions(self, rounds: int, *, warm_up: int = 3) -> Session:
+        """`rounds` logins straight over root.sock, without libpam, and the card's share of each."""
+        total, card = list[float](), list[float]()
+        for number in range(warm_up + rounds):
+            before = self._busy()
+            took = self._session()
+            busy = self._busy() - before
+            if number >= warm_up:
+                total.append(took)
+                card.append(busy)
+        return Session(total, card)
+
+    def _busy(self) -> float:
+        """Milliseconds that the card has computed so far."""
+        return float(self._card.status()["busy"])
+
+    def _session(self) -> float:
+        """Milliseconds from Begin to the verdict, which must be a right login's."""
+        start = time.perf_counter_ns()
+        with SocketSession() as session:
+            for step in session.begin(
+                Operation.AUTHENTICATION, user=self.user, service="bench", tty=TTY
+            ):
+                match step:
+                    case Prompt():
+                        session.answer(bytearray(self._pin))
+                    case Verdict(code=Code.SUCCESS):
+                        return (time.perf_counter_ns() - start) / 1e6
+                    case Verdict(code, text):
+                        raise RunFailed(f"a session ends with {code}: {text}")
+        raise RunFailed("a session ends without a verdict")
+
+
+@contextlib.contextmanager
+def ready() -> Iterator[Ours]:
+    """Install the product, start its daemons, bind a ukey to a person."""
+    must([CHECKOUT / "scripts" / "install", "--wheels", WHEELS], seconds=INSTALL_DEADLINE)
+    with Host() as host:
+        host.pcscd()
+        host.bus()
+        host.keyservice()
+        user, softkey = host.user("bench"), host.softkey()
+        host.bind(user, softkey)
+        yield Ours(user.name, softkey)
