@@ -29,9 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     os.umask(0o022)
     try:
         if given.root == Path("/") and os.geteuid() != 0:
-            raise InstallError(
-                "only root can do this; --root DIR stages a package as anybody"
-            )
+            raise InstallError("only root can do this; --root DIR stages a package as anybody")
         root = Root(given.root)
         if given.uninstall:
             root.uninstall()
@@ -43,9 +41,7 @@ def main(arguments: Sequence[str]) -> int:
             if given.root == Path("/"):
                 print(DONE, end="")
                 if Path("/run/ukey/root.sock").exists():
-                    root.notes.append(
-                        "the keyservice that runs is the old one: restart it"
-                    )
+                    root.notes.append("the keyservice that runs is the old one: restart it")
     except (InstallError, OSError) as error:
         print(f"scripts/install: {error}", file=sys.stderr)
         return 1

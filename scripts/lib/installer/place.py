@@ -20,9 +20,7 @@ from .stage import CONFIG, LIBRARY, STATE
 MANIFEST = f"{LIBRARY}/manifest.json"
 
 #: A line of a PAM stack that loads one of the modules; comments do not.
-USES_UKEY = re.compile(
-    r"^[^#\n]*(?:pam_ukey\.so|/usr/lib/ukey/pam_ukey/)", re.MULTILINE
-)
+USES_UKEY = re.compile(r"^[^#\n]*(?:pam_ukey\.so|/usr/lib/ukey/pam_ukey/)", re.MULTILINE)
 
 
 class Root:
@@ -40,9 +38,7 @@ class Root:
         except FileNotFoundError:
             return {}
         except ValueError:
-            raise InstallError(
-                f"/{MANIFEST} is damaged: install again, then uninstall"
-            ) from None
+            raise InstallError(f"/{MANIFEST} is damaged: install again, then uninstall") from None
         return {str(path): str(digest) for path, digest in content["files"].items()}
 
     def _write_manifest(self, files: dict[str, str]) -> None:
@@ -60,9 +56,7 @@ class Root:
             str(path.relative_to(staged)): "" if path.is_dir() else digest(path)
             for path in sorted(staged.rglob("*"))
         }
-        before = {
-            path for path in wanted if (self.path / path).is_dir()
-        } - self.placed.keys()
+        before = {path for path in wanted if (self.path / path).is_dir()} - self.placed.keys()
         ours = {path: sha for path, sha in wanted.items() if path not in before}
         # Both old and new are listed meanwhile: an install that is cut off can be removed.
         self._write_manifest({**self.placed, **ours})
@@ -96,9 +90,7 @@ class Root:
         for directory in STATE:
             target = self.path / directory
             if target.is_dir() and any(target.iterdir()):
-                self.notes.append(
-                    f"kept /{directory}: it holds what this host knows of its ukeys"
-                )
+                self.notes.append(f"kept /{directory}: it holds what this host knows of its ukeys")
         self._remove([*(self.placed.keys() - keep), MANIFEST, LIBRARY])
 
     def _refuse_if_used(self) -> None:
@@ -145,9 +137,7 @@ def place(source: Path, target: Path) -> None:
 
 def private_directory(target: Path) -> None:
     if target.is_symlink():
-        raise InstallError(
-            f"{target} is a symbolic link; it must be a directory of root's own"
-        )
+        raise InstallError(f"{target} is a symbolic link; it must be a directory of root's own")
     target.mkdir(mode=0o700, exist_ok=True)
     if os.geteuid() == 0:
         os.chown(target, 0, 0)

@@ -73,9 +73,7 @@ def stage(checkout: Path, staged: Path, wheels: Path | None) -> None:
         path = [f"/{LIBRARY}", *([f"/{LIBRARY}/vendor"] if vendored else [])]
         put(staged / place, LAUNCHER.format(path=path, module=module), 0o755)
     for pattern, directory, mode in DATA:
-        sources = sorted(
-            source for source in checkout.glob(pattern) if source.is_file()
-        )
+        sources = sorted(source for source in checkout.glob(pattern) if source.is_file())
         if not sources:
             print(f"the checkout lacks {pattern}", file=sys.stderr)
         for source in sources:
@@ -104,9 +102,7 @@ def pam_directory() -> str:
     ):
         if Path("/", candidate, "pam_unix.so").exists():
             return candidate
-    raise InstallError(
-        "no PAM is installed here: pam_unix.so is in none of its usual places"
-    )
+    raise InstallError("no PAM is installed here: pam_unix.so is in none of its usual places")
 
 
 def build_module(source: Path, directory: Path) -> None:
@@ -133,9 +129,7 @@ def build_catalogues(source: Path, directory: Path) -> None:
 def run(command: list[str], needs: str) -> None:
     """Run a build command. `needs`: the Debian packages that it comes from."""
     try:
-        subprocess.run(
-            command, check=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL
-        )
+        subprocess.run(command, check=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
         raise InstallError(f"{command[0]} is missing: install {needs}") from None
     except subprocess.TimeoutExpired:
@@ -151,14 +145,10 @@ def set_modes(staged: Path) -> None:
     for path in staged.rglob("*"):
         if path.is_symlink():
             raise InstallError(f"{path.relative_to(staged)} is a symbolic link")
-        executable = path.is_dir() or (
-            path.stat().st_mode & 0o100 and LIBRARY not in str(path)
-        )
+        executable = path.is_dir() or (path.stat().st_mode & 0o100 and LIBRARY not in str(path))
         path.chmod(0o755 if executable else 0o644)
 
 
 def check_python() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - a user's machine may have an older one
-        raise InstallError(
-            f"/usr/bin/python3 is {sys.version.split()[0]}; 3.11 or later is needed"
-        )
+        raise InstallError(f"/usr/bin/python3 is {sys.version.split()[0]}; 3.11 or later is needed")

@@ -57,9 +57,7 @@ def unpack(requirements: Path, target: Path, wheels: Path | None) -> None:
             wheel = choose(pin, wheels)
             digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
             if digest not in pin.hashes:
-                raise InstallError(
-                    f"{wheel} is not the file that was published: SHA-256 {digest}"
-                )
+                raise InstallError(f"{wheel} is not the file that was published: SHA-256 {digest}")
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(target)
 
@@ -99,13 +97,9 @@ def download(requirements: Path, target: Path) -> None:
         str(requirements),
     ]
     try:
-        subprocess.run(
-            command, check=True, timeout=DOWNLOAD_SECONDS, stdin=subprocess.DEVNULL
-        )
+        subprocess.run(command, check=True, timeout=DOWNLOAD_SECONDS, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        raise InstallError(
-            f"the package index did not answer in {DOWNLOAD_SECONDS} s"
-        ) from None
+        raise InstallError(f"the package index did not answer in {DOWNLOAD_SECONDS} s") from None
     except subprocess.CalledProcessError:
         raise InstallError(
             "pip could not download dbus-fast: install python3-pip and try again with a network, "
