@@ -13,7 +13,10 @@ import socket
 import struct
 import time
 
-from .names import ErrorName
+from .names import DEADLINE_MAX, ErrorName
+
+#: Seconds that a client waits past the session's own deadline, so that the verdict still arrives.
+GRACE = 5.0
 
 _PEERCRED = struct.Struct("iII")
 _TIMEVAL = struct.Struct("ll")
@@ -40,7 +43,7 @@ class ProtocolError(ClientError):
 
 
 class ServiceRefused(ClientError):
-    """The keyservice answered with a named error; `text` is for people, in their language."""
+    """The keyservice answered with a named error; `text` is one English sentence."""
 
     def __init__(self, name: ErrorName, text: str) -> None:
         super().__init__(text or name.value)
@@ -63,6 +66,12 @@ class Deadline:
         if left <= 0:
             raise TimedOut("the keyservice did not answer in time")
         return left
+
+
+def session_deadline(timeout: float) -> tuple[int, Deadline]:
+    """(seconds for the service, 1 to 300; the client's own deadline, later by ``GRACE``)."""
+    seconds = min(max(1, int(timeout)), DEADLINE_MAX)
+    return seconds, Deadline(seconds + GRACE)
 
 
 class Channel:

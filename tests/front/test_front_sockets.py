@@ -269,7 +269,8 @@ def test_an_answer_of_more_than_256_bytes_is_refused(place: Path, length: int) -
             client.send(BEGIN)
             for _ in range(3):
                 await receive_frame(client)
-            fields = {frames.Tag.SESSION: sessions.begun[0].id, frames.Tag.ANSWER: bytes(length)}
+            tags = (frames.Tag.SESSION, frames.Tag.ANSWER)
+            fields = dict(zip(map(int, tags), (sessions.begun[0].id, bytes(length)), strict=True))
             client.send(frames.build(frames.Kind.ANSWER, fields))
             assert refusal(await receive(client)) == (
                 ErrorName.BAD_REQUEST,
@@ -507,7 +508,7 @@ closed = 0
 for _ in range(int(sys.argv[2])):
     s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect(sys.argv[1]); held.append(s)
 for s in held:
-    s.settimeout(0.5)
+    s.settimeout(0.1)
     try:
         closed += s.recv(1) == b""
     except TimeoutError:

@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The bus front: the one importer of the D-Bus library.
+
+Of dbus-fast it uses the codec and the connection, not its exported objects: every call comes to
+one function with its sender, is looked up in a table, and runs inside one wrapper that checks the
+caller's right and turns every exception into a named error. What no table lists is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dbus_fast import (
+    AuthError,
+    DBusError,
+    InvalidMessageError,
+    Message,
+    MessageFlag,
+    MessageType,
+    NameFlag,
+    RequestNameReply,
+    Variant,
+)
+from dbus_fast.aio import MessageBus
+
+from keyservice.access.conversation import Caller
+from keyservice.access.session import Sessions
+from keyservice.contract import bus_steps
+from keyservice.contract.dbus_wire import Head, WireError
+from keyservice.contract.names import (
+    BUS_NAME,
+    ERROR_PREFIX,
+    INTERFACE,
+    OBJECT_PATH,
+)
+from keyservice.contract.requests import arguments
+from keyservice.contract.steps import Step
+from keyservice.core.errors import Busy, DeadlinePassed, NotAllowed
+
+from . import bus_methods, errors
+from .bus_gate import Gate, GatedSocket
+from .bus_guests import Guests
+from .bus_methods import METHODS, RIGHTS, STANDARD, Method, Right
+from .requests import request_of
+
+_LOG = logging.getLogger(__name__)
+
+_DRIVER = "org.freedesktop.DBus"
+_DRIVER_PATH = "/org/freedesktop/DBus"
+_STANDARD_ERROR = "org.freedesktop.DBus.Error."
+
+#: Seconds for the bus itself to do anything.
+_BUS_SECONDS = 5.0
+#: Seconds for a call that is not a session's.
+_CALL_SECONDS = 30.0
+#: Calls that wait for their reply, of one connection and of all.
+_CALLS_PER_SENDER, _CALLS = 16, 512
+
+Row = Mapping[str, str | int | bool]
+
+
+class Queries(Protocol):
+    """``access.queries.Queries``: what can be asked without a session."""
+
+    async def list_ukeys(self, caller: Caller) -> Sequence[Row]: ...
+    async def list_bindings(self, caller: Caller) -> Sequence[Row]: ...
+    async def list_revocations(self, caller: Caller) -> Sequence[Row]: ...
+    async def unrevoke(self, caller: Caller, key: str) -> None: ...
+    async def reset_throttle(self, caller: Caller, serial: str) -> None: ...
+    async def verify_challenge(
+        self, caller: Caller, user: str, challenge: bytes, signature: bytes
+    ) -> bool: ...
+    async def status(self, caller: Caller) -> Row: ...
+
+
+class BusAbsent(Exception):
+    """No bus, or one that does not take us. The text names the reason, for the log."""
+
+
+class _GatedBus(MessageBus):
+    """dbus-fast's connection with the gate before its parser."""
+
+    def __init__(self, address: str, gate: Gate) -> None:
+        super().__init__(address, negotiate_unix_fd=False, auth_timeout=_BUS_SECONDS)
+        self._gate = gate
+
+    @staticmethod
+    def _create_socket_for_transport(
+        transport: str, options: dict[str, str]
+    ) -> tuple[socket.socket, io.BufferedRWPair, bytes | str | tuple[str, int]]:
+        gated = GatedSocket()
+        return gated, gated.makefile("rwb"), options["path"]
+
+    async def _authenticate(self) -> None:
+        await super()._authenticate()
+        assert isinstance(self._sock, GatedSocket)
+        self._sock.gate = self._gate
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call that may run."""
+
+    sender: str
+    caller: Caller
+    method: Method
+    body: list[Any]
+
+
+class BusConnection:
+    """One connection to the bus, its guests and its calls."""
+
+    def __init__(self, address: str, sessions: Sessions, queries: Queries) -> None:
+        self._bus = _GatedBus(address, Gate(bus_methods.SIGNATURES, self._not_passed))
+        self._guests = Guests(sessions, self)
+        self._queries = queries
+        self._calls: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._handlers: Mapping[str, Callable[[_Call], Awaitable[list[Any]]]] = {
+            **{name: self._begin for name, method in METHODS.items() if method.operation},
+            "Continue": self._continue,
+            "Cancel": self._cancel,
+            "ListUkeys": self._list_ukeys,
+            "ListBindings": self._list_bindings,
+            "ListRevocations": self._list_revocations,
+            "Unrevoke": self._unrevoke,
+            "ResetThrottle": self._reset_throttle,
+            "VerifyChallenge": self._verify_challenge,
+            "Status": self._status,
+        }
+
+    # -- its life
+
+    async def open(self) -> None:
+        """Connect and ask for the name. Raises :class:`BusAbsent`."""
+        try:
+            async with asyncio.timeout(2 * _BUS_SECONDS):
+                await self._bus.connect()
+                self._bus.add_message_handler(self._heard)
+                await self._match(True, BUS_NAME)
+                await self._own()
+        except (OSError, AuthError, DBusError, EOFError, WireError) as error:
+            raise BusAbsent(type(error).__name__) from None
+
+    async def _own(self) -> None:
+        """Ask for the name. Whoever else has it keeps it, and the log says so."""
+        async with asyncio.timeout(_BUS_SECONDS):
+            reply = await self._bus.request_name(BUS_NAME, NameFlag.DO_NOT_QUEUE)
+        if reply in (RequestNameReply.PRIMARY_OWNER, RequestNameReply.ALREADY_OWNER):
+            _LOG.info("owns %s", BUS_NAME)
+            return
+        owner = "somebody else"
+        with suppress(NotAllowed):
+            owner = "uid {}, pid {}".format(*await self.credentials(BUS_NAME))
+        _LOG.error("%s is owned by %s: nobody is served on the bus", BUS_NAME, owner)
+
+    async def closed(self) -> None:
+        """Return when the connection has ended, for whatever reason."""
+        with suppress(OSError, EOFError, InvalidMessageError, WireError, IndexError, ValueError):
+            await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+
+    async def close(self) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        self._guests.close()
+        if self._bus.connected:
+            self._bus.disconnect()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self.closed()
+
+    # -- what the guests ask of the bus
+
+    async def credentials(self, name: str) -> tuple[int, int]:
+        try:
+            (found,) = await self._drive("GetConnectionCredentials", "s", [name])
+        except DBusError:
+            raise NotAllowed("The bus does not say who calls") from None
+        uid, pid = found.get("UnixUserID"), found.get("ProcessID")
+        if uid is None:
+            raise NotAllowed("The bus does not say who calls")
+        return int(uid.value), int(pid.value) if pid is not None else 0
+
+    async def watch(self, name: str) -> bool:
+        try:
+            await self._match(True, name)
+        except DBusError:
+            raise Busy("Too many callers are watched on the bus") from None
+        (there,) = await self._drive("NameHasOwner", "s", [name])
+        return bool(there)
+
+    def unwatch(self, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._unmatch(name))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _unmatch(self, name: str) -> None:
+        with suppress(DBusError, OSError, EOFError, TimeoutError):
+            await self._match(False, name)
+
+    async def _match(self, add: bool, name: str) -> None:
+        rule = (
+            f"type='signal',sender='{_DRIVER}',path='{_DRIVER_PATH}',interface='{_DRIVER}',"
+            f"member='NameOwnerChanged',arg0='{name}'"
+        )
+        await self._drive("AddMatch" if add else "RemoveMatch", "s", [rule])
+
+    async def _drive(self, member: str, signature: str, body: list[Any]) -> list[Any]:
+        """Ask the bus itself. Raises DBusError with its error."""
+        message = Message(_DRIVER, _DRIVER_PATH, _DRIVER, member, signature=signature, body=body)
+        async with asyncio.timeout(_BUS_SECONDS):
+            reply = await self._bus.call(message)
+        if reply.message_type is not MessageType.METHOD_RETURN:
+            raise DBusError(reply.error_name or "", "")
+        return list(reply.body)
+
+    # -- what comes in
+
+    def _heard(self, message: Message) -> bool:
+        """Every message that passed the gate. True: the library has nothing more to do with it."""
+        if message.message_type is MessageType.METHOD_CALL:
+            self._called(message)
+            return True
+        if message.message_type is MessageType.SIGNAL:
+            if message.member == "NameOwnerChanged":
+                self._owner_changed(*message.body)
+            return True
+        return False
+
+    def _owner_changed(self, name: str, _old: str, new: str) -> None:
+        if new:
+            return
+        if name == BUS_NAME:
+            self._spawn("", self._own())
+        else:
+            self._guests.gone(name)
+
+    def _called(self, message: Message) -> None:
+        interface, member = message.interface or INTERFACE, message.member or ""
+        if (interface, member) in STANDARD:
+            self._standard(message, interface)
+            return
+        if message.path != OBJECT_PATH:
+            self._fail(message, _STANDARD_ERROR + "UnknownObject", "There is no such object")
+            return
+        method = METHODS.get(member) if interface == INTERFACE else None
+        if method is None:
+            self._fail(message, _STANDARD_ERROR + "UnknownMethod", "There is no such method")
+            return
+        if message.signature != method.signature:
+            text = f"{member} takes the signature {method.signature!r}"
+            self._fail(message, _STANDARD_ERROR + "InvalidArgs", text)
+            return
+        sender = message.sender or ""
+        if self._calls[sender] >= _CALLS_PER_SENDER or len(self._tasks) >= _CALLS:
+            self._fail_named(message, Busy("Too many calls wait for their reply"))
+            return
+        self._spawn(sender, self._serve(message, method))
+
+    def _standard(self, message: Message, interface: str) -> None:
+        if message.signature:
+            self._fail(message, _STANDARD_ERROR + "InvalidArgs", "It takes no arguments")
+        elif interface == "org.freedesktop.DBus.Peer":
+            self._reply(message, "", [])
+        else:
+            xml = bus_methods.introspection(message.path or "")
+            if xml is None:
+                self._fail(message, _STANDARD_ERROR + "UnknownObject", "There is no such object")
+            else:
+                self._reply(message, "s", [xml])
+
+    def _spawn(self, sender: str, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._calls[sender] += 1
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._done(sender, done))
+
+    def _done(self, sender: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._calls[sender] -= 1
+        if not self._calls[sender]:
+            del self._calls[sender]
+        if not task.cancelled() and task.exception() is not None:
+            _LOG.error("a call failed unexpectedly", exc_info=task.exception())
+
+    async def _serve(self, message: Message, method: Method) -> None:
+        """The one way to a method: its right, its bounds, its deadline, its errors by name."""
+        sender = message.sender or ""
+        right = RIGHTS.get(method.name)
+        in_session = right is Right.BEGINNER or method.operation is not None
+        try:
+            async with asyncio.timeout(None if in_session else _CALL_SECONDS):
+                caller = await self._allowed(sender, right)
+                if method.operation is None:
+                    for argument, value in zip(method.takes, message.body, strict=True):
+                        argument.check(value)
+                call = _Call(sender, caller, method, message.body)
+                body = await self._handlers[method.name](call)
+        except TimeoutError:
+            self._fail_named(message, DeadlinePassed())
+        except (OSError, EOFError):
+            return  # the bus is gone, and the caller with it
+        except Exception as error:
+            self._fail_named(message, error)
+        else:
+            self._reply(message, method.reply_signature, body)
+
+    async def _allowed(self, sender: str, right: Right | None) -> Caller:
+        """Who `sender` is, if a method with that `right` is open to it. Denies by default."""
+        if right is not None:
+            caller = await self._guests.caller(sender)
+            if right is not Right.ROOT or caller.root:
+                return caller
+        raise NotAllowed("Only root may do this")
+
+    # -- the methods
+
+    async def _begin(self, call: _Call) -> list[Any]:
+        operation = call.method.operation
+        assert operation is not None
+        names = (argument.name for argument in call.method.takes)
+        fields = dict(zip(names, call.body, strict=True))
+        checked = dict(zip(fields, arguments(operation, fields), strict=True))
+        number, step = await self._guests.begin(call.caller, request_of(operation, checked))
+        return [number.hex(), *_step(step)]
+
+    async def _continue(self, call: _Call) -> list[Any]:
+        return _step(await self._guests.proceed(call.sender, call.body[0]))
+
+    async def _cancel(self, call: _Call) -> list[Any]:
+        self._guests.cancel(call.sender, call.body[0])
+        return []
+
+    async def _list_ukeys(self, call: _Call) -> list[Any]:
+        return [list(map(_row, await self._queries.list_ukeys(call.caller)))]
+
+    async def _list_bindings(self, call: _Call) -> list[Any]:
+        return [list(map(_row, await self._queries.list_bindings(call.caller)))]
+
+    async def _list_revocations(self, call: _Call) -> list[Any]:
+        return [list(map(_row, await self._queries.list_revocations(call.caller)))]
+
+    async def _unrevoke(self, call: _Call) -> list[Any]:
+        await self._queries.unrevoke(call.caller, call.body[0])
+        return []
+
+    async def _reset_throttle(self, call: _Call) -> list[Any]:
+        await self._queries.reset_throttle(call.caller, call.body[0])
+        return []
+
+    async def _verify_challenge(self, call: _Call) -> list[Any]:
+        user, challenge, signature = call.body
+        return [await self._queries.verify_challenge(call.caller, user, challenge, signature)]
+
+    async def _status(self, call: _Call) -> list[Any]:
+        return [_row(await self._queries.status(call.caller))]
+
+    # -- what goes out
+
+    def signal(self, member: str, reader: str) -> None:
+        self._send(Message.new_signal(OBJECT_PATH, INTERFACE, member, "s", [reader]))
+
+    def _reply(self, call: Message, signature: str, body: list[Any]) -> None:
+        if call.flags & MessageFlag.NO_REPLY_EXPECTED:
+            return
+        try:
+            self._send(Message.new_method_return(call, signature, body))
+        except Exception as error:
+            self._fail_named(call, error)
+
+    def _fail_named(self, call: Message, error: Exception) -> None:
+        name, text = errors.told(error)
+        self._fail(call, ERROR_PREFIX + name.value, text)
+
+    def _fail(self, call: Message, name: str, text: str) -> None:
+        if not call.flags & MessageFlag.NO_REPLY_EXPECTED:
+            self._send(Message.new_error(call, name, text))
+
+    def _not_passed(self, head: Head) -> None:
+        """The gate turned a call away: what it holds was not looked at."""
+        known = head.signature in bus_methods.SIGNATURES
+        self._send(
+            Message(
+                destination=head.sender,
+                message_type=MessageType.ERROR,
+                error_name=_STANDARD_ERROR + ("LimitsExceeded" if known else "InvalidArgs"),
+                reply_serial=head.serial,
+                signature="s",
+                body=["The message is too long" if known else "No method takes these arguments"],
+            )
+        )
+
+    def _send(self, message: Message) -> None:
+        if self._bus.connected:
+            self._bus.send(message).add_done_callback(_seen)
+
+
+def _seen(sent: asyncio.Future[Any]) -> None:
+    """A reply that could not be sent is lost with the bus, which is noticed elsewhere."""
+    if not sent.cancelled():
+        sent.exception()
+
+
+def _step(step: Step) -> list[Any]:
+    kind, text, detail = bus_steps.to_bus(step)
+    return [kind, text, _variants(detail)]
+
+
+def _row(row: Row) -> dict[str, Variant]:
+    return _variants({name: bus_steps.variant_of(value) for name, value in row.items()})
+
+
+def _variants(pairs: Mapping[str, bus_steps.Variant]) -> dict[str, Variant]:
+    """(signature, value) pairs as the library has them, nested ones too."""
+    return {
+        name: Variant(signature, _variants(value) if signature == "a{sv}" else value)
+        for name, (signature, value) in pairs.items()
+    }
