@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from keyservice.contract.names import PIN_MAX, PIN_MIN, SSHD_JUNK, WaitFor
 from keyservice.core.errors import (
+    BadRequest,
     KeyMismatch,
     PinLocked,
     PinRefused,
@@ -38,17 +39,23 @@ from .turns import unbroken
 from .world import UkeyHandle, World
 
 _T = TypeVar("_T")
+_W = TypeVar("_W")
+
+#: Seconds that a write to the records may take.
+STORE_SECONDS = 10.0
 
 
 async def identify(world: World, talk: Conversation, attempt: Attempt) -> Person:
     """The person that the request names, if the caller may act for them.
 
-    Without a name it is the caller. Raises :class:`UnknownUser`, :class:`NotAllowed`,
-    :class:`DeadlinePassed`.
+    Without a name it is the caller, for operations on a PIN only. Raises :class:`UnknownUser`,
+    :class:`NotAllowed`, :class:`BadRequest`, :class:`DeadlinePassed`.
     """
     name = attempt.request.user
     if name:
         person = await threads.call(talk.remaining(), world.resolve, name)
+    elif attempt.request.operation in policy.NAMED:
+        raise BadRequest("The request names no user")
     else:
         person = await threads.call(talk.remaining(), world.resolve_uid, attempt.caller.uid)
     policy.check_own(attempt.caller, person)
@@ -182,10 +189,17 @@ def is_pin(answer: Secret) -> bool:
 
 
 async def spend(
-    world: World, talk: Conversation, texts: Texts, serial: str, work: Coroutine[Any, Any, _T]
+    world: World,
+    talk: Conversation,
+    texts: Texts,
+    serial: str,
+    work: Coroutine[Any, Any, _T],
+    *,
+    lasting: bool = False,
 ) -> _T:
     """Run `work`, which sends a PIN to the ukey `serial`: in turn, throttled, and to its end.
 
+    `lasting`: it changes something, so that its success counts even if nobody hears of it.
     Raises :class:`Throttled` before anything is sent, and what `work` raises.
     """
     try:
@@ -194,6 +208,7 @@ async def spend(
             return await unbroken(
                 _counted(world, serial, work),
                 lambda: talk.wait(texts.wait_for_device(), WaitFor.DEVICE),
+                lasting=lasting,
             )
     except UkeyError as error:
         error.facts.setdefault("serial", serial)
@@ -210,6 +225,14 @@ async def _counted(world: World, serial: str, work: Coroutine[Any, Any, _T]) -> 
         raise
     await world.throttle.passed(serial)
     return result
+
+
+async def store(write: Callable[[_W], None], what: _W) -> None:
+    """Write to the disk, and to the end even if the session is cancelled meanwhile."""
+    await unbroken(threads.call(STORE_SECONDS, write, what), _nothing_to_tell, lasting=True)
+
+
+async def _nothing_to_tell() -> None: ...
 
 
 def ref_of(binding: Binding) -> KeyRef:

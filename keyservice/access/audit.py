@@ -100,7 +100,7 @@ def reason(verdict: Verdict, error: BaseException | None) -> str:
         return f"{error.name}: {error}"
     if error is not None:
         return type(error).__name__
-    return {Code.SUCCESS: "done", Code.IGNORE: "no ukey is bound, and nouserok is set"}.get(
+    return {Code.SUCCESS: "all is well", Code.IGNORE: "no ukey is bound, and nouserok is set"}.get(
         verdict.code, "refused"
     )
 

@@ -67,6 +67,7 @@ async def authenticate(world: World, talk: Conversation, attempt: Attempt) -> Ve
 
 async def _login(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     request = attempt.request
+    place = approach.judge(world, attempt)
     person = await approach.identify(world, talk, attempt)
     binding = await approach.binding_of(world, talk, person)
     if binding is None:
@@ -74,7 +75,8 @@ async def _login(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
             return Verdict(Code.IGNORE)
         raise NotEnrolled(user=person.name)
     attempt.serial = binding.serial
-    _check_place(world, attempt)
+    if not place.local and not world.rules.service(request.service).allow_remote:
+        raise RemoteRefused(service=request.service)
     approach.check_revoked(world, binding)
 
     texts = world.texts(request)
@@ -92,12 +94,6 @@ async def _login(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     await approach.spend(world, talk, texts, binding.serial, proof)
     await _check_still_bound(world, talk, person, binding)
     return Verdict(Code.SUCCESS)
-
-
-def _check_place(world: World, attempt: Attempt) -> None:
-    rule = world.rules.service(attempt.request.service)
-    if not approach.judge(world, attempt).local and not rule.allow_remote:
-        raise RemoteRefused(service=attempt.request.service)
 
 
 async def _prove(

@@ -68,14 +68,14 @@ async def bind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     if generate:
         await talk.info(texts.generating())
         making = handle.generate(ref, pin, keep, approach.deadline(talk))
-        key = await approach.spend(world, talk, texts, serial, making)
+        key = await approach.spend(world, talk, texts, serial, making, lasting=True)
         _check_key(world, key, handle, taken)
     key = await handle.public_key(ref, approach.deadline(talk))
     trial = _try(world, talk, person, handle, ref, key, pin, keep)
     await approach.spend(world, talk, texts, serial, trial)
 
     binding = _binding(person, handle, ref, key, attempt.caller)
-    await threads.call(talk.remaining(), world.bindings.add, binding)
+    await approach.store(world.bindings.add, binding)
     return Verdict(
         Code.SUCCESS,
         texts.bound(person.name, serial),
@@ -102,7 +102,7 @@ async def unbind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     except RecordDamaged:
         if not force:
             raise
-        await threads.call(talk.remaining(), world.bindings.discard, name)
+        await approach.store(world.bindings.discard, name)
         return Verdict(Code.SUCCESS, texts.discarded(name), detail={"user": name})
     if binding is None:
         raise NotEnrolled(user=name)
@@ -110,13 +110,13 @@ async def unbind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     detail: dict[str, str | int | bool] = {"user": binding.user, "serial": binding.serial}
     if force:
         event = revocation(binding, attempt.caller, revoked=True)
-        await threads.call(talk.remaining(), world.revocations.append, event)
+        await approach.store(world.revocations.append, event)
         text = texts.revoked(binding.user, binding.serial, binding.fingerprint)
         detail["key"] = binding.fingerprint
     else:
         await _prove(world, talk, attempt, binding)
         text = texts.unbound(binding.user, binding.serial)
-    await threads.call(talk.remaining(), world.bindings.remove, binding)
+    await approach.store(world.bindings.remove, binding)
     return Verdict(Code.SUCCESS, text, detail=detail)
 
 

@@ -127,10 +127,7 @@ class Handler(logging.Handler):
         severity = next(
             (s for level, s in self._SEVERITIES if record.levelno >= level), Severity.DEBUG
         )
-        try:
-            self._log.send(Facility.DAEMON, severity, describe(record))
-        except Exception:
-            self.handleError(record)
+        self._log.send(Facility.DAEMON, severity, describe(record))
 
 
 def describe(record: logging.LogRecord) -> str:

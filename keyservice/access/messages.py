@@ -46,7 +46,7 @@ _ERRORS: Mapping[type[UkeyError], str] = {
     errors.RecordDamaged: N_("The record {path} cannot be trusted: {why}."),
     errors.RecordForeign: N_(
         "The record for {record_user} (uid {record_uid}) does not fit {user} (uid {uid}). If the"
-        " user was renamed or made anew, remove the record with: rmpubkey --force {record_user}"
+        " user was renamed or made anew, remove the record with: rmpubkey {record_user}"
     ),
     errors.StoreFailed: N_("The records cannot be used: {path}: {why}."),
     errors.ReaderAbsent: N_(
@@ -120,8 +120,8 @@ class Texts:
         if type(error) is errors.UkeyAbsent and "serial" not in error.facts:
             return self._("No ukey is inserted. Insert it and try again.")
         tables = (_ERRORS_OF_LOGIN, _ERRORS) if self._login else (_ERRORS,)
-        for kind in type(error).__mro__:
-            for table in tables:
+        for table in tables:
+            for kind in type(error).__mro__:
                 if kind in table:
                     facts = {"message": error.message, **error.facts}
                     return _format(self._(table[kind]), **facts)

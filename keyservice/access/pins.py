@@ -30,7 +30,7 @@ async def change_pin(world: World, talk: Conversation, attempt: Attempt) -> Verd
     old = await approach.ask_pin(talk, texts.old_pin(serial))
     new = await _new_pin(talk, texts, old)
     changing = handle.change_pin(ref, old, new, keep, approach.deadline(talk))
-    await approach.spend(world, talk, texts, serial, changing)
+    await approach.spend(world, talk, texts, serial, changing, lasting=True)
     return Verdict(Code.SUCCESS, texts.pin_changed(serial), detail={"serial": serial})
 
 
@@ -45,7 +45,7 @@ async def unblock_pin(world: World, talk: Conversation, attempt: Attempt) -> Ver
     admin = await approach.ask_pin(talk, texts.admin_pin(serial))
     new = await _new_pin(talk, texts, None)
     unblocking = handle.unblock_pin(ref, admin, new, approach.deadline(talk))
-    await approach.spend(world, talk, texts, serial, unblocking)
+    await approach.spend(world, talk, texts, serial, unblocking, lasting=True)
     return Verdict(Code.SUCCESS, texts.pin_unblocked(serial), detail={"serial": serial})
 
 
@@ -76,16 +76,12 @@ async def _meant(
     request, root = attempt.request, attempt.caller.root
     if root and request.serial:
         binding = await _bound(world, talk, request.serial)
-    elif root and not request.user:
-        binding = await approach.binding_of(
-            world, talk, await approach.identify(world, talk, attempt)
-        )
     else:
         person = await approach.identify(world, talk, attempt)
         binding = await approach.binding_of(world, talk, person)
-        if binding is None:
+        if binding is None and (request.user or not root):
             raise NotEnrolled(user=person.name)
-        if request.serial not in ("", binding.serial):
+        if binding is not None and request.serial not in ("", binding.serial):
             raise NotAllowed("Only root may do this with another ukey than one's own")
     if binding is None:
         handle = await choosing.ukey(world, talk, texts, attempt)

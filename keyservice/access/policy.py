@@ -25,6 +25,9 @@ from .conversation import Caller, Request
 #: What a caller other than root may begin, for itself.
 OWN = frozenset({Operation.AUTHENTICATION, Operation.CHANGE_PIN, Operation.VERIFY_PIN})
 
+#: What is never done for a caller who names no user.
+NAMED = frozenset({Operation.AUTHENTICATION, Operation.BIND, Operation.UNBIND})
+
 #: Which flags mean something for which operation. Any other is refused.
 FLAGS: Mapping[Operation, Flag] = {
     Operation.AUTHENTICATION: Flag.UNIFORM | Flag.DECOY | Flag.NOUSEROK | Flag.SILENT,

@@ -198,7 +198,11 @@ class Session:
         finally:
             for answer in self._answers:
                 answer.wipe()
-        verdict, release = conclude(self, outcome)
+        try:
+            verdict, release = conclude(self, outcome)
+        except Exception:
+            _log.exception("no verdict could be made")
+            verdict, release = Verdict(Code.SERVICE_ERR), None
         if release is None:
             self._end(verdict)
         else:

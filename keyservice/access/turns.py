@@ -45,11 +45,12 @@ class Turns:
                 del self._queues[serial]
 
 
-async def unbroken(work: Coroutine[Any, Any, _T], tell_slow: _Tell) -> _T:
+async def unbroken(work: Coroutine[Any, Any, _T], tell_slow: _Tell, *, lasting: bool = False) -> _T:
     """Run `work` to its end, even if this session is cancelled or out of time meanwhile.
 
     For a PIN on its way to a ukey: whoever could hang up before a wrong one is counted would
-    guess without being slowed down. `work` has a deadline of its own.
+    guess without being slowed down, and unseen. An error of `work` is told in any case; its
+    success only if it is `lasting`, such as a changed PIN. `work` has a deadline of its own.
     """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
@@ -62,8 +63,7 @@ async def unbroken(work: Coroutine[Any, Any, _T], tell_slow: _Tell) -> _T:
                 await tell_slow()
         except asyncio.CancelledError as error:
             cancelled = error
-    if cancelled is not None:
-        if not task.cancelled():
-            task.exception()  # seen: it is not reported as lost
+    result = task.result()
+    if cancelled is not None and not lasting:
         raise cancelled
-    return task.result()
+    return result
