@@ -18,12 +18,12 @@ from enum import IntEnum
 from pathlib import Path
 
 from keyservice import __version__
-from keyservice.access import world
 from keyservice.access.audit import Audit
 from keyservice.access.logsocket import Handler, LogSocket, describe
+from keyservice.access.queries import Queries
 from keyservice.access.session import Sessions
 from keyservice.access.throttle import Throttle, boot_id
-from keyservice.access.world import World
+from keyservice.access.world import World, machine_id
 from keyservice.config import Config, load
 from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, RUN_DIR, STATE_DIR
 from keyservice.core.errors import ConfigurationError, UkeyError
@@ -35,7 +35,7 @@ from keyservice.store.bindings import Bindings
 from keyservice.store.files import Folder
 from keyservice.store.revocations import Revocations
 from keyservice.store.throttle import ThrottleFile
-from keyservice.ukeys.pool import Ukeys
+from keyservice.ukeys.pool import ReaderEvent, Ukeys
 
 _log = logging.getLogger("keyservice.main")
 
@@ -136,10 +136,12 @@ async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
         loop.add_signal_handler(number, stop.set)
     with _only_one(Path(STATE_DIR)):
         ukeys = Ukeys(config.readers)
-        sessions = Sessions(_world(config, log, ukeys))
+        everything = _world(config, log, ukeys)
+        sessions = Sessions(everything)
         sockets = Sockets(sessions)
         taken = listeners.take_over(os.environ) or listeners.create(socket_dir)
         await ukeys.start()
+        bus = _join_bus(everything, sessions) if config.bus else None
         try:
             sockets.start(taken)
             _log.info("serving; version %s", __version__)
@@ -149,8 +151,29 @@ async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
         finally:
             sockets.stop()
             await sessions.stop()
+            if bus is not None:
+                bus.cancel()
+                await asyncio.wait({bus})
             await ukeys.stop()
     _log.info("stopped")
+
+
+def _join_bus(world: World, sessions: Sessions) -> asyncio.Task[None] | None:
+    """Serve on the bus too, now or whenever there is one."""
+    try:
+        # here: it brings the D-Bus library, which a host that does without the bus need not have
+        from keyservice.front.bus_service import BusService
+    except ImportError as error:
+        _log.error("not on the bus: %s", error)
+        return None
+    bus = BusService(sessions, Queries(world, sessions, __version__))
+
+    def tell(event: ReaderEvent) -> None:
+        if event.info is not None:
+            (bus.ukey_inserted if event.inserted else bus.ukey_removed)(event.reader)
+
+    world.ukeys.subscribe(tell)
+    return asyncio.get_running_loop().create_task(bus.run())
 
 
 def _world(config: Config, log: LogSocket, ukeys: Ukeys) -> World:
@@ -171,7 +194,7 @@ def _world(config: Config, log: LogSocket, ukeys: Ukeys) -> World:
         ukeys=ukeys,
         engine=sm2.engine(config.sm2),
         audit=Audit(log),
-        machine_id=world.machine_id(),
+        machine_id=machine_id(),
     )
 
 

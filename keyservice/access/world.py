@@ -19,6 +19,7 @@ from keyservice.crypto.sm2 import Engine
 from keyservice.store.bindings import Bindings
 from keyservice.store.revocations import Revocations
 from keyservice.ukeys.base import Container, Keep, KeyRef, PinState, PublicKey, UkeyInfo
+from keyservice.ukeys.slot import ReaderEvent
 
 from .audit import Audit
 from .conversation import Request
@@ -79,7 +80,7 @@ class Ukeys(Protocol):
     """All ukeys of the host: ``keyservice.ukeys.pool``, or a script in a test of the rules."""
 
     def present(self) -> Sequence[Presence]: ...
-    def subscribe(self, callback: Callable[[object], None]) -> Callable[[], None]: ...
+    def subscribe(self, callback: Callable[[ReaderEvent], None]) -> Callable[[], None]: ...
     async def settled(self, deadline: float) -> None: ...
     def find(self, serial: str) -> UkeyHandle: ...
 
