@@ -56,7 +56,7 @@ def command(arguments: Sequence[str]) -> Exit:
     given = parser().parse_args(arguments)
     if given.unblock:
         need_root(_("Unblocking a ukey"))
-        return hold(Operation.UNBLOCK_PIN, json=given.json, serial=given.unblock)
+        return hold(Operation.UNBLOCK_PIN, json=given.json, service="chpinpw", serial=given.unblock)
     return hold(
         Operation.CHANGE_PIN,
         json=given.json,

@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -38,12 +37,13 @@ class Failure(Exception):
         error: str | None = None,
         hint: str = "",
         shown: str = "",
-        facts: Mapping[str, str | int | bool] | None = None,
+        facts: Mapping[str, output.Value] | None = None,
     ) -> None:
         """`shown` is what the person has read already; `facts` go to ``--json``."""
         super().__init__(text)
         self.text, self.exit, self.error, self.hint = text, exit_, error, hint
-        self.shown, self.facts = shown, dict(facts or {})
+        self.shown = shown
+        self.facts: dict[str, output.Value] = dict(facts or {})
 
 
 class Stopped(BaseException):
@@ -120,7 +120,7 @@ class Parser(argparse.ArgumentParser):
             parts.append("\n".join(lines))
         if manual.json_keys:
             keys = [(key, _(meaning)) for key, meaning in manual.json_keys]
-            parts.append(_list(_("keys of --json:"), [*keys, *_common_keys()], columns))
+            parts.append(_list(_("keys of --json:"), [*keys, *_common_keys(keys)], columns))
         statuses = [(str(int(status)), _(text)) for status, text in exits.MEANINGS.items()]
         parts.append(_list(_("exit status:"), statuses, columns))
         if manual.files:
@@ -138,13 +138,16 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(int(Exit.USAGE))
 
 
-def _common_keys() -> list[tuple[str, str]]:
-    return [
+def _common_keys(own: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The keys that every command has, behind its own."""
+    common = [
         ("ok", _("true when the exit status is 0; else there are also:")),
         ("error", _("the error's name, such as PinWrong, or null")),
         ("text", _("what failed, for people")),
         ("status", _("the exit status")),
     ]
+    taken = {key for key, _text in own}
+    return [row for row in common if row[0] not in taken]
 
 
 def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> str:
@@ -281,8 +284,12 @@ def _failed(failure: Failure, *, json: bool) -> Exit:
 
 def _bug(bug: Exception) -> Exit:
     """Where it broke, without the values: nothing that was typed can be in it."""
-    frame = traceback.extract_tb(bug.__traceback__)[-1]
-    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    trace = bug.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "?"
+    if trace is not None:
+        where = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
     output.say(
         _("This is a bug: {kind} at {where}. Please report it.").format(
             kind=type(bug).__name__, where=where

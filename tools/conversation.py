@@ -24,7 +24,7 @@ _TIMEOUT = 180
 
 #: The keys that every session's ``--json`` has.
 VERDICT_KEYS = (
-    ("text", N_("what was done, for people")),
+    ("text", N_("what was done, or what failed, for people")),
     ("serial", N_("the ukey's serial, where it is known")),
 )
 
@@ -39,7 +39,7 @@ def hold(operation: Operation, *, json: bool, **wanted: Value) -> Exit:
     terminal = Terminal()
     with (
         service.reached(),
-        SocketSession(timeout=_TIMEOUT) as session,
+        service.session(_TIMEOUT) as session,
         terminal.conversation(),
     ):
         carrier = _Carrier(terminal, session)

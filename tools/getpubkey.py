@@ -29,7 +29,7 @@ MANUAL = Manual(
         ("getpubkey alice", N_("bind the one ukey that is in a reader to alice")),
         (
             "getpubkey alice --serial 9F3A00017C21",
-            N_("several ukeys are in readers: name the serial that “ukey list” shows"),
+            N_("several ukeys are in readers: name the serial that 'ukey list' shows"),
         ),
         (
             "getpubkey alice --generate",
@@ -91,6 +91,7 @@ def command(arguments: Sequence[str]) -> Exit:
     return hold(
         Operation.BIND,
         json=given.json,
+        service="getpubkey",
         user=given.user,
         serial=given.serial,
         application=given.application,

@@ -20,7 +20,7 @@ MANUAL = Manual(
         "Without options the ukey has to be in a reader and its PIN is asked for: whoever unbinds "
         "it holds it. It can be bound again later.\n\n"
         "--force is for a ukey that is lost, stolen or locked for good. Its key is revoked on this "
-        "host before the binding is removed, so that no backup brings it back; “ukey unrevoke” "
+        "host before the binding is removed, so that no backup brings it back; 'ukey unrevoke' "
         "takes that back. Both are written to the audit log.\n\n"
         "Without a ukey the user cannot log in wherever one is required: bind the next one with "
         "getpubkey, or see that the user is not the only administrator."
@@ -67,6 +67,7 @@ def command(arguments: Sequence[str]) -> Exit:
     return hold(
         Operation.UNBIND,
         json=given.json,
+        service="rmpubkey",
         user=given.user,
         flags=Flag.FORCE if given.force else Flag(0),
     )

@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from keyservice.contract.client import ClientError, NotTrusted, ServiceRefused, TimedOut
+from keyservice.contract.client import (
+    Bus,
+    ClientError,
+    NotTrusted,
+    ServiceRefused,
+    SocketSession,
+    TimedOut,
+    Unreachable,
+)
 from keyservice.contract.names import ErrorName
 
 from . import exits, hints
@@ -38,22 +46,40 @@ def reached() -> Iterator[None]:
             _("The keyservice does not answer: {reason}.").format(reason=error),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
-            hint=_log_hint(),
+            hint=log_hint(),
         ) from None
     except ClientError as error:
         raise Failure(
             _("The keyservice cannot be reached: {reason}.").format(reason=error),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
-            hint=_("Start it as root: {command}").format(command=START) + "\n" + _log_hint(),
+            hint=_("Start it as root: {command}").format(command=START) + "\n" + log_hint(),
         ) from None
 
 
+def session(timeout: int) -> SocketSession:
+    """Connect to the keyservice's socket. Where nobody serves it, the bus is asked once to start
+    the keyservice (D-Bus activation). `timeout`: seconds for the whole session."""
+    try:
+        return SocketSession(timeout=timeout)
+    except Unreachable:
+        try:
+            Bus(timeout=_START_TIMEOUT).close()
+        except ClientError:
+            pass
+        else:
+            return SocketSession(timeout=timeout)
+        raise
+
+
+#: Seconds that the bus gets to start the keyservice.
+_START_TIMEOUT = 20
 #: What starts the keyservice on a host where nothing else does.
 START = "/usr/libexec/ukey/keyservice &"
 
 
-def _log_hint() -> str:
+def log_hint() -> str:
+    """Where the keyservice says why."""
     return _("What it says is in the log: {journal}, or {file}").format(
         journal="journalctl -t keyservice", file="/var/log/auth.log"
     )

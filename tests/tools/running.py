@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pexpect
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 COMMANDS = {
-    "getpubkey": "tools.getpubkey",
-    "rmpubkey": "tools.rmpubkey",
-    "chpinpw": "tools.chpinpw",
-    "ukey": "tools.ukey",
+    "getpubkey": "/usr/sbin/getpubkey",
+    "rmpubkey": "/usr/sbin/rmpubkey",
+    "chpinpw": "/usr/bin/chpinpw",
+    "ukey": "/usr/bin/ukey",
 }
 ENVIRONMENT = {"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", "HOME": "/root"}
 
@@ -26,14 +25,13 @@ ENVIRONMENT = {"PATH": os.environ["PATH"], "TERM": "xterm", "LANG": "C.UTF-8", "
 class Commands:
     """Runs commands: on a terminal of their own, or with pipes."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self) -> None:
         self._open: list[pexpect.spawn[str]] = []
         #: how the terminal of :meth:`in_a_shell` was before the command
         self.shell_modes: list[object] = []
 
     def path(self, name: str) -> str:
-        return str(self._folder / name)
+        return COMMANDS[name]
 
     def on_terminal(
         self, name: str, *arguments: str, width: int = 80, **environment: str

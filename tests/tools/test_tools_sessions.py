@@ -74,8 +74,8 @@ def test_getpubkey_shows_asks_and_binds(commands: Commands, service: Keyservice)
         (["getpubkey", "--allow-default-pin", "bob"], BIND, {USER: b"bob", FLAGS: b"\0\x40"}),
         (["rmpubkey", "bob"], UNBIND, {USER: b"bob"}),
         (["rmpubkey", "--force", "--yes", "bob"], UNBIND, {USER: b"bob", FLAGS: b"\0\x10"}),
-        (["chpinpw"], CHANGE_PIN, {SERVICE: b"chpinpw"}),
-        (["chpinpw", "--serial", "S1"], CHANGE_PIN, {SERVICE: b"chpinpw", SERIAL: b"S1"}),
+        (["chpinpw"], CHANGE_PIN, {}),
+        (["chpinpw", "--serial", "S1"], CHANGE_PIN, {SERIAL: b"S1"}),
         (["chpinpw", "--unblock", "S1"], UNBLOCK_PIN, {SERIAL: b"S1"}),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
@@ -92,7 +92,7 @@ def test_the_command_line_becomes_the_request(
     held = service.last()
     assert held.kind == kind
     del held.fields[LANG], held.fields[TIMEOUT]
-    assert held.fields == fields
+    assert held.fields == {SERVICE: command[0].encode(), **fields}
 
 
 def test_prompts_are_on_stderr_and_the_result_on_stdout(
@@ -172,24 +172,24 @@ def test_a_failing_verdict_is_said_once_with_what_to_do(
 ) -> None:
     script = (
         prompt("PIN:"),
-        error("The PIN is locked."),
-        verdict("MAXTRIES", "", "PinLocked", serial="9F3A", left=0),
+        error("Too many wrong PINs."),
+        verdict("MAXTRIES", "", "Throttled", serial="9F3A", seconds=60),
     )
     service.script(*script)
     done = commands.piped("getpubkey", "alice", text=PIN + "\n")
     assert done.returncode == 10
     assert done.stdout == ""
     assert done.stderr == (
-        "PIN: \nThe PIN is locked.\nAs root, “chpinpw --unblock 9F3A” sets a new PIN.\n"
+        "PIN: \nToo many wrong PINs.\nOr end the pause as root: ukey throttle reset 9F3A\n"
     )
     service.script(*script)
     done = commands.piped("getpubkey", "alice", "--json", text=PIN + "\n")
     assert only_json(done.stdout) == {
         "serial": "9F3A",
-        "left": 0,
+        "seconds": 60,
         "ok": False,
-        "error": "PinLocked",
-        "text": "The PIN is locked.",
+        "error": "Throttled",
+        "text": "Too many wrong PINs.",
         "status": 10,
     }
 

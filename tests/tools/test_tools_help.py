@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Every --help teaches: examples that parse, all exit statuses, in both languages; usage errors
+are short and exit with 2."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from keyservice.contract.names import Code, ErrorName
+from tests.tools.running import Commands
+from tools import exits, getpubkey, rmpubkey
+from tools.command import Manual
+from tools.exits import Exit
+from tools.output import width
+
+HELPS = [
+    ["getpubkey"],
+    ["rmpubkey"],
+    ["chpinpw"],
+    ["ukey"],
+    ["ukey", "list"],
+    ["ukey", "bindings"],
+    ["ukey", "revoked"],
+    ["ukey", "unrevoke"],
+    ["ukey", "throttle"],
+    ["ukey", "status"],
+    ["ukey", "watch"],
+]
+
+
+def test_each_error_and_code_has_its_exit_status() -> None:
+    """A new name in the contract has to be given one: the fallback is for newer services only."""
+    for name in ErrorName:
+        assert name in exits._BY_ERROR, name
+        assert exits.of_error(name) is not Exit.OK
+    for code in Code:
+        assert (exits.of_verdict(code, None) is Exit.OK) == (code is Code.SUCCESS)
+    assert exits.of_verdict(Code.AUTH_ERR, ErrorName.THROTTLED) is Exit.NO_TRY
+    assert exits.of_verdict(Code.SUCCESS, ErrorName.FAILED) is Exit.OK
+
+
+def test_each_exit_status_has_a_meaning() -> None:
+    assert list(exits.MEANINGS) == list(Exit)
+
+
+@pytest.mark.parametrize("command", HELPS, ids="-".join)
+def test_help_has_examples_and_every_exit_status(commands: Commands, command: list[str]) -> None:
+    done = commands.piped(*command, "--help")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "examples:" in done.stdout
+    lines = [line.split() for line in done.stdout.splitlines()]
+    for status, meaning in exits.MEANINGS.items():
+        assert any(line[:1] == [str(int(status))] for line in lines), status
+        assert meaning.split()[0] in done.stdout
+    assert all(width(line) <= 80 for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("manual", [getpubkey.MANUAL, rmpubkey.MANUAL])
+def test_json_commands_document_their_keys(manual: Manual) -> None:
+    assert manual.json_keys
+
+
+@pytest.mark.parametrize("command", HELPS, ids="-".join)
+def test_each_example_is_a_command_line_that_parses(commands: Commands, command: list[str]) -> None:
+    """It gets as far as asking the keyservice, which does not run here."""
+    text = commands.piped(*command, "--help").stdout.split("examples:")[1].split("\n\n")[0]
+    examples = [line.strip() for line in text.splitlines() if line.strip()[:1] not in ("#", "")]
+    examples = [line for line in examples if line.startswith(command[0])]
+    assert examples
+    for example in examples:
+        words = shlex.split(example.split("|")[0], comments=True)
+        done = commands.piped(*words)
+        assert done.returncode in (Exit.UNREACHABLE, Exit.CANCELLED), (example, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["getpubkey"],
+        ["getpubkey", "a", "b"],
+        ["getpubkey", "--no-such", "a"],
+        ["getpubkey", "--ser", "1", "a"],
+        ["rmpubkey"],
+        ["chpinpw", "--serial", "1", "--unblock", "2"],
+        ["ukey"],
+        ["ukey", "lsit"],
+        ["ukey", "unrevoke"],
+        ["ukey", "throttle"],
+        ["ukey", "throttle", "reset"],
+    ],
+    ids="-".join,
+)
+def test_a_wrong_command_line_is_short_and_points_to_help(
+    commands: Commands, command: list[str]
+) -> None:
+    done = commands.piped(*command)
+    assert done.returncode == Exit.USAGE
+    assert done.stdout == ""
+    assert f"Try: {command[0]}" in done.stderr
+    assert "--help" in done.stderr
+    assert len(done.stderr.splitlines()) <= 6
+
+
+def test_a_control_character_on_the_command_line_is_shown_escaped(commands: Commands) -> None:
+    done = commands.piped("ukey", "\x1b[2J")
+    assert "\x1b" not in done.stderr

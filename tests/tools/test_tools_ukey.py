@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The subcommands of ukey against a scripted keyservice on the real system bus."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from tests.support.daemons import start_bus
+from tests.support.process import Daemon, wait_until
+from tests.tools.running import Commands, only_json
+from tests.tools.scripted import Keyservice
+from tests.tools.scripted_bus import BusService
+
+ALICES = {
+    "reader": "Feitian 00 00",
+    "mine": False,
+    "card": True,
+    "refused": False,
+    "virtual": False,
+    "kind": "gmt0017",
+    "serial": "9F3A00017C21",
+    "label": "华大 ukey",
+    "manufacturer": "HED",
+    "pause": 0,
+    "left": 8,
+    "maximum": 8,
+    "user": "alice",
+}
+EMPTY = {"reader": "Reader B", "mine": False, "card": False, "refused": False, "virtual": False}
+STATUS = {
+    "version": "0.1",
+    "sm2_engine": "openssl",
+    "allow_virtual_readers": False,
+    "shared_pcsc": False,
+    "readers": 2,
+    "pcscd": True,
+    "bindings": 3,
+    "damaged_records": 0,
+    "revocations": 1,
+    "sessions": 0,
+}
+JSON_LINE = r"(\{[^\n]*\})\r\n"
+KEY = "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
+
+
+@pytest.fixture
+def system_bus(tmp_path: Path) -> Iterator[Daemon]:
+    daemon = start_bus(tmp_path)
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def bus(system_bus: Daemon) -> Iterator[BusService]:
+    service = BusService()
+    yield service
+    service.close()
+
+
+def test_list_shows_a_table_that_chinese_does_not_shift(
+    commands: Commands, bus: BusService
+) -> None:
+    low = {**ALICES, "serial": "77", "label": "spare", "left": 2, "user": "bob", "virtual": True}
+    locked = {**ALICES, "serial": "78", "label": "", "left": 0}
+    del locked["user"]
+    paused = {**ALICES, "serial": "79", "label": "x", "left": 5, "pause": 60}
+    bus.answers["ListUkeys"] = [ALICES, low, locked, paused, EMPTY]
+    done = commands.piped("ukey", "list")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout == (
+        "SERIAL        LABEL      USER   PIN           READER         NOTE\n"
+        "9F3A00017C21  华大 ukey  alice  8 of 8 tries  Feitian 00 00\n"
+        "77            spare      bob    2 of 8 tries  Feitian 00 00  emulated reader\n"
+        "78            -          -      locked        Feitian 00 00\n"
+        "79            x          alice  pause, 60 s   Feitian 00 00\n"
+        "-             -          -      -             Reader B       empty\n"
+    )
+
+
+def test_list_json_has_every_documented_key_in_every_row(
+    commands: Commands, bus: BusService
+) -> None:
+    bus.answers["ListUkeys"] = [{**ALICES, "of_tomorrow": 1}, {"reader": "C", "mine": False}]
+    done = commands.piped("ukey", "list", "--json")
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    first, second = document["ukeys"]
+    assert first == ALICES
+    assert second == dict.fromkeys(ALICES) | {"reader": "C", "mine": False}
+    documented = commands.piped("ukey", "list", "--help").stdout
+    for key in ALICES:
+        assert f"  {key} " in documented
+
+
+def test_list_of_nothing_says_so(commands: Commands, bus: BusService) -> None:
+    bus.answers["ListUkeys"] = []
+    done = commands.piped("ukey", "list")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "No ukey is in any reader" in done.stderr
+
+
+def test_a_narrow_terminal_gets_blocks_and_whole_serials(
+    commands: Commands, bus: BusService
+) -> None:
+    bus.answers["ListUkeys"] = [ALICES, EMPTY]
+    child = commands.on_terminal("ukey", "list", width=40, NO_COLOR="1")
+    child.expect(pexpect.EOF)
+    assert "SERIAL: 9F3A00017C21\r\n" in str(child.before)
+    assert "PIN:    8 of 8 tries\r\n" in str(child.before)
+
+
+def test_a_label_cannot_steer_the_terminal(commands: Commands, bus: BusService) -> None:
+    bus.answers["ListUkeys"] = [{**ALICES, "label": "a\x1b[31m\nb\u202e"}]
+    done = commands.piped("ukey", "list")
+    assert "a\\x1b[31m\\nb\\u202e" in done.stdout
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_bindings_and_damaged_records(commands: Commands, bus: BusService) -> None:
+    binding = {
+        "user": "alice",
+        "uid": 1000,
+        "serial": "9F3A",
+        "kind": "gmt0017",
+        "application": "LOGIN",
+        "container": "sign",
+        "algorithm": "sm2",
+        "public_key": "ab" * 64,
+        "attested": False,
+        "bound_at": "2026-11-21T08:30:00Z",
+        "bound_by": 0,
+        "key": KEY,
+        "revoked": True,
+    }
+    damage = {"damaged": True, "path": "/etc/usbkey/bob", "why": "it is no JSON record"}
+    bus.answers["ListBindings"] = [binding, damage]
+    done = commands.piped("ukey", "bindings", TZ="UTC")
+    assert done.stdout == (
+        "USER   UID   SERIAL  BOUND             BY    NOTE\n"
+        "alice  1000  9F3A    2026-11-21 08:30  root  revoked: not accepted\n"
+    )
+    assert done.stderr == "/etc/usbkey/bob: it is no JSON record\n"
+    document = only_json(commands.piped("ukey", "bindings", "--json").stdout)
+    assert document["bindings"] == [binding]
+    assert document["damaged"] == [{"path": damage["path"], "why": damage["why"]}]
+
+
+def test_revoked_shows_what_unrevoke_takes(commands: Commands, bus: BusService) -> None:
+    row = {"key": KEY, "user": "alice", "serial": "9F3A", "at": "2026-11-21T08:30:00Z", "by": 0}
+    bus.answers["ListRevocations"] = [row]
+    bus.answers["Unrevoke"] = None
+    shown = commands.piped("ukey", "revoked")
+    (key,) = [word for word in shown.stdout.split() if len(word) == 64]
+    done = commands.piped("ukey", "unrevoke", key)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "getpubkey" in done.stdout
+    assert bus.asked[-1] == ("Unrevoke", (KEY,))
+    assert only_json(commands.piped("ukey", "revoked", "--json").stdout)["revoked"] == [row]
+
+
+def test_throttle_reset(commands: Commands, bus: BusService) -> None:
+    bus.answers["ResetThrottle"] = None
+    done = commands.piped("ukey", "throttle", "reset", "9F3A")
+    assert (done.returncode, done.stdout) == (0, "PINs of ukey 9F3A are taken again.\n")
+    assert bus.asked[-1] == ("ResetThrottle", ("9F3A",))
+
+
+def test_a_named_error_of_the_service_sets_the_exit_status(
+    commands: Commands, bus: BusService
+) -> None:
+    bus.answers["Unrevoke"] = ("BadRequest", "No key with that fingerprint is revoked")
+    done = commands.piped("ukey", "unrevoke", "x", "--json")
+    assert done.returncode == 2
+    assert "No key with that fingerprint is revoked" in done.stderr
+    assert only_json(done.stdout)["error"] == "BadRequest"
+
+
+def test_status_of_a_sound_service(
+    commands: Commands, bus: BusService, service: Keyservice
+) -> None:
+    bus.answers["Status"] = STATUS
+    done = commands.piped("ukey", "status")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Keyservice:      0.1\n" in done.stdout
+    assert "Emulated" not in done.stdout
+    assert only_json(commands.piped("ukey", "status", "--json").stdout) == {
+        **STATUS,
+        "socket": True,
+        "ok": True,
+    }
+
+
+def test_status_shows_emulated_readers_in_red(
+    commands: Commands, bus: BusService, service: Keyservice
+) -> None:
+    bus.answers["Status"] = {**STATUS, "allow_virtual_readers": True}
+    child = commands.on_terminal("ukey", "status", width=120)
+    child.expect(pexpect.EOF)
+    assert "Emulated readers: \x1b[1;31mALLOWED" in str(child.before)
+    child = commands.on_terminal("ukey", "status", width=120, NO_COLOR="1")
+    child.expect(pexpect.EOF)
+    assert "\x1b" not in str(child.before)
+    assert "\x1b" not in commands.piped("ukey", "status").stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"pcscd": False}, 7, "pcscd does not answer"),
+        ({"damaged_records": 2}, 12, "Records are damaged"),
+    ],
+)
+def test_status_exits_with_what_is_wrong(
+    commands: Commands,
+    bus: BusService,
+    service: Keyservice,
+    change: dict[str, int],
+    status: int,
+    words: str,
+) -> None:
+    bus.answers["Status"] = {**STATUS, **change}
+    done = commands.piped("ukey", "status")
+    assert done.returncode == status
+    assert words in done.stderr
+    assert "Keyservice" in done.stdout
+    document = only_json(commands.piped("ukey", "status", "--json").stdout)
+    assert (document["ok"], document["status"]) == (False, status)
+    assert document["version"] == "0.1"
+
+
+def test_status_without_the_socket(commands: Commands, bus: BusService) -> None:
+    bus.answers["Status"] = STATUS
+    done = commands.piped("ukey", "status")
+    assert done.returncode == 3
+    assert "socket does not answer" in done.stderr
+
+
+def test_without_the_bus_the_command_says_what_still_works(
+    commands: Commands, service: Keyservice
+) -> None:
+    done = commands.piped("ukey", "status", "--json")
+    assert done.returncode == 3
+    assert "The system bus cannot be reached" in done.stderr
+    assert "The keyservice itself runs" in done.stderr
+    assert only_json(done.stdout)["socket"] is True
+    done = commands.piped("ukey", "list")
+    assert done.returncode == 3
+    assert "getpubkey, rmpubkey and chpinpw do without" in done.stderr
+
+
+def test_an_impostor_on_the_bus_is_not_believed(commands: Commands, system_bus: Daemon) -> None:
+    """The installed policy lets root alone own the name; nobody else gets that far."""
+    done = commands.shell(
+        "setpriv --reuid 65534 --regid 65534 --clear-groups dbus-send --system --print-reply"
+        " --dest=org.freedesktop.DBus / org.freedesktop.DBus.RequestName"
+        " string:org.ukey.KeyService1 uint32:4"
+    )
+    assert "AccessDenied" in done.stderr
+
+
+def test_watch_tells_what_comes_and_goes(commands: Commands, bus: BusService) -> None:
+    bus.answers["ListUkeys"] = [EMPTY]
+    child = commands.on_terminal("ukey", "watch", "--json", width=500)
+    wait_asked(bus, "ListUkeys")
+    bus.answers["ListUkeys"] = [ALICES, EMPTY]
+    bus.signal("UkeyInserted", "Feitian 00 00")
+    child.expect(JSON_LINE)
+    event = json.loads(child.match.group(1))
+    assert (event["event"], event["serial"], event["user"]) == ("inserted", "9F3A00017C21", "alice")
+    assert set(event) == {"ok", "event", "time", "reader", "serial", "label", "user", "mine"}
+    bus.answers["ListUkeys"] = [EMPTY]
+    bus.signal("UkeyRemoved", "Feitian 00 00")
+    child.expect(JSON_LINE)
+    event = json.loads(child.match.group(1))
+    assert (event["event"], event["serial"]) == ("removed", "9F3A00017C21")
+    bus.close()
+    child.expect(JSON_LINE)
+    assert json.loads(child.match.group(1))["event"] == "gone"
+    again = BusService(ListUkeys=[ALICES])
+    child.expect(JSON_LINE)
+    assert json.loads(child.match.group(1))["event"] == "back"
+    child.expect(JSON_LINE)
+    assert json.loads(child.match.group(1))["event"] == "present"
+    child.send("\x03")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.signalstatus == 2
+    again.close()
+
+
+def test_watch_for_people_and_the_end_of_the_bus(
+    commands: Commands, system_bus: Daemon, bus: BusService
+) -> None:
+    bus.answers["ListUkeys"] = [ALICES]
+    child = commands.on_terminal("ukey", "watch", NO_COLOR="1")
+    child.expect(
+        r"\d\d:\d\d:\d\d  present          9F3A00017C21  华大 ukey  alice  Feitian 00 00\r"
+    )
+    system_bus.stop()
+    child.expect_exact("The system bus cannot be reached")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 3
+
+
+def test_a_reader_of_the_output_that_leaves_ends_watch_quietly(
+    commands: Commands, bus: BusService
+) -> None:
+    bus.answers["ListUkeys"] = [ALICES, {**ALICES, "reader": "B"}]
+    done = commands.shell(f"{commands.path('ukey')} list | head -n 1")
+    assert done.stdout.startswith("SERIAL")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["revoked"], ["unrevoke", KEY], ["throttle", "reset", "9F3A"]], ids="-".join
+)
+def test_what_needs_root_says_so_at_once(commands: Commands, arguments: list[str]) -> None:
+    done = commands.piped("ukey", *arguments, user=65534)
+    assert done.returncode == 4
+    assert "needs root" in done.stderr
+    assert "sudo" in done.stderr
+
+
+def wait_asked(bus: BusService, member: str) -> None:
+    wait_until(lambda: any(asked == member for asked, _ in bus.asked), f"{member} asked")

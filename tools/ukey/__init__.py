@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``ukey SUBCOMMAND``: one file each, imported only when it is the one that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from tools.command import Manual, Parser, run
+from tools.exits import Exit
+from tools.language import N_, _
+
+#: In the order of the help: what is there, who owns it, what is refused, the service.
+SUBCOMMANDS: dict[str, str] = {
+    "list": N_("the ukeys that are in readers now"),
+    "bindings": N_("which ukey is bound to whom"),
+    "revoked": N_("the keys that this host refuses for good"),
+    "unrevoke": N_("let a revoked key be bound again"),
+    "throttle": N_("end the pause after wrong PINs"),
+    "status": N_("how the keyservice is, and what its configuration allows"),
+    "watch": N_("tell of each insertion and removal as it happens"),
+}
+
+MANUAL = Manual(
+    summary=N_("Look at ukeys, bindings and the keyservice."),
+    about=N_("'ukey SUBCOMMAND --help' explains each, with examples."),
+    examples=(
+        ("ukey list", N_("is my ukey seen, and how many tries has its PIN left?")),
+        ("ukey bindings --json", N_("all bindings, for a program")),
+        ("ukey status", N_("why does a login fail? begin here")),
+    ),
+    see=("getpubkey", "rmpubkey", "chpinpw"),
+    subcommands=tuple(SUBCOMMANDS.items()),
+    usage=("ukey SUBCOMMAND ...", "ukey SUBCOMMAND --help"),
+)
+
+
+def parser() -> Parser:
+    out = Parser("ukey", MANUAL)
+    out.add_argument(
+        "subcommand", metavar="SUBCOMMAND", choices=SUBCOMMANDS, help=_("one of those below")
+    )
+    return out
+
+
+def command(arguments: Sequence[str]) -> Exit:
+    if arguments and arguments[0] in SUBCOMMANDS:
+        chosen = import_module(f"tools.ukey.{arguments[0]}")
+        status = chosen.command(arguments[1:])
+        assert isinstance(status, Exit)
+        return status
+    given = parser()
+    if not arguments:
+        given.error(_("say which subcommand"))
+    given.parse_args(arguments)
+    raise AssertionError("argparse accepts subcommands only")
+
+
+def main() -> None:
+    run(command)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``ukey status``: how the keyservice is, and what its configuration allows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keyservice.contract.client import ClientError, SocketSession
+from keyservice.contract.names import CONFIG_FILE, ErrorName
+from tools import output, service
+from tools.bus import Row, asking, row, text
+from tools.command import Failure, Manual, Parser
+from tools.exits import Exit
+from tools.language import N_, _
+from tools.output import Cell, Colour
+
+KEYS = (
+    ("version", N_("the keyservice's version")),
+    ("pcscd", N_("whether pcscd answers, and so readers are seen")),
+    ("readers", N_("how many readers are seen")),
+    ("sm2_engine", N_("what verifies signatures: openssl or gmssl")),
+    ("allow_virtual_readers", N_("whether emulated ukeys let people in: for tests only")),
+    ("shared_pcsc", N_("whether other programs than the keyservice may use the readers")),
+    ("bindings", N_("how many ukeys are bound; for root, as what follows")),
+    ("damaged_records", N_("how many records cannot be trusted")),
+    ("revocations", N_("how many keys are revoked")),
+    ("sessions", N_("how many conversations are open")),
+)
+
+MANUAL = Manual(
+    summary=N_("Show how the keyservice is, and what weakens its configuration."),
+    about=N_(
+        "Begin here when logins fail. The exit status tells the worst for a monitoring system: 3 "
+        "where the keyservice or the bus does not answer, 7 where pcscd does not, 12 where a "
+        "record is damaged, 0 where all is well.\n\n"
+        "pam_ukey.so and the commands that ask for PINs do without the bus: they need the socket "
+        "only."
+    ),
+    examples=(
+        ("ukey status", N_("is all well?")),
+        ("ukey status --json", N_("the same for a monitoring system")),
+    ),
+    json_keys=(("socket", N_("whether the keyservice's own socket answers")), *KEYS),
+    files=((CONFIG_FILE, N_("the configuration")),),
+    see=("ukey list", "ukey bindings"),
+)
+
+
+def command(arguments: Sequence[str]) -> Exit:
+    given = Parser("ukey status", MANUAL).parse_args(arguments)
+    socket = _socket_answers()
+    try:
+        with asking() as bus:
+            found: Row = {"socket": socket, **row(bus.status(), KEYS)}
+    except Failure as failure:
+        raise _without_bus(failure, socket=socket) from None
+    worst = _worst(found)
+    if worst is not None:
+        if not given.json:
+            _show(found)
+        worst.facts.update(found)
+        raise worst
+    if given.json:
+        output.emit({**found, "ok": True})
+    else:
+        _show(found)
+    return Exit.OK
+
+
+def _socket_answers() -> bool:
+    try:
+        with SocketSession(timeout=2):
+            return True
+    except ClientError:
+        return False
+
+
+def _without_bus(failure: Failure, *, socket: bool) -> Failure:
+    """Say what still works where the bus is the only thing that is missing."""
+    failure.facts["socket"] = socket
+    if socket and failure.error == service.UNREACHABLE:
+        failure.hint = _(
+            "The keyservice itself runs: logins through pam_ukey.so and the commands that ask for "
+            "PINs work. Start the system bus; the keyservice comes back to it by itself."
+        )
+    return failure
+
+
+def _worst(found: Row) -> Failure | None:
+    if not found["socket"]:
+        return Failure(
+            _("The keyservice's socket does not answer: logins through pam_ukey.so fail."),
+            Exit.UNREACHABLE,
+            error=service.UNREACHABLE,
+            hint=service.log_hint(),
+        )
+    if found["pcscd"] is False:
+        return Failure(
+            _("pcscd does not answer: no ukey can be used."),
+            Exit.ABSENT,
+            error=ErrorName.READER_ABSENT,
+            hint=_("Start it: systemctl start pcscd.socket"),
+        )
+    if found["damaged_records"]:
+        return Failure(
+            _("Records are damaged: their users cannot log in."),
+            Exit.RECORDS,
+            error=ErrorName.RECORD_DAMAGED,
+            hint=_("'ukey bindings' names the files and what is wrong with them."),
+        )
+    return None
+
+
+def _show(found: Row) -> None:
+    answers = (_("answers"), Colour.GOOD)
+    silent = (_("does not answer"), Colour.ALARM)
+    lines: list[tuple[str, Cell]] = [
+        (_("Keyservice"), text(found["version"])),
+        (_("Socket"), answers if found["socket"] else silent),
+        (_("pcscd"), answers if found["pcscd"] else silent),
+        (_("Readers"), text(found["readers"])),
+        (_("SM2 by"), text(found["sm2_engine"])),
+    ]
+    if found["bindings"] is not None:
+        damaged = found["damaged_records"]
+        lines += [
+            (_("Bindings"), text(found["bindings"])),
+            (_("Damaged records"), (text(damaged), Colour.ALARM if damaged else Colour.NONE)),
+            (_("Revoked keys"), text(found["revocations"])),
+            (_("Open sessions"), text(found["sessions"])),
+        ]
+    if found["allow_virtual_readers"]:
+        said = _("ALLOWED: whoever reaches their port logs in with an emulated ukey; tests only")
+        lines.append((_("Emulated readers"), (said, Colour.ALARM)))
+    if found["shared_pcsc"]:
+        said = _("SHARED: any program can block the readers and burn tries of PINs")
+        lines.append((_("Reader access"), (said, Colour.WARNING)))
+    output.fields(lines)

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``ukey throttle reset SERIAL``: end the pause after wrong PINs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tools import output
+from tools.bus import asking
+from tools.command import Manual, Parser, need_root
+from tools.exits import Exit
+from tools.language import N_, _
+
+MANUAL = Manual(
+    summary=N_("End the pause of a ukey after wrong PINs."),
+    about=N_(
+        "After three wrong PINs in a row the keyservice takes none for a minute, then two, and so "
+        "on; the right PIN ends that too. The pause keeps a guesser from locking somebody's ukey "
+        "in one go. Ending it gives the ukey no tries back: 'chpinpw --unblock' does. Needs root; "
+        "written to the audit log."
+    ),
+    examples=(
+        ("ukey throttle reset 9F3A00017C21", N_("alice mistyped her PIN and cannot wait")),
+        ("ukey list", N_("shows the pauses")),
+    ),
+    json_keys=(("serial", N_("the ukey's serial")),),
+    see=("ukey list", "chpinpw"),
+)
+
+
+def command(arguments: Sequence[str]) -> Exit:
+    parser = Parser("ukey throttle", MANUAL)
+    parser.add_argument("action", metavar="reset", choices=("reset",), help=_("end the pause"))
+    parser.add_argument("serial", metavar="SERIAL", help=_("the ukey's serial"))
+    given = parser.parse_args(arguments)
+    need_root(_("Ending a pause"))
+    with asking() as bus:
+        bus.reset_throttle(given.serial)
+    if given.json:
+        output.emit({"ok": True, "serial": given.serial})
+    else:
+        text = _("PINs of ukey {serial} are taken again.")
+        print(output.printable(text.format(serial=given.serial)))
+    return Exit.OK

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``ukey unrevoke FINGERPRINT``: let a revoked key be bound again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from keyservice.contract.names import STATE_DIR
+from tools import output
+from tools.bus import asking
+from tools.command import Manual, Parser, need_root
+from tools.exits import Exit
+from tools.language import N_, _
+
+MANUAL = Manual(
+    summary=N_("Take the revocation of a key back: a lost ukey was found."),
+    about=N_(
+        "The ukey can be bound again afterwards, with getpubkey; it is not bound by this. Make "
+        "sure first that nobody had it who could know its PIN. Needs root; written to the audit "
+        "log."
+    ),
+    examples=(
+        (
+            "ukey unrevoke 66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0",
+            N_("the fingerprint is the one that 'ukey revoked' shows"),
+        ),
+    ),
+    json_keys=(("key", N_("the fingerprint")),),
+    files=((STATE_DIR + "/revoked", N_("the revocations; nothing is ever removed from it")),),
+    see=("ukey revoked", "rmpubkey", "getpubkey"),
+)
+
+
+def command(arguments: Sequence[str]) -> Exit:
+    parser = Parser("ukey unrevoke", MANUAL)
+    parser.add_argument(
+        "fingerprint",
+        metavar="FINGERPRINT",
+        help=_("the key's fingerprint, 64 hexadecimal digits"),
+    )
+    given = parser.parse_args(arguments)
+    need_root(_("Taking a revocation back"))
+    with asking() as bus:
+        bus.unrevoke(given.fingerprint)
+    if given.json:
+        output.emit({"ok": True, "key": given.fingerprint})
+    else:
+        print(_("The key is no longer revoked; getpubkey can bind it again."))
+    return Exit.OK
