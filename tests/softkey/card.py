@@ -97,27 +97,24 @@ class Card:
             raise Status(SW.NOT_OPEN)
         return found
 
-    def take_challenge(self) -> bytes:
-        """The 8 bytes of the GenRandom just before; used up."""
-        if not self._challenge:
-            raise Status(SW.NO_CHALLENGE)
-        challenge, self._challenge = self._challenge, b""
-        return challenge
+    def present(self, pin: Pin, right: Callable[[bytes], bool]) -> None:
+        """Spend a try, on record before anything is compared; being right earns all back.
 
-    def present(self, pin: Pin, right: Callable[[], bool]) -> None:
-        """Spend a try, on record before anything is compared; `right` earns all of them back.
-
-        A process killed, or a ukey pulled, in between has spent the try.
+        `right` compares, and is given the challenge: the 8 bytes of the GenRandom just before. The
+        tries that it earns are not on record yet. A process killed, or a ukey pulled, in between
+        has spent the try.
         """
         if not pin.left:
             raise Status(SW.LOCKED)
+        if not self._challenge:
+            raise Status(SW.NO_CHALLENGE)
         pin.left -= 1
         try:
             self.file.write_tries(self.state)
         except StateError:
             pin.left += 1
             raise
-        if not right():
+        if not right(self._challenge):
             if self.traits.wrong_key == "shifted":
                 raise Status((SW.WRONG_KEY | pin.left << 8) & 0xFFFF)
             raise Status(SW.WRONG_KEY | pin.left)

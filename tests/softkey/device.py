@@ -93,11 +93,9 @@ def gen_random(card: Card, apdu: Command) -> bytes:
 def device_authentication(card: Card, apdu: Command) -> bytes:
     """SM4 only; SM1 and SSF33 (P2 00, 01) are 6A86."""
     device = card.state.device
-    if not device.left:
-        raise Status(SW.LOCKED)
-    challenge = card.take_challenge()
+    cipher = pincrypto.sm4(device.key)
     card.device_authenticated = False
-    card.present(device, lambda: apdu.data == pincrypto.sm4(device.key).respond(challenge))
+    card.present(device, lambda challenge: apdu.data == cipher.respond(challenge))
     card.file.write_tries(card.state)
     card.device_authenticated = True
     return b""

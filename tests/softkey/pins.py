@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from . import pincrypto
 from .apdu import SW, Command, Status
 from .rules import ADMIN, ID_BYTES, USER, Commands, OpenApplication
-from .state import Pin
 
 if TYPE_CHECKING:
     from .card import Card
@@ -31,10 +30,11 @@ def get_pin_info(card: Card, apdu: Command) -> bytes:
 def verify_pin(card: Card, apdu: Command) -> bytes:
     """AppID ‖ SM4-ECB(K, rnd8 ‖ 00×8)."""
     application = card.application(apdu.data[:ID_BYTES])
-    pin, challenge = _begin(card, application, apdu.p2)
     proof = apdu.data[ID_BYTES:]
+    pin = application.pin(apdu.p2)
+    cipher = pincrypto.sm4(pin.key)
     application.roles.discard(apdu.p2)
-    card.present(pin, lambda: hmac.compare_digest(proof, pincrypto.sm4(pin.key).respond(challenge)))
+    card.present(pin, lambda challenge: hmac.compare_digest(proof, cipher.respond(challenge)))
     card.file.write_tries(card.state)
     application.roles.add(apdu.p2)
     return b""
@@ -63,21 +63,13 @@ def clear_secure_state(card: Card, apdu: Command) -> bytes:
     return b""
 
 
-def _begin(card: Card, application: OpenApplication, role: int) -> tuple[Pin, bytes]:
-    """The PIN, unless it is locked, and the challenge, which is used up."""
-    pin = application.pin(role)
-    if not pin.left:
-        raise Status(SW.LOCKED)
-    return pin, card.take_challenge()
-
-
 def _set_pin(card: Card, apdu: Command, application: OpenApplication, *, by: int, of: int) -> None:
     """Check the MAC by the PIN `by`, then set the PIN `of`; both get all their tries back."""
-    pin, challenge = _begin(card, application, by)
     body, mac = apdu.data[: -pincrypto.MAC_BYTES], apdu.data[-pincrypto.MAC_BYTES :]
-    cipher = pincrypto.sm4(pin.key)
     message = _mac_header(card, apdu) + body
-    card.present(pin, lambda: hmac.compare_digest(mac, cipher.mac(challenge, message)))
+    pin = application.pin(by)
+    cipher = pincrypto.sm4(pin.key)
+    card.present(pin, lambda challenge: hmac.compare_digest(mac, cipher.mac(challenge, message)))
     padded = cipher.decrypt(body[ID_BYTES:])
     if not pincrypto.acceptable(padded):
         card.file.write_tries(card.state)

@@ -37,6 +37,7 @@ class Runner:
         self._log: deque[tuple[int, int]] = deque(maxlen=_LOG)
         self._busy = 0  # nanoseconds
         self._loop = Loop()
+        self._loop.stop_at_signals(signal.SIGTERM, signal.SIGINT)
         self._link = Link(
             self._loop, address, apdu=self._apdu, reset=self._card.reset, seen=self._seen
         )
@@ -65,7 +66,6 @@ class Runner:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT."""
-        self._loop.stop_at_signals(signal.SIGTERM, signal.SIGINT)
         try:
             self._loop.run()
         finally:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -14,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.ukeys import Softkey
 
 from tests.softkey import state
+from tests.softkey.card import Card
 from tests.softkey.cli import main
 from tests.softkey.control import Control, ControlError, NotRunning, socket_path
 from tests.softkey.state import StateFile
+from tests.support.ukeys import Softkey
 
 from .terminal import ADMIN_PIN, PIN, Terminal
 
@@ -63,8 +65,6 @@ def test_init_reads_pins_from_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     lines = io.TextIOWrapper(io.BytesIO(PIN + b"\n" + ADMIN_PIN + b"\n"))
     monkeypatch.setattr("sys.stdin", lines)
     assert main(["init", str(tmp_path / "ukey"), "--pins"]) == 0
-    from tests.softkey.card import Card
-
     terminal = Terminal(Card(StateFile(tmp_path / "ukey")).transmit)
     terminal.open()
     assert terminal.tries() == (10, 10, 0)
@@ -197,8 +197,6 @@ def test_the_control_socket_is_private(running: Softkey) -> None:
 
 
 def test_bad_requests_do_not_end_it(running: Softkey) -> None:
-    import socket
-
     for line in (b"\n", b"7\n", b"[]\n", b"{}\n", b'{"do": "dance"}\n', b"x" * 9000 + b"\n"):
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(5)

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from smartcard import scard
+
+from tests.softkey import sm2
 from tests.support.daemons import start_pcscd
 from tests.support.process import Daemon, wait_until
 from tests.support.ukeys import Softkey
-
-from tests.softkey import sm2
 
 from .terminal import ADMIN_PIN, INFO, PIN, Terminal, split
 
@@ -36,8 +36,11 @@ class Reader:
     """The first reader, as a program sees it."""
 
     def __init__(self) -> None:
-        self.context = self._done(scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM))
-        self.name = self._done(scard.SCardListReaders(self.context, []))[0]
+        code, self.context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+        self._check(code)
+        code, names = scard.SCardListReaders(self.context, [])
+        self._check(code)
+        self.name = names[0]
         self.handle, self.protocol = 0, 0
 
     def connect(self) -> Terminal:
@@ -78,10 +81,6 @@ class Reader:
         if self.handle:
             scard.SCardDisconnect(self.handle, scard.SCARD_LEAVE_CARD)
         scard.SCardReleaseContext(self.context)
-
-    def _done(self, answer: tuple[int, object]) -> object:
-        self._check(answer[0])
-        return answer[1]
 
     @staticmethod
     def _check(code: int) -> None:

@@ -4,11 +4,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.softkey import sm2
 from tests.softkey.card import Card
-from tests.softkey.state import FACTORY_DEVICE_KEY, StateFile
+from tests.softkey.pincrypto import sm4
+from tests.softkey.state import (
+    FACTORY_ADMIN_PIN,
+    FACTORY_DEVICE_KEY,
+    FACTORY_PIN,
+    StateFile,
+    new,
+)
 
 from .terminal import ADMIN_PIN, NAME, PIN, RANDOM, Terminal, key_of, split
 
@@ -240,12 +249,24 @@ def test_unblock_pin_costs_tries_of_the_admin_pin(terminal: Terminal) -> None:
     assert terminal.verify() == 0x9000
 
 
+def test_a_pin_of_the_factory_is_the_default_until_it_is_changed(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "factory")
+    file.create(new())
+    terminal = Terminal(Card(file).transmit)
+    terminal.open()
+    assert (terminal.tries(0), terminal.tries(1)) == ((10, 10, 1), (10, 10, 1))
+    assert terminal.verify(FACTORY_PIN) == 0x9000
+    assert terminal.change(FACTORY_PIN, FACTORY_PIN) == 0x9000
+    assert terminal.tries() == (10, 10, 0)
+    assert terminal.verify(FACTORY_ADMIN_PIN, role=0) == 0x9000
+    assert terminal.change(FACTORY_ADMIN_PIN, b"new-pin-1", role=0) == 0x9000
+    assert [pin.default for pin in file.load().pins()] == [False] * 3
+
+
 # -- device authentication
 
 
 def authenticate(terminal: Terminal, key: bytes = FACTORY_DEVICE_KEY, p2: str = "02") -> int:
-    from tests.softkey.pincrypto import sm4
-
     return terminal.sw(f"801000{p2}", sm4(key).respond(terminal.challenge()))
 
 
@@ -270,6 +291,18 @@ def test_the_device_key_locks_for_good(file: StateFile, card: Card, terminal: Te
         assert authenticate(terminal, bytes(16)) == 0x63C0 | left
     assert authenticate(terminal) == 0x6983
     assert authenticate(Terminal(Card(file).transmit)) == 0x6983
+
+
+def test_a_wrong_device_key_ends_the_authentication(terminal: Terminal) -> None:
+    assert authenticate(terminal) == 0x9000
+    assert authenticate(terminal, bytes(16)) == 0x63C9
+    assert terminal.sw("80200000", new_application()) == 0x6982
+
+
+def test_device_authentication_needs_a_challenge(terminal: Terminal) -> None:
+    proof = sm4(FACTORY_DEVICE_KEY).respond(terminal.challenge())
+    terminal.tries()
+    assert terminal.sw("80100002", proof) == 0x6984
 
 
 def test_device_authentication_ends_with_a_reset(card: Card, terminal: Terminal) -> None:

@@ -56,7 +56,7 @@ def test_the_file_is_private_and_holds_no_pin(file: StateFile) -> None:
     for pin in (PIN, ADMIN_PIN):
         assert pin not in content
         assert pin.hex().encode() not in content
-    assert os.listdir(file.path.parent) == ["ukey"]
+    assert list(file.path.parent.iterdir()) == [file.path]
 
 
 def test_a_ukey_is_not_overwritten(file: StateFile) -> None:
@@ -161,12 +161,12 @@ def change_pin(terminal: Terminal) -> None:
     assert terminal.verify(NEW_PIN) == 0x9000
 
 
-def killed(path: Path, run: Callable[[StateFile], None]) -> bool:
-    """Run in a child; whether a signal ended it."""
+def killed(path: Path, step: int, run: Callable[[StateFile, int], None]) -> bool:
+    """Run in a child that dies at a step; whether it did."""
     child = os.fork()
     if not child:
         try:
-            run(StateFile(path))
+            run(StateFile(path), step)
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
@@ -194,8 +194,7 @@ def every_death(
     while True:
         path = tmp_path / f"copy-{len(found)}"
         path.write_bytes(file.path.read_bytes())
-        step = len(found) + 1
-        dead = killed(path, lambda file: run(file, step))
+        dead = killed(path, len(found) + 1, run)
         found.append(old_or_new(path))
         if not dead:
             assert found == sorted(found, reverse=True)  # old, then new for good
