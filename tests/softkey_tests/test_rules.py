@@ -227,9 +227,10 @@ def test_change_pin_by_a_wrong_old_pin_costs_a_try(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("new", [b"12345", b"", b"123\x00456", b"\x00" * 16])
-def test_a_new_pin_has_six_bytes_at_least(terminal: Terminal, new: bytes) -> None:
+def test_a_new_pin_has_six_bytes_at_least(file: StateFile, terminal: Terminal, new: bytes) -> None:
     terminal.verify()
     assert terminal.change(PIN, new) == 0x6A80
+    assert [pin.left for pin in file.load().pins()] == [10, 10, 10]
     assert terminal.tries() == (10, 10, 0)
     assert terminal.verify() == 0x9000
 
@@ -293,10 +294,13 @@ def test_the_device_key_locks_for_good(file: StateFile, card: Card, terminal: Te
     assert authenticate(Terminal(Card(file).transmit)) == 0x6983
 
 
-def test_a_wrong_device_key_ends_the_authentication(terminal: Terminal) -> None:
+def test_a_wrong_device_key_ends_the_authentication(file: StateFile, terminal: Terminal) -> None:
     assert authenticate(terminal) == 0x9000
     assert authenticate(terminal, bytes(16)) == 0x63C9
     assert terminal.sw("80200000", new_application()) == 0x6982
+    assert file.load().device.left == 9
+    assert authenticate(terminal) == 0x9000
+    assert file.load().device.left == 10
 
 
 def test_device_authentication_needs_a_challenge(terminal: Terminal) -> None:

@@ -151,6 +151,33 @@ def test_a_failed_write_leaves_the_card_as_it_was(
     assert terminal.change(PIN, NEW_PIN) == 0x9000
 
 
+def test_a_pin_that_cannot_be_written_is_not_changed(
+    file: StateFile, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal.verify()
+    write, sizes = os.write, []
+
+    def full_at_the_second(handle: int, content: bytes) -> int:
+        sizes.append(len(content))
+        if len(sizes) == 2:
+            raise OSError(28, "No space left on device")
+        return write(handle, content)
+
+    monkeypatch.setattr("os.write", full_at_the_second)
+    assert terminal.change(PIN, NEW_PIN) == 0x6581
+    assert terminal.verify() == 0x9000
+    assert terminal.tries() == (10, 10, 0)
+
+
+def test_a_ukey_that_cannot_be_written_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.write", lambda *_: 1)
+    with pytest.raises(StateError, match="short write"):
+        StateFile(tmp_path / "ukey").create(state.new())
+    assert not (tmp_path / "ukey").exists()
+
+
 # -- killed
 
 
