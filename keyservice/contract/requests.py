@@ -26,8 +26,8 @@ class Field:
 
 
 USER = Field("user", Tag.USER, "s", 256)
-SERVICE = Field("service", Tag.SERVICE, "s", 64)
-TTY = Field("tty", Tag.TTY, "s", 128)
+SERVICE = Field("service", Tag.SERVICE, "s", 256)
+TTY = Field("tty", Tag.TTY, "s", 256)
 RHOST = Field("rhost", Tag.RHOST, "s", 256)
 LANG = Field("lang", Tag.LANG, "s", 64)
 SERIAL = Field("serial", Tag.SERIAL, "s", 64)

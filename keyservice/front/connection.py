@@ -254,7 +254,7 @@ class Connection:
             self.close()
 
     def _late(self, what: str) -> None:
-        _LOG.info("a connection of uid %d %s: closed", self.owner.uid, what)
+        _LOG.debug("a connection of uid %d %s: closed", self.owner.uid, what)
         self.close()
 
     def _stop_frame_timer(self) -> None:
