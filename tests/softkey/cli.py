@@ -8,6 +8,7 @@ import argparse
 import getpass
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ STATE can be left out where the environment has SOFTKEY_STATE. The PINs from the
 {state.FACTORY_PIN.decode()} (user) and {state.FACTORY_ADMIN_PIN.decode()} (administrator);
 'init --pins' asks for others.
 
-Exit status: 0 done, 1 failed, 2 wrong usage.
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 
@@ -64,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"softkey: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -116,6 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--removed", dest="inserted", action="store_false", help="wait for 'softkey insert'"
     )
+    run.add_argument(
+        "--sync", action="store_true", help="wait for the disk at each write, against power cuts"
+    )
     add_options(run.add_argument_group("misbehave from the start"), Faults)
 
     add("insert", _insert, "put the ukey into its reader")
@@ -159,7 +165,7 @@ def _run(options: argparse.Namespace) -> int:
         address = (socket.gethostbyname(options.host), options.port)
     except OSError as error:
         raise StateError(f"{options.host}: {error.strerror}") from None
-    runner = Runner(StateFile(options.state), address)
+    runner = Runner(StateFile(options.state, sync=options.sync), address)
     runner.misbehave(from_options(options, Faults))
     if options.inserted:
         runner.insert()

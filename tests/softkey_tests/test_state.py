@@ -178,6 +178,16 @@ def test_a_ukey_that_cannot_be_written_is_not_begun(
     assert not (tmp_path / "ukey").exists()
 
 
+@pytest.mark.parametrize("sync", [False, True])
+def test_each_write_waits_for_the_disk_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    StateFile(tmp_path / "ukey", sync=sync).create(state.new())
+    assert bool(synced) is sync
+
+
 # -- killed
 
 
