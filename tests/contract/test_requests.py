@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What an operation takes, what is refused, and that the documents say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from keyservice.contract.frames import Kind, Tag
+from keyservice.contract.names import ErrorName, Flag, Operation
+from keyservice.contract.requests import (
+    BEGIN_METHODS,
+    FIELDS,
+    RequestError,
+    arguments,
+    build_begin,
+    parse_begin,
+)
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.mark.parametrize("operation", list(Operation))
+def test_what_is_built_is_parsed(operation: Operation) -> None:
+    values: dict[str, str | int] = {
+        field.name: "x" * field.limit if field.signature == "s" else field.limit
+        for field in FIELDS[operation]
+    }
+    frame = build_begin(operation, values)
+    assert frame[1] == operation
+    assert parse_begin(operation, frame[4:]) == values
+    empty = parse_begin(operation, bytearray())
+    assert all(value in ("", 0) for value in empty.values())
+    assert arguments(operation, empty) == arguments(operation, {}) == list(empty.values())
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"serial": "1"}, "BeginUnbind takes no serial"),
+        ({"user": "a" * 257}, "user has over 256 bytes"),
+        ({"user": "é" * 129}, "user has over 256 bytes"),
+        ({"user": "a\0b"}, "user holds a NUL"),
+        ({"user": "\udcff"}, "user is not UTF-8"),
+        ({"user": 7}, "user is a text"),
+        ({"flags": "x"}, "flags is a number"),
+        ({"flags": True}, "flags is a number"),
+        ({"flags": -1}, "flags is not within 0 and 127"),
+        ({"flags": 128}, "flags is not within 0 and 127"),
+        ({"timeout": 301}, "timeout is not within 0 and 300"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(values: dict[str, str | int], why: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        build_begin(Operation.UNBIND, values)
+    assert str(caught.value) == why
+
+
+def test_all_flags_and_operations_are_within_the_tables() -> None:
+    assert sum(Flag) == 127
+    assert set(FIELDS) == set(BEGIN_METHODS) == set(Operation)
+
+
+def test_the_documents_name_every_tag_kind_flag_method_and_error() -> None:
+    sockets = (DOCS / "socket-protocol.md").read_text()
+    for tag in Tag:
+        assert f"| 0x{tag:02X} | {tag.name} |" in sockets
+        assert tag.name in sockets
+    for kind in Kind:
+        assert f"| 0x{kind:02x} | `{kind.name}` |" in sockets
+    for flag in Flag:
+        assert f"{flag.name} 0x{flag:04x}" in sockets
+    rows = sockets.partition("| Operation |")[2].splitlines()
+    for operation, fields in FIELDS.items():
+        (row,) = (line for line in rows if line.startswith(f"| 0x{operation:02x} |"))
+        common = ("service", "lang", "flags", "timeout")
+        names = [field.tag.name for field in fields if field.name not in common]
+        assert row.split("|")[3].strip() == ", ".join(names)
+    bus = (DOCS / "dbus-api.md").read_text()
+    for operation, method in BEGIN_METHODS.items():
+        takes = ", ".join(f"{field.signature} {field.name}" for field in FIELDS[operation])
+        assert f"| `{method}` | {takes} |" in bus
+    for error in ErrorName:
+        assert f"`{error}`" in bus
