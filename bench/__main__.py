@@ -76,7 +76,7 @@ def machine() -> dict[str, str]:
     """What the figures depend on, and nothing that names this machine."""
     facts = {
         "CPUs": str(os.cpu_count()),
-        "Linux": platform.release(),
+        "Linux": platform.release().partition("-")[0],
         "Python": platform.python_version(),
     }
     return facts | {name: version(package) for name, package in PACKAGES.items()}

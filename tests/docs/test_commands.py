@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Commands of the documents do what is said: blocks below ``<!-- run: ANSWERS -->`` are run.
+
+ANSWERS are what is typed at the prompts, in order, by the names in ``TYPED``; ``network`` marks a
+block that a machine with nothing installed, and a network, has to get through.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.softkey.state import FACTORY_PIN
+from tests.support import CHECKOUT
+from tests.support.host import ADMIN_PIN, PIN, Host
+from tests.support.process import run
+from tests.support.ukeys import Softkey
+
+_BLOCK = re.compile(r"^<!-- run(?:: ([\w ]+))? -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+TYPED = {
+    "PIN": PIN.decode(),
+    "ADMIN": ADMIN_PIN.decode(),
+    "FACTORY": FACTORY_PIN.decode(),
+    "yes": "y",
+}
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    """(answers, commands) of each block that is to be run."""
+    found = _BLOCK.findall((CHECKOUT / document).read_text())
+    assert found, f"{document} has nothing to run"
+    return found
+
+
+def run_blocks(document: str, softkey: Softkey) -> None:
+    for answers, commands in blocks(document):
+        if answers != "network":
+            script = commands.replace("SERIAL", softkey.serial)
+            typed = "".join(f"{TYPED[name]}\n" for name in answers.split())
+            done = run(["sh", "-euc", script], input=typed)
+            assert done.returncode == 0, f"{script}{done.stdout}{done.stderr}"
+
+
+@pytest.fixture
+def running(host: Host) -> Host:
+    host.pcscd()
+    host.bus()
+    host.keyservice()
+    return host
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/enrol.md"])
+def test_a_ukey_from_the_factory_is_bound_as_described(running: Host, document: str) -> None:
+    running.user("alice")
+    ukey = running.softkey(pin=None)
+    run_blocks(document, ukey)
+    assert ukey.serial in Path("/etc/usbkey/alice").read_text()
+
+
+def test_a_lost_ukey_is_given_up_and_a_pin_unblocked_as_described(running: Host) -> None:
+    ukey = running.softkey()
+    running.bind(running.user("alice"), ukey)
+    run_blocks("docs/operate.md", ukey)
+    assert not Path("/etc/usbkey/alice").exists()
+    assert ukey.serial in Path("/var/lib/ukey/revoked").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_the_product_installs_on_a_debian_with_nothing_as_described() -> None:
+    commands = [commands for answers, commands in blocks("README.md") if answers == "network"]
+    script = "apt-get update\n" + "".join(commands) + "test -x /usr/bin/ukey\n"
+    sandbox = [str(CHECKOUT / "scripts" / "sandbox"), "--bare", "--network", "host", "--"]
+    done = run([*sandbox, "sh", "-euc", script], seconds=800)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
