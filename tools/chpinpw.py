@@ -16,8 +16,8 @@ from .language import N_, _, terminal_name
 MANUAL = Manual(
     summary=N_("Change the PIN of a ukey."),
     about=N_(
-        "The ukey has to be in a reader. The old PIN is asked for, then the new one twice. A user "
-        "may change the PIN of the ukey that is bound to them; root that of any ukey.\n\n"
+        "The ukey has to be in a reader. The present PIN is asked for, then the new one twice. A "
+        "user may change the PIN of the ukey that is bound to them; root that of any ukey.\n\n"
         "A PIN has 6 to 16 bytes: letters, digits and signs of ASCII are one byte each. Every "
         "wrong PIN costs a try, and a ukey without tries is locked.\n\n"
         "--unblock sets a new PIN on a locked ukey. It needs root and the ukey's admin PIN, whose "
@@ -55,7 +55,7 @@ def parser() -> Parser:
 def command(arguments: Sequence[str]) -> Exit:
     given = parser().parse_args(arguments)
     if given.unblock:
-        need_root(_("Unblocking a ukey"))
+        need_root(_("Unblocking a ukey needs root."))
         return hold(Operation.UNBLOCK_PIN, json=given.json, service="chpinpw", serial=given.unblock)
     return hold(
         Operation.CHANGE_PIN,

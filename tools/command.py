@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import signal
 import sys
@@ -14,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from keyservice.contract.names import ErrorName
 
@@ -76,6 +77,13 @@ class _Formatter(argparse.HelpFormatter):
         columns = min(output.columns_of(sys.stdout), output.PROSE_MAX)
         super().__init__(prog, max_help_position=28, width=columns)
 
+    def _format_usage(self, *arguments: Any) -> str:
+        """argparse counts characters: what it puts below the prefix is moved to its columns."""
+        text = super()._format_usage(*arguments)
+        prefix = _("usage: ")
+        shift = " " * (output.width(prefix) - len(prefix))
+        return re.sub(r"\n(?= )", "\n" + shift, text)
+
     def _split_lines(self, text: str, width: int) -> list[str]:
         return output.wrap(text, width)
 
@@ -95,7 +103,7 @@ class Parser(argparse.ArgumentParser):
             description="\n\n".join(_(text) for text in (manual.summary, manual.about) if text),
             formatter_class=_Formatter,
             allow_abbrev=False,
-            usage="\n       ".join(manual.usage) or None,
+            usage=("\n" + " " * len(_("usage: "))).join(manual.usage) or None,
         )
         self.manual = manual
         if manual.json_keys:
@@ -167,14 +175,14 @@ def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> str:
     return "\n".join(lines)
 
 
-def need_root(what: str) -> None:
-    """Say before anything is asked that the service would refuse: it is root's.
+def need_root(sentence: str) -> None:
+    """Say `sentence`, that this is root's, before anything is asked.
 
     The service decides; this only spares the person a PIN typed for nothing.
     """
     if os.geteuid() != 0:
         raise Failure(
-            _("{what} needs root.").format(what=what),
+            sentence,
             Exit.NOT_ALLOWED,
             error=ErrorName.NOT_ALLOWED,
             hint=_("Run it again with sudo, or in a root shell."),

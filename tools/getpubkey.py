@@ -82,7 +82,7 @@ def parser() -> Parser:
 
 def command(arguments: Sequence[str]) -> Exit:
     given = parser().parse_args(arguments)
-    need_root(_("Binding a ukey"))
+    need_root(_("Binding a ukey needs root."))
     flags = Flag(0)
     if given.generate:
         flags |= Flag.GENERATE

@@ -18,7 +18,6 @@ _AFTER: dict[ErrorName, str] = {
     ErrorName.READER_ABSENT: N_("'ukey status' shows what the keyservice sees."),
     ErrorName.UKEY_ABSENT: N_("'ukey list' shows which ukeys are seen."),
     ErrorName.UKEY_AMBIGUOUS: N_("Or name one with --serial; 'ukey list' shows the serials."),
-    ErrorName.ALREADY_BOUND: N_("'ukey bindings' shows who has which ukey."),
     ErrorName.THROTTLED: N_("Or end the pause as root: ukey throttle reset {serial}"),
     ErrorName.RECORD_DAMAGED: N_("'ukey bindings' lists every record that is damaged."),
     ErrorName.CONFIGURATION: N_("'keyservice --check-config' says what is wrong."),

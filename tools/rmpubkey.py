@@ -54,7 +54,7 @@ def parser() -> Parser:
 
 def command(arguments: Sequence[str]) -> Exit:
     given = parser().parse_args(arguments)
-    need_root(_("Unbinding a ukey"))
+    need_root(_("Unbinding a ukey needs root."))
     if given.force and not given.yes:
         question = _("Revoke the key of {user} on this host and unbind it? [y/N]")
         if not confirmed(question.format(user=given.user)):

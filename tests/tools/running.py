@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import termios
+from collections.abc import Mapping
 from pathlib import Path
 
 import pexpect
@@ -55,14 +56,14 @@ class Commands:
         *arguments: str,
         text: str | bytes = b"",
         user: int | None = None,
-        **environment: str,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [self.path(name), *arguments],
             input=text.encode() if isinstance(text, str) else text,
             capture_output=True,
             timeout=30,
-            env={**ENVIRONMENT, **environment},
+            env={**ENVIRONMENT, **(environment or {})},
             user=user,
             group=user,
             extra_groups=None if user is None else [],

@@ -141,7 +141,7 @@ def test_bindings_and_damaged_records(commands: Commands, bus: BusService) -> No
     }
     damage = {"damaged": True, "path": "/etc/usbkey/bob", "why": "it is no JSON record"}
     bus.answers["ListBindings"] = [binding, damage]
-    done = commands.piped("ukey", "bindings", TZ="UTC")
+    done = commands.piped("ukey", "bindings", environment={"TZ": "UTC"})
     assert done.stdout == (
         "USER   UID   SERIAL  BOUND             BY    NOTE\n"
         "alice  1000  9F3A    2026-11-21 08:30  root  revoked: not accepted\n"

@@ -40,7 +40,7 @@ MANUAL = Manual(
 
 def command(arguments: Sequence[str]) -> Exit:
     given = Parser("ukey revoked", MANUAL).parse_args(arguments)
-    need_root(_("Listing revocations"))
+    need_root(_("Listing revocations needs root."))
     with asking() as bus:
         found = rows(bus.list_revocations(), KEYS)
     if given.json:

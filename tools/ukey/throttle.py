@@ -34,7 +34,7 @@ def command(arguments: Sequence[str]) -> Exit:
     parser.add_argument("action", metavar="reset", choices=("reset",), help=_("end the pause"))
     parser.add_argument("serial", metavar="SERIAL", help=_("the ukey's serial"))
     given = parser.parse_args(arguments)
-    need_root(_("Ending a pause"))
+    need_root(_("Ending a pause needs root."))
     with asking() as bus:
         bus.reset_throttle(given.serial)
     if given.json:

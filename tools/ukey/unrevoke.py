@@ -40,7 +40,7 @@ def command(arguments: Sequence[str]) -> Exit:
         help=_("the key's fingerprint, 64 hexadecimal digits"),
     )
     given = parser.parse_args(arguments)
-    need_root(_("Taking a revocation back"))
+    need_root(_("Taking a revocation back needs root."))
     with asking() as bus:
         bus.unrevoke(given.fingerprint)
     if given.json:

@@ -116,14 +116,22 @@ def build_module(source: Path, directory: Path) -> None:
 
 
 def build_catalogues(source: Path, directory: Path) -> None:
-    """Compile the translated texts, one catalogue a language."""
-    catalogues = sorted(source.glob("*.po"))
-    if not catalogues:
+    """Compile the translated texts, one catalogue a language: LANGUAGE.po, PART.LANGUAGE.po."""
+    languages: dict[str, list[Path]] = {}
+    for part in sorted(source.glob("*.po")):
+        languages.setdefault(part.stem.rpartition(".")[2], []).append(part)
+    if not languages:
         print("the checkout lacks data/locale/*.po", file=sys.stderr)
-    for catalogue in catalogues:
-        target = directory / catalogue.stem / "LC_MESSAGES/ukey.mo"
+    for language, parts in languages.items():
+        target = directory / language / "LC_MESSAGES/ukey.mo"
         target.parent.mkdir(parents=True, exist_ok=True)
-        run(["msgfmt", "--check", f"--output-file={target}", str(catalogue)], "gettext")
+        with tempfile.TemporaryDirectory() as scratch:
+            merged = f"{scratch}/{language}.po"
+            run(
+                ["msgcat", "--use-first", f"--output-file={merged}", *map(str, parts)],
+                "gettext",
+            )
+            run(["msgfmt", "--check", f"--output-file={target}", merged], "gettext")
 
 
 def run(command: list[str], needs: str) -> None:
