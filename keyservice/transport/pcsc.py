@@ -45,6 +45,9 @@ _CARD_GONE: Final = frozenset(
 )
 _PROTOCOLS: Final = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
 
+#: GET RESPONSE when there is nothing to get: any card refuses it, and stays as it is.
+_NOTHING: Final = bytes.fromhex("00C0000001")
+
 #: Milliseconds between looks at a reader that somebody holds for himself.
 _EXCLUSIVE_POLL: Final = 250
 #: A handle can be stale, and the card behind the next one reset at that moment: no more than that.
@@ -75,7 +78,8 @@ class Context:
         """The PC/SC context. Raises :class:`ReaderAbsent` where pcscd does not answer."""
         if self._handle is None:
             code, handle = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
-            _check(code, "")
+            if code != scard.SCARD_S_SUCCESS:
+                raise _error(code, "")
             self._handle = handle
         return self._handle
 
@@ -90,7 +94,8 @@ class Context:
         code, names = scard.SCardListReaders(self.handle(), [])
         if code == scard.SCARD_E_NO_READERS_AVAILABLE:
             return []
-        self.check(code)
+        if code != scard.SCARD_S_SUCCESS:
+            raise self.failure(code)
         return list(names)
 
     def wait(self, known: Sequence[tuple[str, int]], milliseconds: int | None) -> list[Any]:
@@ -100,14 +105,15 @@ class Context:
         code, states = scard.SCardGetStatusChange(self.handle(), timeout, list(known))
         if code == scard.SCARD_E_TIMEOUT:
             return []
-        self.check(code)
+        if code != scard.SCARD_S_SUCCESS:
+            raise self.failure(code)
         return list(states)
 
-    def check(self, code: int, reader: str = "") -> None:
-        """Raise what `code` means, and forget a context that has died."""
+    def failure(self, code: int, reader: str = "") -> UkeyError:
+        """What `code`, which is not success, means; lets go of a context that has died."""
         if code in _SERVICE_GONE:
             self.close()
-        _check(code, reader)
+        return _error(code, reader)
 
 
 class Card:
@@ -144,14 +150,15 @@ class Card:
         Raises :class:`UkeyRemoved`, :class:`ReaderAbsent` or :class:`TransportError`.
         """
         code, answer = scard.SCardTransmit(self._handle, self._protocol, list(command))
-        if code != scard.SCARD_S_SUCCESS:
-            self._fail(code)
-        if not answer:
-            self._drop(scard.SCARD_RESET_CARD)
-            raise UkeyRemoved(reader=self.reader)
-        if len(answer) < 2:
+        if code == scard.SCARD_S_SUCCESS and len(answer) >= 2:
+            return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
+        if code == scard.SCARD_S_SUCCESS and answer:
             raise TransportError("The card's answer has no status word", reader=self.reader)
-        return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
+        if code in (scard.SCARD_S_SUCCESS, scard.SCARD_E_NOT_TRANSACTED):
+            if self._is_there():
+                raise TransportError("The card did not answer a command", reader=self.reader)
+            code = scard.SCARD_W_REMOVED_CARD
+        raise self._failure(code)
 
     def reset(self) -> None:
         """Reset the card, inside a transaction, which goes on."""
@@ -173,7 +180,7 @@ class Card:
             if code == scard.SCARD_W_RESET_CARD:
                 self._reconnect(scard.SCARD_LEAVE_CARD)
             elif fresh:
-                self._fail(code)
+                raise self._failure(code)
             else:  # the handle's card has gone; another may be there
                 self._drop(scard.SCARD_LEAVE_CARD)
                 if code in _SERVICE_GONE:
@@ -190,7 +197,8 @@ class Card:
             if code != scard.SCARD_E_SHARING_VIOLATION:
                 break
             self._await_release()
-        self._context.check(code, self.reader)
+        if code != scard.SCARD_S_SUCCESS:
+            raise self._context.failure(code, self.reader)
         self._handle = handle
         self._use(protocol)
 
@@ -206,7 +214,7 @@ class Card:
             self._handle, scard.SCARD_SHARE_SHARED, _PROTOCOLS, disposition
         )
         if code != scard.SCARD_S_SUCCESS:
-            self._fail(code)
+            raise self._failure(code)
         self._use(protocol)
 
     def _use(self, protocol: int) -> None:
@@ -221,17 +229,24 @@ class Card:
         code = scard.SCardEndTransaction(self._handle, disposition)
         if code != scard.SCARD_S_SUCCESS:
             # what was answered stands; the next transaction connects anew
-            self._drop(scard.SCARD_RESET_CARD)
+            gone = code in _CARD_GONE
+            self._drop(scard.SCARD_LEAVE_CARD if gone else scard.SCARD_RESET_CARD)
 
-    def _fail(self, code: int) -> None:
-        """Raise what `code` means, letting go of a handle or context that is of no more use."""
+    def _is_there(self) -> bool:
+        """Whether the card answers anything at all, by a command that means nothing to it.
+
+        To tell a pulled card from one that failed, which must be reset. Resetting a card that is
+        out makes pcscd 1.9 blind to its return, where its poll has not seen it go.
+        """
+        code, answer = scard.SCardTransmit(self._handle, self._protocol, list(_NOTHING))
+        return bool(code == scard.SCARD_S_SUCCESS and answer)
+
+    def _failure(self, code: int) -> UkeyError:
+        """What `code` means; lets go of a handle or context that is of no more use."""
         if code in _CARD_GONE or code in _READER_GONE or code in _SERVICE_GONE:
-            self._drop(scard.SCARD_RESET_CARD)
-        try:
-            self._context.check(code, self.reader)
-        except UkeyAbsent:
-            raise UkeyRemoved(reader=self.reader) from None
-        raise AssertionError("_fail() is for failures")
+            self._drop(scard.SCARD_LEAVE_CARD)
+        error = self._context.failure(code, self.reader)
+        return UkeyRemoved(reader=self.reader) if isinstance(error, UkeyAbsent) else error
 
     def _drop(self, disposition: int) -> None:
         if self._handle is not None:
@@ -239,17 +254,15 @@ class Card:
             self._handle = None
 
 
-def _check(code: int, reader: str) -> None:
+def _error(code: int, reader: str) -> UkeyError:
     """The one place where a PC/SC code becomes an error."""
-    if code == scard.SCARD_S_SUCCESS:
-        return
     if code in _SERVICE_GONE:
-        raise ReaderAbsent("pcscd is not there")
+        return ReaderAbsent("pcscd is not there")
     if code in _READER_GONE:
-        raise ReaderAbsent("The reader is gone", reader=reader)
+        return ReaderAbsent("The reader is gone", reader=reader)
     if code in _CARD_GONE:
-        raise UkeyAbsent(reader=reader)
-    raise TransportError(
+        return UkeyAbsent(reader=reader)
+    return TransportError(
         "The reader failed: " + scard.SCardGetErrorMessage(code).strip(),
         reader=reader,
         code=f"{code & 0xFFFFFFFF:08X}",

@@ -53,6 +53,7 @@ class Ukeys:
     async def stop(self) -> None:
         """End all child processes, and what waits for them with :class:`ReaderAbsent`."""
         self._stopped = True
+        self._callbacks.clear()
         watcher, self._watcher = self._watcher, None
         if watcher is not None:
             watcher.kill()
@@ -75,14 +76,12 @@ class Ukeys:
         return unsubscribe
 
     async def settled(self, deadline: float) -> None:
-        """Until the readers are known and their cards have said what they are.
+        """Until the readers are known and their cards have been asked what they are.
 
-        A card that has failed before is asked again. Waits for `deadline` (monotonic) at most, and
-        for one card at most 3 s. Raises :class:`ReaderAbsent` where pcscd is not there.
+        Waits until `deadline` (monotonic) at most, and for cards at most 3 s. Raises
+        :class:`ReaderAbsent` where pcscd is not there.
         """
         end = min(deadline, self._now() + _SETTLE_MAX)
-        for slot in self._slots.values():
-            slot.probe_again()
         with suppress(TimeoutError):
             async with asyncio.timeout(end - self._now()):
                 while self._pcscd is None or any(s.unsettled for s in self._slots.values()):
@@ -95,7 +94,8 @@ class Ukeys:
 
         Raises :class:`ReaderAbsent` where pcscd is not there, :class:`UkeyAmbiguous` where several
         claim the serial, :class:`ReaderRefused` where none does but a card is in a reader that the
-        configuration refuses, :class:`UkeyAbsent` otherwise.
+        configuration refuses, :class:`UkeyAbsent` otherwise. Before these two, cards that failed
+        when they were asked what they are get asked again: an answer comes as a reader event.
         """
         if not self._pcscd:
             raise ReaderAbsent("pcscd is not running")
@@ -108,6 +108,8 @@ class Ukeys:
             raise UkeyAmbiguous(serial=serial)
         if found:
             return found[0]
+        for slot in self._slots.values():
+            slot.probe_again()
         for slot in self._slots.values():
             if slot.refused and slot.present:
                 raise ReaderRefused(reader=slot.presence().reader)

@@ -12,21 +12,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from keyservice.core.errors import ConfigurationError, UkeyFailed
 from keyservice.crypto import openssl, sm2
 from keyservice.crypto.engine import EngineUnavailable
 from tests.crypto import sm2_reference as reference
 
-VECTOR_1 = {
-    "message": b"message digest",
-    "d": 0x3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8,
-    "point": "09F9DF311E5421A150DD7D161E4BC5C672179FAD1833FC076BB08FF356F35020"
-    "CCEA490CE26775A52DC6EA718CC1AA600AED05FBF35E084A6632F6072DA9AD13",
-    "e": "F0B43E94BA45ACCAACE692ED534382EB17E6AB5A19CE7B31F4486FDFC0D28640",
-    "k": 0x59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21,
-    "signature": "F5A03B0648D2C4630EEAC513E1BB81A15944DA3827D5B74143AC7EACEEE720B3"
-    "B1B6AA29DF212FD8763182BC0D421CA1BB9038FD1F7F42D4840B69C485BBC1AA",
-}
+MESSAGE_1 = b"message digest"
+D_1 = 0x3945208F7B2144B13F36E38AC6D39F95889393692860B51A42FB81EF4DF7C5B8
+K_1 = 0x59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21
+POINT_1 = bytes.fromhex(
+    "09F9DF311E5421A150DD7D161E4BC5C672179FAD1833FC076BB08FF356F35020"
+    "CCEA490CE26775A52DC6EA718CC1AA600AED05FBF35E084A6632F6072DA9AD13"
+)
+E_1 = bytes.fromhex("F0B43E94BA45ACCAACE692ED534382EB17E6AB5A19CE7B31F4486FDFC0D28640")
+SIGNATURE_1 = bytes.fromhex(
+    "F5A03B0648D2C4630EEAC513E1BB81A15944DA3827D5B74143AC7EACEEE720B3"
+    "B1B6AA29DF212FD8763182BC0D421CA1BB9038FD1F7F42D4840B69C485BBC1AA"
+)
 VECTOR_2_POINT = bytes.fromhex(
     "393a2ad9e27e43acaaab85a19d3b85591e14406157175addd37bf77ff0caf9ed"
     "37fcf3a8b4f55c038523261fca6636afe6a7afa2a1482a606f5cb3a18b2e2a1e"
@@ -60,13 +63,10 @@ def signed() -> Signed:
 
 
 def test_vector_1_is_made_and_verified(engine: sm2.Engine) -> None:
-    point = bytes.fromhex(VECTOR_1["point"])
-    signature = bytes.fromhex(VECTOR_1["signature"])
-    e = sm2.digest(point, VECTOR_1["message"])
-    assert e.hex().upper() == VECTOR_1["e"]
-    assert reference.public_key(VECTOR_1["d"]) == point
-    assert reference.sign(VECTOR_1["d"], e, VECTOR_1["k"]) == signature
-    assert engine.verify(point, VECTOR_1["message"], signature)
+    assert sm2.digest(POINT_1, MESSAGE_1) == E_1
+    assert reference.public_key(D_1) == POINT_1
+    assert reference.sign(D_1, E_1, K_1) == SIGNATURE_1
+    assert engine.verify(POINT_1, MESSAGE_1, SIGNATURE_1)
 
 
 @pytest.mark.parametrize(("e", "signature"), VECTOR_2)

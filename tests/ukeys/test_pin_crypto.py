@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The PIN cryptography against known answers of three implementations, and both SM4s."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.hazmat.primitives.ciphers import modes
+
+from keyservice.core.errors import PinRefused
+from keyservice.core.secret import Secret
+from keyservice.crypto import sm4
+from keyservice.ukeys import gmt0017_pin as pins
+from keyservice.ukeys.quirks import MacLength, PinHash
+
+PIN, NEW = Secret(b"12345678"), Secret(b"87654321")
+CHALLENGE = bytes.fromhex("0011223344556677")
+APP = bytes.fromhex("0100")
+
+
+def test_the_key_and_the_proof() -> None:
+    with pins.key_of(PIN, PinHash.SHA1) as key:
+        assert key.hex() == "002fe525cb3afa592e4011157437c666"
+        assert pins.proof(key, CHALLENGE).hex() == "8be3bbed00b1eaa93c458d79769b7499"
+    assert key == bytes(16)  # wiped
+
+
+@pytest.mark.parametrize(
+    ("header", "length", "mac"),
+    [
+        ("84160001", MacLength.DATA, "e423621b"),
+        ("84160001", MacLength.COMMAND, "65447d23"),
+        ("84160001", MacLength.SWAPPED, "8e430361"),
+        ("841a0000", MacLength.DATA, "ff48a77c"),
+    ],
+)
+def test_a_new_pin_and_its_mac(header: str, length: MacLength, mac: str) -> None:
+    with pins.key_of(PIN, PinHash.SHA1) as key:
+        encrypted = pins.encrypted(key, NEW)
+        assert encrypted.hex() == "f57f188f8986af91fd6408b567500f11"
+        data = APP + encrypted
+        assert pins.mac(key, CHALLENGE, bytes.fromhex(header), data, length).hex() == mac
+
+
+def test_sm3_makes_another_key() -> None:
+    with pins.key_of(PIN, PinHash.SM3) as key:
+        assert len(key) == 16
+        assert key.hex() != "002fe525cb3afa592e4011157437c666"
+
+
+@pytest.mark.parametrize("pin", [b"", b"12345", b"1" * 17])
+def test_a_pin_has_6_to_16_bytes(pin: bytes) -> None:
+    with pytest.raises(PinRefused):
+        pins.check(Secret(pin))
+    pins.check(Secret(b"123456"))
+    pins.check(Secret(b"1" * 16))
+
+
+def test_sm4_of_the_standard_and_of_gmssl() -> None:
+    # GB/T 32907, annex A.1
+    key = bytes.fromhex("0123456789abcdeffedcba9876543210")
+    assert sm4.encrypt(key, key).hex() == "681edf34d206965e86b3e94f536e4246"
+    text = bytes(range(48))
+    assert sm4._run_gmssl(key, modes.ECB(), text) == sm4.encrypt(key, text)
+    assert sm4._run_gmssl(key, modes.CBC(key), text)[-16:] == sm4.cbc_mac(key, key, text)
+    with pytest.raises(ValueError, match="whole blocks"):
+        sm4.encrypt(key, b"short")
