@@ -7,7 +7,8 @@
 #   OUT       a directory that is writable at /out, or empty
 #   NETWORK   private or host
 # Everything is mounted over a directory that every sandbox shares (each in its own mount
-# namespace), so that the end of the namespace leaves nothing to clean up.
+# namespace), so that the end of the namespace leaves nothing to clean up; and with -n, since mount
+# would else make a /run/mount for its notes.
 set -eu
 
 main() {
@@ -21,32 +22,32 @@ main() {
     exec 9<&- # the supervisor's lock on the root
     cache=$(dirname "$(dirname "$root")")
     base=$cache/mnt
-    mount --make-rprivate /
-    mount -t tmpfs -o mode=755 sandbox "$base"
+    mount -n --make-rprivate /
+    mount -n -t tmpfs -o mode=755 sandbox "$base"
     mkdir "$base/upper" "$base/work" "$base/root"
-    mount -t overlay -o "lowerdir=$root,upperdir=$base/upper,workdir=$base/work" sandbox "$base/root"
+    mount -n -t overlay -o "lowerdir=$root,upperdir=$base/upper,workdir=$base/work" sandbox "$base/root"
     cd "$base/root"
 
     # The kernel's own settings are the whole machine's: they stay as they are.
-    mount -t proc proc proc
+    mount -n -t proc proc proc
     for settings in proc/sys proc/sysrq-trigger; do
-        [ ! -e "$settings" ] || mount --bind -o ro "$settings" "$settings"
+        [ ! -e "$settings" ] || mount -n --bind -o ro "$settings" "$settings"
     done
-    mount -t sysfs -o ro sysfs sys
-    mount -t tmpfs -o mode=755 run run
-    mount -t tmpfs -o mode=1777 tmp tmp
+    mount -n -t sysfs -o ro sysfs sys
+    mount -n -t tmpfs -o mode=755 run run
+    mount -n -t tmpfs -o mode=1777 tmp tmp
     make_devices
     name_host
     mkdir -p usr/src/ukey
-    mount --bind -o ro "$checkout" usr/src/ukey
+    mount -n --bind -o ro "$checkout" usr/src/ukey
     if [ -n "$out" ]; then
         mkdir -p out
-        mount --bind "$out" out
+        mount -n --bind "$out" out
     fi
     share_cache
 
     pivot_root . .
-    umount -l .
+    umount -n -l .
     cd /usr/src/ukey
     [ "$network" = host ] || ! command -v ip >/dev/null || ip link set lo up
     trap - EXIT HUP INT TERM
@@ -58,10 +59,10 @@ main() {
 }
 
 make_devices() {
-    mount -t tmpfs -o mode=755 dev dev
+    mount -n -t tmpfs -o mode=755 dev dev
     mkdir dev/pts dev/shm
-    mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts dev/pts
-    mount -t tmpfs -o mode=1777 shm dev/shm
+    mount -n -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts dev/pts
+    mount -n -t tmpfs -o mode=1777 shm dev/shm
     while read -r name major minor; do
         mknod -m 666 "dev/$name" c "$major" "$minor"
     done <<NODES
@@ -102,8 +103,8 @@ name_host() {
 share_cache() {
     mkdir -p "./$cache"
     case $root in
-    "$cache"/bare-*) mount -t tmpfs -o mode=755 cache "./$cache" ;;
-    *) mount --bind -o ro "$cache" "./$cache" ;;
+    "$cache"/bare-*) mount -n -t tmpfs -o mode=755 cache "./$cache" ;;
+    *) mount -n --bind -o ro "$cache" "./$cache" ;;
     esac
 }
 

@@ -24,6 +24,17 @@ class User:
     gid: int
     home: Path
 
+    def authorize(self, folder: Path) -> Path:
+        """A new ssh key that sshd accepts for this user; returns the private key's file."""
+        key = folder / f"{self.name}.key"
+        must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
+        ssh = self.home / ".ssh"
+        ssh.mkdir(mode=0o700)
+        shutil.copy(key.with_suffix(".key.pub"), ssh / "authorized_keys")
+        for path in (ssh, ssh / "authorized_keys"):
+            shutil.chown(path, self.uid, self.gid)
+        return key
+
 
 class People:
     def __init__(self, restorer: Restorer) -> None:

@@ -22,7 +22,7 @@ LOG_SECONDS = 1
 
 _REASON = "(" + "|".join(map(re.escape, STRERROR)) + ")"
 _SU = re.compile(rf"su: {_REASON}")
-_LOGIN = re.compile(rf"FAILED LOGIN.*, {_REASON}")
+_LOGIN = re.compile(rf"FAILED LOGIN.*, {_REASON}|TOO MANY LOGIN TRIES")
 _SSHD = re.compile(rf"error: PAM: {_REASON} for ")
 #: ssh puts the host before each prompt of the host's: (user@host)
 _SSH_PREFIX = re.compile(r"^\(\S+@\S+\) ")
@@ -80,9 +80,11 @@ class Programs:
     ) -> Outcome:
         """`prefix`: a command that runs the client elsewhere; `options`: more of ssh's."""
         since = len(self._log.lines)
-        ssh = ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR"]
+        ssh = ["ssh", "-F", "none", "-o", "StrictHostKeyChecking=no"]
         ssh += ["-o", "UserKnownHostsFile=/dev/null", "-o", "NumberOfPasswordPrompts=1"]
-        terminal.start([*prefix, *ssh, *options, f"{user.name}@{address}", command])
+        # ssh takes the first of each, so `options` win.
+        methods = ["-o", "PreferredAuthentications=keyboard-interactive"]
+        terminal.start([*prefix, *ssh, *options, *methods, f"{user.name}@{address}", command])
         prompts = terminal.converse(answers, seconds=seconds)
         shown = [_SSH_PREFIX.sub("", prompt) for prompt in prompts]
         return _outcome(terminal, user, shown, self._reason(terminal, user, _SSHD, since))
@@ -107,5 +109,8 @@ def _outcome(
     terminal: Terminal, user: User, prompts: list[str], reason: re.Match[str] | None
 ) -> Outcome:
     allowed = _let_in(terminal, user)
-    code = PamCode.SUCCESS if allowed else STRERROR[reason[1]] if reason else None
+    code = PamCode.SUCCESS if allowed else None
+    if not allowed and reason is not None:
+        # login has words of its own for this one
+        code = STRERROR[reason[1]] if reason[1] else PamCode.MAXTRIES
     return Outcome(allowed, code, prompts, terminal.screen)

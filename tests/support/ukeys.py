@@ -12,8 +12,8 @@ from typing import Any
 from tests.softkey import state
 from tests.softkey.control import Control, ControlError
 
-from . import CHECKOUT
-from .process import Daemon
+from . import CHECKOUT, pcsc
+from .process import Daemon, wait_until
 
 #: vpcd's first slot; the next slots follow
 VPCD_PORT = 35963
@@ -70,7 +70,10 @@ class Softkey:
         self.control.wait_inserted()
 
     def remove(self) -> None:
+        """Pull it out; returns once pcscd has seen that one is out."""
+        before = len(pcsc.occupied())
         self.control.remove()
+        wait_until(lambda: len(pcsc.occupied()) < max(1, before), f"{self.serial} out of its reader")
 
     def tries_left(self) -> int:
         """Of the user PIN of the first application."""
