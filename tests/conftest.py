@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from tests.support.host import Host, in_sandbox
 from tests.support.process import HostError, must
 
 WHEELS = Path("/opt/wheels")
+VENDOR = "/usr/lib/ukey/vendor"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -23,6 +26,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             must([CHECKOUT / "scripts/install", "--wheels", WHEELS], seconds=120)
         except HostError as error:
             pytest.exit(str(error), returncode=1)
+        sys.path.append(VENDOR)
+        importlib.invalidate_caches()
 
 
 @pytest.fixture
