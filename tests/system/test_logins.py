@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The real su, login and sshd, with the shipped stacks: who gets in, and why others do not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.support.host import Host
+from tests.support.programs import Outcome
+from tests.support.stacks import PamCode
+from tests.support.terminal import END_OF_INPUT
+
+from .conftest import CONFIG, Enrolled, enrol
+
+GET_PIN_INFO = 0x14
+
+Program = Callable[[Enrolled, list[str]], Outcome]
+
+
+def su(enrolled: Enrolled, answers: list[str]) -> Outcome:
+    return enrolled.host.su(enrolled.user, answers)
+
+
+def login(enrolled: Enrolled, answers: list[str]) -> Outcome:
+    return enrolled.host.login(enrolled.user, answers)
+
+
+def ssh(enrolled: Enrolled, answers: list[str]) -> Outcome:
+    enrolled.sshd()
+    return enrolled.host.ssh(enrolled.user, answers)
+
+
+def ssh_from_afar(enrolled: Enrolled, answers: list[str]) -> Outcome:
+    enrolled.sshd()
+    return enrolled.host.ssh(enrolled.user, answers, far=True)
+
+
+PROGRAMS: tuple[Program, ...] = (su, login, ssh, ssh_from_afar)
+
+
+def named(thing: Callable[..., object]) -> str:
+    return thing.__name__
+
+
+@pytest.mark.smoke
+@pytest.mark.parametrize("program", PROGRAMS, ids=named)
+def test_password_pin_and_ukey_let_in(enrolled: Enrolled, program: Program) -> None:
+    outcome = program(enrolled, enrolled.right)
+    assert outcome.allowed, outcome.screen + enrolled.host.authlog.text
+    assert outcome.prompts == ["Password:", f"PIN of ukey {enrolled.ukey.serial}:"]
+
+
+# -- refusals
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What goes wrong, and what the person and the log learn of it."""
+
+    spoil: Callable[[Enrolled], object]
+    code: PamCode
+    reason: str  #: a regular expression over the audit line, or another line of the log
+    asks_pin: bool = False
+    pin: str | None = None  #: typed in place of the right one
+    password: str | None = None
+    spent: int = 0  #: tries
+
+
+def code_of(enrolled: Enrolled, outcome: Outcome, since: int) -> PamCode | None:
+    """The PAM code as the program reports it.
+
+    sshd logs none where a message came with the failure, which it shows in the code's place: there
+    it is what the module was told.
+    """
+    if outcome.code is None:
+        line = enrolled.host.authlog.find("event=authentication .*service=sshd", since)
+        found = re.search(r" verdict=(\w+)", line.text) if line else None
+        return PamCode[found[1]] if found else None
+    return outcome.code
+
+
+def nothing(enrolled: Enrolled) -> None: ...
+
+
+def swap_for_somebody_elses(enrolled: Enrolled) -> None:
+    enrolled.ukey.remove()
+    alice = enrolled.host.user("alice", "battery staple")
+    hers = enrolled.host.softkey("hers", slot=1)
+    enrolled.host.bind(alice, hers)
+
+
+def remove(enrolled: Enrolled) -> None:
+    enrolled.ukey.remove()
+
+
+def put_in_a_clone(enrolled: Enrolled) -> None:
+    """The same serial, another key."""
+    enrolled.ukey.remove()
+    enrolled.ukey.control.misbehave(other_key=True)
+    enrolled.ukey.insert()
+
+
+def sign_wrongly(enrolled: Enrolled) -> None:
+    enrolled.ukey.control.misbehave(signature="other-key")
+
+
+def replay(enrolled: Enrolled) -> None:
+    """The signature of a login that was right is used again."""
+    assert enrolled.host.su(enrolled.user, enrolled.right).allowed
+    enrolled.ukey.control.misbehave(signature="replayed")
+
+
+def lock(enrolled: Enrolled) -> None:
+    enrolled.ukey.close()
+    state = enrolled.ukey.file.load()
+    state.applications[0].user.left = 0
+    enrolled.ukey.file.write(state)
+    enrolled.ukey.start()
+    enrolled.ukey.control.wait_inserted()
+
+
+def stop_keyservice(enrolled: Enrolled) -> None:
+    enrolled.keyservice.stop()
+
+
+def stop_pcscd(enrolled: Enrolled) -> None:
+    enrolled.pcscd.stop()
+
+
+REFUSALS = {
+    "wrong password": Refusal(
+        nothing, PamCode.AUTH_ERR, "pam_unix.*authentication failure", password="wrong"
+    ),
+    "wrong PIN": Refusal(
+        nothing, PamCode.AUTH_ERR, "The PIN is wrong", asks_pin=True, pin="000000", spent=1
+    ),
+    "PIN that can be none": Refusal(
+        nothing, PamCode.AUTH_ERR, "The PIN cannot be one", asks_pin=True, pin="12345"
+    ),
+    "no ukey": Refusal(remove, PamCode.AUTHINFO_UNAVAIL, "UkeyAbsent"),
+    "another user's": Refusal(swap_for_somebody_elses, PamCode.AUTHINFO_UNAVAIL, "UkeyAbsent"),
+    "wrong signature": Refusal(
+        sign_wrongly, PamCode.AUTH_ERR, "The signature does not verify", asks_pin=True
+    ),
+    "a clone": Refusal(put_in_a_clone, PamCode.AUTH_ERR, "holds another key"),
+    "replayed signature": Refusal(
+        replay, PamCode.AUTH_ERR, "The signature does not verify", asks_pin=True
+    ),
+    "locked PIN": Refusal(lock, PamCode.MAXTRIES, "The PIN is locked", asks_pin=True),
+    "keyservice down": Refusal(
+        stop_keyservice, PamCode.AUTHINFO_UNAVAIL, "cannot reach the keyservice"
+    ),
+    "pcscd down": Refusal(stop_pcscd, PamCode.AUTHINFO_UNAVAIL, "pcscd is not running"),
+    "empty answer": Refusal(
+        nothing, PamCode.CONV_ERR, "The answer was empty", asks_pin=True, pin=""
+    ),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS[:3], ids=named)
+@pytest.mark.parametrize("name", REFUSALS)
+def test_anything_wrong_keeps_out(enrolled: Enrolled, program: Program, name: str) -> None:
+    case = REFUSALS[name]
+    case.spoil(enrolled)
+    tries = enrolled.ukey.tries_left()
+    since = len(enrolled.host.authlog.lines)
+    password, pin = enrolled.right
+    answers = [case.password or password, pin if case.pin is None else case.pin]
+    outcome = program(enrolled, answers)
+    assert not outcome.allowed
+    assert code_of(enrolled, outcome, since) is case.code, (
+        outcome.screen + enrolled.host.authlog.text
+    )
+    assert len(outcome.prompts) == (2 if case.asks_pin else 1)
+    enrolled.host.authlog.wait_for(case.reason, since)
+    assert enrolled.ukey.tries_left() == tries - case.spent
+
+
+def test_a_pin_that_is_known_to_be_locked_is_not_asked_for(enrolled: Enrolled) -> None:
+    lock(enrolled)
+    assert len(su(enrolled, enrolled.right).prompts) == 2
+    enrolled.ukey.control.reset_apdus()
+    outcome = su(enrolled, enrolled.right)
+    assert outcome.code is PamCode.MAXTRIES
+    assert outcome.prompts == ["Password:"]
+    assert [ins for ins, _ in enrolled.ukey.control.apdus()] == [GET_PIN_INFO]
+
+
+@pytest.mark.parametrize("program", (su, login), ids=named)
+def test_end_of_input_at_the_pin_keeps_out(enrolled: Enrolled, program: Program) -> None:
+    outcome = program(enrolled, [enrolled.user.password, END_OF_INPUT])
+    assert not outcome.allowed
+    assert outcome.code is PamCode.CONV_ERR
+    assert enrolled.ukey.tries_left() == enrolled.ukey.file.load().applications[0].user.maximum
+
+
+# -- from afar
+
+
+@pytest.mark.parametrize("program", (ssh, ssh_from_afar), ids=named)
+def test_remote_login_is_refused_unless_allowed(host: Host, program: Program) -> None:
+    enrolled = enrol(host, CONFIG.replace("allow_remote = true", "allow_remote = false"))
+    outcome = program(enrolled, enrolled.right)
+    assert not outcome.allowed
+    assert code_of(enrolled, outcome, 0) is PamCode.PERM_DENIED, outcome.screen
+    host.authlog.wait_for("event=authentication .*local=no .*verdict=PERM_DENIED")
+
+
+def test_su_inside_an_ssh_session_is_remote(enrolled: Enrolled) -> None:
+    host = enrolled.host
+    alice = host.user("alice", "battery staple")
+    hers = host.softkey("hers", slot=1)
+    host.bind(alice, hers)
+    enrolled.sshd()
+    answers = [alice.password, enrolled.pin, enrolled.user.password, enrolled.pin]
+    command = f"su {enrolled.user.name} -c 'echo nested-in:$(id -un)'"
+    outcome = host.ssh(alice, answers, command=command, options=["-tt"])
+    assert "nested-in:" not in outcome.screen
+    assert "Permission denied" in outcome.screen
+    host.authlog.wait_for("event=authentication .*service=su .*local=no .*verdict=PERM_DENIED")
+
+
+@pytest.mark.parametrize("ready", ("ukey there", "everything down"))
+def test_an_authorized_key_alone_is_not_enough(enrolled: Enrolled, ready: str) -> None:
+    host = enrolled.host
+    key = enrolled.user.authorize(host.folder)
+    if ready == "everything down":
+        enrolled.keyservice.stop()
+        enrolled.pcscd.stop()
+    enrolled.sshd()
+    options = ["-o", "PreferredAuthentications=publickey", "-i", str(key)]
+    outcome = host.ssh(enrolled.user, [], options=options)
+    assert not outcome.allowed
+    assert outcome.code is None
+    assert "Permission denied" in outcome.screen
+
+
+# -- the bus
+
+
+def test_with_the_bus_down_the_native_module_lets_in(enrolled: Enrolled) -> None:
+    """No bus was started: the keyservice serves its sockets all the same."""
+    assert su(enrolled, enrolled.right).allowed
+
+
+def test_a_bus_that_goes_takes_no_login_with_it_and_may_come_back(host: Host) -> None:
+    bus = host.bus()
+    enrolled = enrol(host)
+    bus.kill()
+    assert su(enrolled, enrolled.right).allowed
+    host.bus()
+    host.authlog.wait_for("owns org.ukey.KeyService1", _after(host, "bus.* gone|lost|closed"))
+    assert su(enrolled, enrolled.right).allowed
+
+
+def _after(host: Host, pattern: str) -> int:
+    line = host.authlog.wait_for(pattern)
+    return host.authlog.lines.index(line)
