@@ -71,15 +71,16 @@ class Event:
 class Bus:
     """A connection to the keyservice over the system bus, whose address is fixed."""
 
-    def __init__(self, *, timeout: float = DEADLINE_DEFAULT) -> None:
+    def __init__(self, *, timeout: float = DEADLINE_DEFAULT, grace: float | None = None) -> None:
         """Connect, start the service where the bus can, and see that it is root's.
 
-        `timeout`: seconds, 1 to 300: from now on for a session, and for each question. Raises
+        `timeout`: seconds, 1 to 300: from now on for a session, and for each question. `grace`:
+        seconds more to wait for a session's verdict, as a rule ``channel.GRACE``. Raises
         :class:`Unreachable`, :class:`NotTrusted`, ``TimedOut``.
         """
         from .bus_link import BusLink
 
-        self._timeout, self._deadline = session_deadline(timeout)
+        self._timeout, self._deadline = session_deadline(timeout, grace)
         self._link: BusLink = BusLink(self._deadline)
         self._session = ""
         self._asked = False

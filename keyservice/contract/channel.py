@@ -68,10 +68,13 @@ class Deadline:
         return left
 
 
-def session_deadline(timeout: float) -> tuple[int, Deadline]:
-    """(seconds for the service, 1 to 300; the client's own deadline, later by ``GRACE``)."""
+def session_deadline(timeout: float, grace: float | None = None) -> tuple[int, Deadline]:
+    """(seconds for the service, 1 to 300; the client's own deadline).
+
+    The latter is later by `grace` seconds, ``GRACE`` where none are given.
+    """
     seconds = min(max(1, int(timeout)), DEADLINE_MAX)
-    return seconds, Deadline(seconds + GRACE)
+    return seconds, Deadline(seconds + (GRACE if grace is None else grace))
 
 
 class Channel:
