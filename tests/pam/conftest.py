@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pam.modules import Module
+from tests.pam.scripted_bus import bus_daemon
 from tests.pam.stacks import CHECKOUT
 
 SOURCES = Path(__file__).parent
@@ -29,10 +31,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make = ["make", "--quiet", "-C", str(CHECKOUT / "pam_ukey/native"), f"O={folder}"]
     subprocess.run(make, check=True, timeout=120)
     compile_ = ["cc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]
-    driver = [*compile_, "-o", folder / "driver", SOURCES / "driver.c", "-lpam"]
-    row = [*compile_, "-fPIC", "-shared", "-o", folder / "pam_row.so", SOURCES / "pam_row.c"]
-    subprocess.run(driver, check=True, timeout=120)
-    subprocess.run([*row, "-lpam"], check=True, timeout=120)
+    for output, source, more in (
+        ("driver", "driver.c", ()),
+        ("pam_row.so", "pam_row.c", ("-fPIC", "-shared")),
+    ):
+        command = [*compile_, *more, "-o", str(folder / output), str(SOURCES / source), "-lpam"]
+        subprocess.run(command, check=True, timeout=120)
     return folder
 
 
@@ -95,3 +99,30 @@ def log() -> Iterator[Log]:
     collected = Log()
     yield collected
     collected.close()
+
+
+@pytest.fixture(scope="session")
+def bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A bus at the system bus's address."""
+    with bus_daemon(tmp_path_factory.mktemp("bus")):
+        yield
+
+
+@pytest.fixture
+def native(built: Path, tmp_path: Path) -> Module:
+    """pam_ukey.so."""
+    return Module("native", built, tmp_path)
+
+
+@pytest.fixture
+def python(built: Path, installed: None, bus: None, tmp_path: Path) -> Module:
+    """The module for pam_python."""
+    return Module("python", built, tmp_path)
+
+
+@pytest.fixture(params=["native", "python"])
+def module(request: pytest.FixtureRequest, built: Path, installed: None, tmp_path: Path) -> Module:
+    """Each module in turn."""
+    if request.param == "python":
+        request.getfixturevalue("bus")
+    return Module(request.param, built, tmp_path)

@@ -7,8 +7,8 @@
  *
  * A WORD is tty=T, rhost=H or env=NAME=VALUE (sets it), silent (PAM_SILENT from here on), noconv
  * (the conversation is NULL from here on), disturbed (a handled signal every 20 ms from here on),
- * or a call: authenticate, setcred, account, open, close, chauthtok, expired (chauthtok of what
- * has expired only).
+ * again (a new transaction in the same process), or a call: authenticate, setcred, account, open,
+ * close, chauthtok, expired (chauthtok of what has expired only).
  *
  * One line of standard input is one reaction to a prompt: "=TEXT" answers, "user=NAME=TEXT"
  * changes PAM_USER and answers, "sleep=MS=TEXT" answers late, "null" gives a response without an
@@ -139,17 +139,21 @@ static int call(const char *name, int flags)
     return -1;
 }
 
+static bool start(char **argv)
+{
+    static const struct pam_conv conversation = {converse, NULL};
+    return pam_start_confdir(argv[2], argv[3], &conversation, argv[1], &handle) == PAM_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
-    struct pam_conv conversation = {converse, NULL};
     struct sigaction action = {.sa_handler = on_signal}, before, after;
     pthread_t self = pthread_self(), other;
     int flags = 0, code = 0;
 
     setvbuf(stdin, NULL, _IOLBF, 0);
     sigaction(SIGUSR1, &action, NULL);
-    if (argc < 4 || pam_start_confdir(argv[2], argv[3][0] == '\0' ? NULL : argv[3], &conversation,
-                                      argv[1], &handle) != PAM_SUCCESS)
+    if (argc < 4 || !start(argv))
         return 2;
     int open = descriptors();
     sigaction(SIGINT, NULL, &before);
@@ -165,7 +169,11 @@ int main(int argc, char **argv)
             flags = (int)PAM_SILENT;
         else if (strcmp(word, "noconv") == 0)
             pam_set_item(handle, PAM_CONV, &(struct pam_conv){NULL, NULL});
-        else if (strcmp(word, "disturbed") == 0)
+        else if (strcmp(word, "again") == 0) {
+            pam_end(handle, code);
+            if (!start(argv))
+                return 2;
+        } else if (strcmp(word, "disturbed") == 0)
             pthread_create(&other, NULL, disturb, &self);
         else
             printf("%s %d\n", word, code = call(word, flags));

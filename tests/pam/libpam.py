@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The real libpam on a stack of the test's own, in this process: quick, for stacks without Python."""
+"""The real libpam on a stack of the test's own, in this process: for stacks without Python."""
 
 from __future__ import annotations
 

@@ -5,21 +5,34 @@
  *
  *   pam_row.so ROLE AUTH CRED
  *
- * shows ROLE and returns the number AUTH from authentication, CRED from pam_setcred.
+ * shows ROLE and returns the number AUTH from authentication, CRED from pam_setcred, and AUTH from
+ * all others.
  */
 #include <stdlib.h>
 
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
 
-int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
+static int outcome(pam_handle_t *pamh, int argc, const char **argv)
 {
-    (void)flags;
     if (argc != 3)
         return PAM_SERVICE_ERR;
     pam_info(pamh, "%s", argv[0]);
     return atoi(argv[1]);
 }
+
+#define CALL(name)                                                                               \
+    int name(pam_handle_t *pamh, int flags, int argc, const char **argv)                         \
+    {                                                                                            \
+        (void)flags;                                                                             \
+        return outcome(pamh, argc, argv);                                                        \
+    }
+
+CALL(pam_sm_authenticate)
+CALL(pam_sm_acct_mgmt)
+CALL(pam_sm_open_session)
+CALL(pam_sm_close_session)
+CALL(pam_sm_chauthtok)
 
 int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {

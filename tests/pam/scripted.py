@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A keyservice that plays a script, on the real socket paths: what modules are tested against."""
+"""A keyservice that plays a script, on the real socket paths: what modules are tested against.
+
+Beside the steps themselves a script holds acts of misbehaviour. A script is played from its start
+for each session.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +19,17 @@ from types import TracebackType
 from typing import Self
 
 from keyservice.contract import frames
-from keyservice.contract.names import ROOT_SOCKET, USER_SOCKET, Operation
+from keyservice.contract.names import ROOT_SOCKET, USER_SOCKET, ErrorName, Operation, StepKind
 from keyservice.contract.requests import Value, parse_begin
 from keyservice.contract.steps import Prompt, Step, Verdict
 
 SESSION = bytes(range(16))
+WAIT_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Raw:
-    """Bytes that are sent as they are, whatever they mean."""
+    """Bytes on the socket, or the body of a reply on the bus, whatever they mean."""
 
     content: bytes
 
@@ -39,7 +44,22 @@ class HangUp:
     """The line is closed."""
 
 
-Act = Step | Raw | Silence | HangUp
+@dataclass(frozen=True)
+class Refuse:
+    """A refusal in place of a step."""
+
+    name: ErrorName
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class NewVerdict:
+    """A verdict of a version of the service that is not known yet."""
+
+    code: str
+
+
+Act = Step | Raw | Silence | HangUp | Refuse | NewVerdict
 
 
 @dataclass
@@ -48,20 +68,40 @@ class Seen:
 
     begun: list[tuple[Operation, dict[str, Value]]] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
-    connections: int = 0
 
 
-class SocketService:
-    """Serves connections one after the other, each with the script from its start."""
+@contextlib.contextmanager
+def euid(uid: int) -> Iterator[None]:
+    """Do as `uid` what the kernel remembers of whom it was done by."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
-    def __init__(self, script: Sequence[Act], *, uid: int = 0, session: bytes = SESSION) -> None:
+
+class SocketServer:
+    """Listens where the keyservice does, and hands each connection to :meth:`serve` in turn."""
+
+    def __init__(self, uid: int) -> None:
         """`uid`: whom SO_PEERCRED shows to clients, the one who called listen()."""
-        self.script, self.seen, self.session = tuple(script), Seen(), session
+        self.seen = Seen()
         self._sockets = [_listen(path, uid) for path in (ROOT_SOCKET, USER_SOCKET)]
         self._threads = [
-            threading.Thread(target=self._serve, args=(listener,), daemon=True)
+            threading.Thread(target=self._accept, args=(listener,), daemon=True)
             for listener in self._sockets
         ]
+
+    def serve(self, connection: socket.socket) -> None:
+        raise NotImplementedError
+
+    def _accept(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, contextlib.suppress(OSError, EOFError):
+                    connection.settimeout(WAIT_SECONDS)
+                    self.serve(connection)
 
     def __enter__(self) -> Self:
         for thread in self._threads:
@@ -75,67 +115,69 @@ class SocketService:
         trace: TracebackType | None,
     ) -> None:
         for listener in self._sockets:
+            path = listener.getsockname()
             listener.shutdown(socket.SHUT_RDWR)
+            Path(path).unlink(missing_ok=True)
         for thread in self._threads:
             thread.join(5)
         for listener in self._sockets:
-            Path(listener.getsockname()).unlink(missing_ok=True)
             listener.close()
 
-    def _serve(self, listener: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                self.seen.connections += 1
-                with connection, contextlib.suppress(OSError, EOFError):
-                    connection.settimeout(30)
-                    self._play(connection)
 
-    def _play(self, connection: socket.socket) -> None:
-        kind, body = _receive(connection)
+class SocketService(SocketServer):
+    """Plays the script over frames."""
+
+    def __init__(self, script: Sequence[Act], *, uid: int = 0) -> None:
+        super().__init__(uid)
+        self._script = tuple(script)
+
+    def serve(self, connection: socket.socket) -> None:
+        kind, body = receive(connection)
         operation = Operation(kind)
         self.seen.begun.append((operation, parse_begin(operation, body)))
-        for act in self.script:
+        for act in self._script:
             match act:
                 case Raw(content):
                     connection.sendall(content)
                 case Silence():
                     connection.recv(1)
+                    return
                 case HangUp():
                     return
+                case Refuse(name, text):
+                    connection.sendall(frames.build_refused(name, text))
+                case NewVerdict(code):
+                    connection.sendall(new_verdict(code))
                 case _:
-                    connection.sendall(frames.build_step(self.session, act))
+                    connection.sendall(frames.build_step(SESSION, act))
             if isinstance(act, Prompt):
-                kind, body = _receive(connection)
-                fields = frames.parse_fields(body)
-                assert kind == frames.Kind.ANSWER
-                assert frames.session_of(fields) == self.session
-                self.seen.answers.append(bytes(fields[frames.Tag.ANSWER]))
+                kind, body = receive(connection)
+                self.seen.answers.append(answer_of(kind, body))
             elif isinstance(act, Verdict):
                 return
 
 
-def _listen(path: str, uid: int) -> socket.socket:
-    Path(path).parent.mkdir(exist_ok=True)
-    Path(path).unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
-    os.chmod(path, 0o600 if path == ROOT_SOCKET else 0o666)
-    with _euid(uid):
-        listener.listen()
-    return listener
+def new_verdict(code: str) -> bytearray:
+    return frames.build(
+        frames.Kind.STEP,
+        {
+            frames.Tag.SESSION: SESSION,
+            frames.Tag.STEP: bytes([StepKind.VERDICT]),
+            frames.Tag.CODE: code.encode(),
+        },
+    )
 
 
-@contextlib.contextmanager
-def _euid(uid: int) -> Iterator[None]:
-    os.seteuid(uid)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
+def answer_of(kind: int, body: bytearray) -> bytes:
+    """The answer in an ANSWER frame, which must be for our session."""
+    fields = frames.parse_fields(body)
+    assert kind == frames.Kind.ANSWER
+    assert frames.session_of(fields) == SESSION
+    return bytes(fields[frames.Tag.ANSWER])
 
 
-def _receive(connection: socket.socket) -> tuple[int, bytearray]:
+def receive(connection: socket.socket) -> tuple[int, bytearray]:
+    """(kind, body) of one frame."""
     kind, length = frames.parse_header(_exactly(connection, frames.HEADER.size))
     return kind, _exactly(connection, length)
 
@@ -148,3 +190,14 @@ def _exactly(connection: socket.socket, length: int) -> bytearray:
             raise EOFError
         content += part
     return content
+
+
+def _listen(path: str, uid: int) -> socket.socket:
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    Path(path).chmod(0o600 if path == ROOT_SOCKET else 0o666)
+    with euid(uid):
+        listener.listen()
+    return listener

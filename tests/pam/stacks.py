@@ -75,9 +75,7 @@ def auth_lines(text: str) -> list[Line]:
 _SETCRED = {"group": Code.IGNORE, "look": Code.IGNORE, "gate": Code.IGNORE}
 
 
-def with_outcomes(
-    lines: list[Line], row_module: Path, outcomes: Mapping[str, Code | None]
-) -> str:
+def with_outcomes(lines: list[Line], row_module: Path, outcomes: Mapping[str, Code | None]) -> str:
     """The stack with each module replaced by its outcome; None for a module that is missing."""
     out = []
     for line in lines:

@@ -91,7 +91,10 @@ def check_row(folder: Path, lines: list[Line], row: Row, password: bool, refused
     # Uniform: exactly one of both lines asks for the PIN, unless the glass is broken.
     if "decoy" in roles and None not in (row["ukey"], row["decoy"]):
         pins = [role for role in asked if role in ("ukey", "decoy")]
-        assert pins == ([] if password and glass else ["ukey" if password else "decoy"]), (row, pins)
+        assert pins == ([] if password and glass else ["ukey" if password else "decoy"]), (
+            row,
+            pins,
+        )
         if "authfail" in roles and not (wanted or refused):
             assert "authfail" in asked and "authsucc" not in asked, (row, asked)
     return wanted

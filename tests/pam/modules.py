@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Both modules behind one handle: how a stack names each, and what each is served by."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.pam.libpam import Code
+from tests.pam.scripted import Act, SocketService
+from tests.pam.scripted_bus import BusService
+from tests.pam.stacks import CHECKOUT
+
+ENTRY = CHECKOUT / "pam_ukey/pam_python_entry.py"
+
+
+@dataclass
+class Run:
+    """What the driver told of a run."""
+
+    codes: dict[str, int] = field(default_factory=dict)  #: of each call, the last one
+    shown: list[tuple[str, str]] = field(default_factory=list)  #: (style, text)
+    left: int = -1  #: descriptors left open
+    sigint: str = ""
+
+    @property
+    def code(self) -> int:
+        return self.codes["authenticate"]
+
+
+@dataclass
+class Module:
+    """A PAM module under test."""
+
+    name: str  #: "native" or "python"
+    built: Path  #: where pam_ukey.so and the driver are
+    folder: Path  #: for the stack
+
+    @property
+    def words(self) -> str:
+        """How a PAM line names the module."""
+        if self.name == "native":
+            return f"{self.built}/pam_ukey.so"
+        return f"pam_python.so {ENTRY}"
+
+    def service(self, script: Sequence[Act], *, uid: int = 0) -> SocketService | BusService:
+        """A scripted keyservice of the kind that this module asks."""
+        kind = SocketService if self.name == "native" else BusService
+        return kind(script, uid=uid)
+
+    def stack(self, options: str = "", *, before: str = "", after: str = "") -> None:
+        """Write stacks whose outcome is the module's.
+
+        IGNORE, which libpam never returns, shows as CRED_INSUFFICIENT. `before` and `after` are
+        auth lines; those after are run when the module said SUCCESS.
+        """
+        lines = []
+        for kind in ("auth", "account", "password", "session"):
+            lines += [
+                before if kind == "auth" else "",
+                f"{kind} [success=ok ignore=1 default=die] {self.words} {options}\n",
+                f"{kind} [default=1] pam_permit.so\n",
+                f"{kind} [default=die] {self.built}/pam_row.so ignored 8 0\n",
+                after if kind == "auth" else "",
+                f"{kind} required pam_permit.so\n",
+            ]
+        (self.folder / "ukey-test").write_text("".join(lines))
+
+    def run(
+        self,
+        *words: str,
+        answers: Iterable[str] = (),
+        user: str = "alice",
+        env: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
+        timeout: float = 30,
+    ) -> Run:
+        """Run the driver on the stack; `words` and `answers` as in driver.c."""
+        command = [*prefix, f"{self.built}/driver", str(self.folder), "ukey-test", user]
+        done = subprocess.run(
+            [*command, *(words or ("authenticate",))],
+            input="".join(f"{answer}\n" for answer in answers),
+            env={"PATH": "/usr/bin:/bin", **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert done.returncode == 0, done
+        return _read(done.stdout)
+
+
+def _read(output: str) -> Run:
+    run = Run()
+    for line in output.splitlines():
+        what, _, text = line.partition(" ")
+        if what in ("hidden", "shown", "error", "info", "strange"):
+            run.shown.append((what, text))
+        elif what == "after":
+            left, run.sigint = text.split()
+            run.left = int(left)
+        else:
+            code = int(text)
+            run.codes[what] = Code(code) if code in set(Code) else code
+    return run

@@ -1,0 +1,408 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What both modules do, row by row, by the real libpam against a scripted keyservice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from keyservice.contract.names import Code as Said
+from keyservice.contract.names import ErrorName, Flag, Operation, WaitFor
+from keyservice.contract.steps import Error, Info, Prompt, Verdict, Wait
+from tests.pam.conftest import PASSWORD, Log
+from tests.pam.libpam import Code
+from tests.pam.modules import Module
+from tests.pam.scripted import Act, HangUp, NewVerdict, Raw, Refuse, Silence
+
+PIN = "=314159"
+ASK = Prompt("PIN: ")
+YES = (ASK, Verdict(Said.SUCCESS))
+#: A stack that shows IGNORE as this.
+IGNORED = Code.CRED_INSUFFICIENT
+
+MEANING = {
+    Said.SUCCESS: Code.SUCCESS,
+    Said.AUTH_ERR: Code.AUTH_ERR,
+    Said.AUTHINFO_UNAVAIL: Code.AUTHINFO_UNAVAIL,
+    Said.USER_UNKNOWN: Code.USER_UNKNOWN,
+    Said.MAXTRIES: Code.MAXTRIES,
+    Said.PERM_DENIED: Code.PERM_DENIED,
+    Said.CONV_ERR: Code.CONV_ERR,
+    Said.BUF_ERR: Code.BUF_ERR,
+    Said.SERVICE_ERR: Code.SERVICE_ERR,
+    Said.IGNORE: Code.SERVICE_ERR,
+}
+
+#: What a session is cut short by, and the code outside `uniform`.
+TROUBLE: dict[str, tuple[Sequence[Act], Code]] = {
+    "no prompt, refused": ((Refuse(ErrorName.BAD_REQUEST, "no"),), Code.SERVICE_ERR),
+    "not allowed": ((Refuse(ErrorName.NOT_ALLOWED, "no"),), Code.PERM_DENIED),
+    "busy": ((Refuse(ErrorName.BUSY, "no"),), Code.AUTHINFO_UNAVAIL),
+    "new verdict": ((ASK, NewVerdict("BETTER")), Code.SERVICE_ERR),
+    "empty verdict": ((ASK, NewVerdict("")), Code.SERVICE_ERR),
+    "garbage first": ((Raw(b"\xff" * 64),), Code.SERVICE_ERR),
+    "garbage after the answer": ((ASK, Raw(b"\0" * 64)), Code.SERVICE_ERR),
+    "silence first": ((Silence(),), Code.AUTHINFO_UNAVAIL),
+    "silence after the answer": ((ASK, Silence()), Code.AUTHINFO_UNAVAIL),
+    "hung up first": ((HangUp(),), Code.AUTHINFO_UNAVAIL),
+    "hung up after the answer": ((ASK, HangUp()), Code.AUTHINFO_UNAVAIL),
+    "a long text": ((Info("x" * 1025),), Code.SERVICE_ERR),
+}
+
+
+@pytest.mark.parametrize("said", MEANING)
+def test_a_verdict_is_its_code(module: Module, said: Said) -> None:
+    module.stack()
+    with module.service((ASK, Verdict(said, "that is all"))) as service:
+        run = module.run(answers=[PIN])
+    assert run.code == MEANING[said]
+    assert service.seen.answers == [b"314159"]
+    last = "info" if said in (Said.SUCCESS, Said.IGNORE) else "error"
+    assert run.shown == [("hidden", "PIN: "), (last, "that is all")]
+
+
+@pytest.mark.parametrize("said", MEANING)
+def test_uniform_knows_one_failure(module: Module, said: Said) -> None:
+    module.stack("uniform")
+    with module.service((ASK, Verdict(said))) as service:
+        run = module.run(answers=[PIN])
+    assert run.code == (Code.SUCCESS if said is Said.SUCCESS else Code.AUTH_ERR)
+    assert service.seen.begun[0][1]["flags"] == Flag.UNIFORM
+
+
+def test_a_decoy_never_lets_in(module: Module) -> None:
+    module.stack("decoy")
+    with module.service(YES) as service:
+        assert module.run(answers=[PIN]).code == Code.AUTH_ERR
+    assert service.seen.begun[0][1]["flags"] == Flag.UNIFORM | Flag.DECOY
+
+
+def test_ignore_takes_the_option_and_the_verdict(module: Module) -> None:
+    module.stack("nouserok")
+    with module.service((Verdict(Said.IGNORE),)) as service:
+        run = module.run()
+    assert run.code == IGNORED
+    assert service.seen.begun[0][1]["flags"] == Flag.NOUSEROK
+    for acts in ((Verdict(Said.USER_UNKNOWN),), (HangUp(),), (Silence(),), (Raw(b"x" * 9),)):
+        module.stack("nouserok timeout=1")
+        with module.service(acts):
+            assert module.run().code not in (IGNORED, Code.SUCCESS)
+
+
+@pytest.mark.parametrize("options", ["timeout=1", "timeout=1 uniform", "timeout=1 decoy"])
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_trouble_lets_nobody_in(module: Module, trouble: str, options: str) -> None:
+    acts, code = TROUBLE[trouble]
+    module.stack(options)
+    with module.service(acts):
+        began = time.monotonic()
+        run = module.run(answers=[PIN])
+        took = time.monotonic() - began
+    assert run.code == (code if options == "timeout=1" else Code.AUTH_ERR)
+    assert took < 3
+
+
+@pytest.mark.parametrize(
+    ("options", "code"), [("", Code.AUTHINFO_UNAVAIL), ("uniform", Code.AUTH_ERR)]
+)
+def test_without_the_service(module: Module, log: Log, options: str, code: Code) -> None:
+    module.stack(options)
+    run = module.run()
+    assert (run.code, run.shown) == (code, [])
+    assert "keyservice" in log.close() or module.name == "python"
+
+
+def test_a_service_that_is_not_roots_is_told_nothing(module: Module, log: Log) -> None:
+    module.stack()
+    with module.service(YES, uid=65534) as service:
+        run = module.run(answers=[PIN])
+    assert (run.code, run.shown) == (Code.AUTHINFO_UNAVAIL, [])
+    assert (service.seen.begun, service.seen.answers) == ([], [])
+
+
+def test_an_answer_after_the_deadline_is_not_sent(module: Module) -> None:
+    module.stack("timeout=1")
+    with module.service(YES) as service:
+        run = module.run(answers=["sleep=1500=314159"])
+    assert run.code == Code.AUTHINFO_UNAVAIL
+    assert service.seen.answers == []
+
+
+def test_signals_of_the_application_change_nothing(module: Module) -> None:
+    module.stack("timeout=1")
+    with module.service((ASK, Silence())):
+        began = time.monotonic()
+        run = module.run("disturbed", "authenticate", answers=[PIN])
+        assert 0.9 < time.monotonic() - began < 3
+    assert run.code == Code.AUTHINFO_UNAVAIL
+
+
+@pytest.mark.parametrize("answer", ["null", "again", "error", None])
+@pytest.mark.parametrize("options", ["", "uniform"])
+def test_no_answer_ends_it(module: Module, answer: str | None, options: str) -> None:
+    module.stack(options)
+    with module.service(YES) as service:
+        run = module.run(answers=[] if answer is None else [answer])
+    assert run.code == (Code.AUTH_ERR if options else Code.CONV_ERR)
+    assert service.seen.answers == []
+
+
+@pytest.mark.parametrize("words", [("noconv", "authenticate"), ("authenticate",)])
+def test_a_null_conversation_or_response_ends_it(native: Module, words: Sequence[str]) -> None:
+    """pam_python itself crashes upon either, and with it the login."""
+    native.stack()
+    with native.service((Info("hello"), *YES)) as service:
+        assert native.run(*words, answers=["none"]).code == Code.CONV_ERR
+    assert service.seen.answers == []
+
+
+@pytest.mark.parametrize("length", [1, 256])
+def test_answers_up_to_the_limit_are_sent(module: Module, length: int) -> None:
+    module.stack()
+    with module.service(YES) as service:
+        assert module.run(answers=["=" + "1" * length]).code == Code.SUCCESS
+    assert service.seen.answers == [b"1" * length]
+
+
+@pytest.mark.parametrize("length", [257, 4096])
+def test_longer_answers_are_not(module: Module, length: int) -> None:
+    module.stack()
+    with module.service(YES) as service:
+        assert module.run(answers=["=" + "1" * length]).code == Code.CONV_ERR
+    assert service.seen.answers == []
+
+
+def test_an_empty_answer_is_the_services_to_judge(module: Module) -> None:
+    module.stack()
+    with module.service((ASK, Verdict(Said.AUTH_ERR))) as service:
+        assert module.run(answers=["="]).code == Code.AUTH_ERR
+    assert service.seen.answers == [b""]
+
+
+class TestThePassword:
+    """An answer that is the password is a program's, which gives it to whoever asks."""
+
+    STACK = "auth optional pam_unix.so nodelay\n"
+
+    def run(self, module: Module, options: str, acts: Sequence[Act], pin: str) -> tuple[int, list[bytes]]:
+        module.stack(options, before=self.STACK)
+        with module.service(acts) as service:
+            run = module.run(answers=[f"={PASSWORD}", pin])
+        return run.code, service.seen.answers
+
+    def test_is_never_sent(self, module: Module, people: None, log: Log) -> None:
+        assert self.run(module, "", YES, f"={PASSWORD}") == (Code.CONV_ERR, [])
+        assert (
+            "ukey-test answers every prompt with the password; use keyboard-interactive"
+            in log.close()
+        )
+
+    def test_nor_a_wrong_one(self, module: Module, people: None) -> None:
+        module.stack(before=self.STACK)
+        with module.service(YES) as service:
+            assert module.run(answers=["=wrong", "=wrong"]).code == Code.CONV_ERR
+        assert service.seen.answers == []
+
+    def test_in_uniform_it_fails_when_all_else_does(self, module: Module, people: None) -> None:
+        acts = (ASK, Verdict(Said.AUTH_ERR, "Authentication failed."))
+        assert self.run(module, "uniform", acts, f"={PASSWORD}") == (Code.AUTH_ERR, [b""])
+
+    def test_may_be_shown(self, module: Module, people: None) -> None:
+        acts = (Prompt("Name: ", echo=True), Verdict(Said.SUCCESS))
+        sent = [PASSWORD.encode()]
+        assert self.run(module, "", acts, f"={PASSWORD}") == (Code.SUCCESS, sent)
+
+    def test_a_like_one_is_sent(self, module: Module, people: None) -> None:
+        for pin in (PASSWORD + "1", PASSWORD[:-1], PASSWORD.upper()):
+            assert self.run(module, "", YES, f"={pin}") == (Code.SUCCESS, [pin.encode()])
+
+    def test_stays_as_it_was(
+        self, module: Module, people: None, tmp_path: Path, built: Path
+    ) -> None:
+        kept = tmp_path / "kept"
+        script = tmp_path / "keep"
+        script.write_text(f"#!/bin/sh\ntr -d '\\0' >{kept}\n")
+        script.chmod(0o755)
+        after = f"auth required pam_exec.so expose_authtok quiet {script}\n"
+        module.stack(before=self.STACK, after=after)
+        with module.service(YES):
+            assert module.run(answers=[f"={PASSWORD}", PIN]).code == Code.SUCCESS
+        assert kept.read_text() == PASSWORD
+
+
+@pytest.mark.parametrize(("options", "verdict"), [("", Said.SUCCESS), ("nouserok", Said.IGNORE)])
+def test_a_user_who_changes_is_not_let_in(module: Module, options: str, verdict: Said) -> None:
+    module.stack(options)
+    with module.service((ASK, Verdict(verdict))):
+        assert module.run(answers=["user=root=314159"]).code == Code.SERVICE_ERR
+
+
+def test_everything_is_shown_in_order(module: Module) -> None:
+    module.stack()
+    acts = (
+        Info("Insert your ukey."),
+        Wait("Waiting for it.", WaitFor.UKEY),
+        Error("请输入\nPIN。"),
+        Prompt("Container: ", echo=True),
+        ASK,
+        Info(""),
+        Verdict(Said.SUCCESS, ""),
+    )
+    with module.service(acts) as service:
+        run = module.run(answers=["=C1", PIN])
+    assert run.shown == [
+        ("info", "Insert your ukey."),
+        ("info", "Waiting for it."),
+        ("error", "请输入\\nPIN。"),
+        ("shown", "Container: "),
+        ("hidden", "PIN: "),
+    ]
+    assert (run.code, service.seen.answers) == (Code.SUCCESS, [b"C1", b"314159"])
+
+
+def test_silent_drops_all_but_prompts(module: Module) -> None:
+    module.stack()
+    acts = (Info("a"), Error("b"), Wait("c", WaitFor.TURN), ASK, Verdict(Said.MAXTRIES, "d"))
+    with module.service(acts) as service:
+        run = module.run("silent", "authenticate", answers=[PIN])
+    assert (run.code, run.shown) == (Code.MAXTRIES, [("hidden", "PIN: ")])
+    assert service.seen.begun[0][1]["flags"] == Flag.SILENT
+
+
+def test_the_service_learns_what_libpam_knows(module: Module) -> None:
+    module.stack("timeout=300 debug")
+    words = ("tty=/dev/tty7", "rhost=h.example", "env=LANG=zh_CN.UTF-8", "authenticate")
+    with module.service(YES) as service:
+        run = module.run(*words, answers=[PIN], user="älice", env={"LC_ALL": "C.UTF-8"})
+    assert run.code == Code.SUCCESS
+    assert service.seen.begun == [
+        (
+            Operation.AUTHENTICATION,
+            {
+                "user": "älice",
+                "service": "ukey-test",
+                "tty": "/dev/tty7",
+                "rhost": "h.example",
+                "lang": "zh_CN.UTF-8",
+                "flags": 0,
+                "timeout": 300,
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("env", "lang"),
+    [
+        ({"LC_ALL": "zh_CN.UTF-8", "LANG": "en_GB"}, "zh_CN.UTF-8"),
+        ({"LC_ALL": "", "LC_MESSAGES": "de_DE@euro"}, "de_DE@euro"),
+        ({"LC_ALL": "../../evil", "LANG": "zh_CN"}, "zh_CN"),
+        ({"LANG": "x" * 33}, ""),
+        ({"LANG": "zh\ud800"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_language_is_a_wish_and_plain(module: Module, env: dict[str, str], lang: str) -> None:
+    module.stack()
+    with module.service(YES) as service:
+        module.run(answers=[PIN], env={k: v.replace("\ud800", "\udc80") for k, v in env.items()})
+    assert service.seen.begun[0][1]["lang"] == lang
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "nouserOK",
+        "timeout",
+        "timeout=",
+        "timeout=0",
+        "timeout=301",
+        "timeout=99999999999999999999",
+        "timeout=-1",
+        "timeout=+5",
+        "timeout=5s",
+        "uniform nouserok",
+        "nouserok decoy",
+        "sufficient",
+        "debug=1",
+    ],
+)
+def test_an_option_that_cannot_be_meant_lets_nobody_in(
+    module: Module, options: str, log: Log
+) -> None:
+    module.stack(options)
+    with module.service(YES) as service:
+        run = module.run("authenticate", "chauthtok", answers=[PIN])
+    assert run.codes == {"authenticate": Code.SERVICE_ERR, "chauthtok": Code.SERVICE_ERR}
+    assert service.seen.begun == []
+    assert "nobody is let in" in log.close()
+
+
+def test_the_other_calls_ask_nobody(module: Module) -> None:
+    module.stack()
+    calls = ("account", "open", "close", "chauthtok")
+    run = module.run("setcred", *calls)
+    assert run.codes == {"setcred": Code.SUCCESS, **dict.fromkeys(calls, IGNORED)}
+
+
+class TestChangingThePin:
+    ACTS = (ASK, Prompt("New PIN: "), Prompt("Again: "), Verdict(Said.SUCCESS, "Changed."))
+
+    def test_is_a_session(self, module: Module) -> None:
+        module.stack("change_pin")
+        with module.service(self.ACTS) as service:
+            run = module.run("chauthtok", answers=[PIN, "=271828", "=271828"])
+        assert run.codes == {"chauthtok": Code.SUCCESS}
+        assert service.seen.begun[0][0] is Operation.CHANGE_PIN
+        assert service.seen.begun[0][1]["user"] == "alice"
+        assert service.seen.answers == [b"314159", b"271828", b"271828"]
+
+    def test_is_not_begun_without_the_service(self, module: Module) -> None:
+        module.stack("change_pin")
+        run = module.run("chauthtok")
+        assert (run.codes, run.shown) == ({"chauthtok": Code.TRY_AGAIN}, [])
+
+    def test_fails_as_the_service_says(self, module: Module) -> None:
+        module.stack("change_pin")
+        with module.service((ASK, Verdict(Said.MAXTRIES))):
+            assert module.run("chauthtok", answers=[PIN]).codes == {"chauthtok": Code.MAXTRIES}
+
+    def test_is_not_asked_for_because_a_password_has_aged(self, module: Module) -> None:
+        module.stack("change_pin")
+        with module.service(self.ACTS) as service:
+            assert module.run("expired").codes == {"expired": IGNORED}
+        assert service.seen.begun == []
+
+
+def test_nothing_stays_behind(module: Module) -> None:
+    module.stack()
+    with module.service(YES) as service:
+        words = ("authenticate", "setcred", "again", "authenticate", "again", "authenticate")
+        run = module.run(*words, answers=[PIN] * 3)
+    assert (run.codes, run.left) == ({"authenticate": 0, "setcred": 0}, 0)
+    assert run.sigint == "kept"
+    assert len(service.seen.answers) == 3
+
+
+def test_a_locker_asks_as_its_user(module: Module, people: None) -> None:
+    module.stack()
+    module.folder.chmod(0o755)
+    with module.service(YES) as service:
+        run = module.run(answers=[PIN], prefix=["setpriv", "--reuid=alice", "--clear-groups"])
+    assert (run.code, service.seen.answers) == (Code.SUCCESS, [b"314159"])
+
+
+def test_the_log_never_has_an_answer(module: Module, log: Log) -> None:
+    module.stack("debug timeout=1")
+    for acts in (YES, (ASK, HangUp()), (ASK, Raw(b"x" * 20)), (ASK, Silence())):
+        with module.service(acts):
+            module.run(answers=["=canary-7391"])
+    with module.service((ASK, ASK)):
+        module.run(answers=["=canary-7391", "=canary-7391" + "1" * 300])
+    lines = log.close()
+    assert "pam_ukey" in lines and "step" in lines
+    assert "canary-7391" not in lines
