@@ -14,10 +14,9 @@ import io
 import logging
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from dbus_fast import (
     AuthError,
@@ -42,15 +41,13 @@ from keyservice.contract.names import (
     INTERFACE,
     OBJECT_PATH,
 )
-from keyservice.contract.requests import arguments
-from keyservice.contract.steps import Step
 from keyservice.core.errors import Busy, DeadlinePassed, NotAllowed
 
 from . import bus_methods, errors
+from .bus_answers import Answers, Call, Queries
 from .bus_gate import Gate, GatedSocket
 from .bus_guests import Guests
-from .bus_methods import METHODS, RIGHTS, STANDARD, Method, Right
-from .requests import request_of
+from .bus_methods import METHODS, RIGHTS, STANDARD, Argument, Method, Right
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,22 +61,6 @@ _BUS_SECONDS = 5.0
 _CALL_SECONDS = 30.0
 #: Calls that wait for their reply, of one connection and of all.
 _CALLS_PER_SENDER, _CALLS = 16, 512
-
-Row = Mapping[str, str | int | bool]
-
-
-class Queries(Protocol):
-    """``access.queries.Queries``: what can be asked without a session."""
-
-    async def list_ukeys(self, caller: Caller) -> Sequence[Row]: ...
-    async def list_bindings(self, caller: Caller) -> Sequence[Row]: ...
-    async def list_revocations(self, caller: Caller) -> Sequence[Row]: ...
-    async def unrevoke(self, caller: Caller, key: str) -> None: ...
-    async def reset_throttle(self, caller: Caller, serial: str) -> None: ...
-    async def verify_challenge(
-        self, caller: Caller, user: str, challenge: bytes, signature: bytes
-    ) -> bool: ...
-    async def status(self, caller: Caller) -> Row: ...
 
 
 class BusAbsent(Exception):
@@ -106,37 +87,15 @@ class _GatedBus(MessageBus):
         self._sock.gate = self._gate
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call that may run."""
-
-    sender: str
-    caller: Caller
-    method: Method
-    body: list[Any]
-
-
 class BusConnection:
     """One connection to the bus, its guests and its calls."""
 
     def __init__(self, address: str, sessions: Sessions, queries: Queries) -> None:
         self._bus = _GatedBus(address, Gate(bus_methods.SIGNATURES, self._not_passed))
         self._guests = Guests(sessions, self)
-        self._queries = queries
+        self._answers = Answers(self._guests, queries)
         self._calls: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._handlers: Mapping[str, Callable[[_Call], Awaitable[list[Any]]]] = {
-            **{name: self._begin for name, method in METHODS.items() if method.operation},
-            "Continue": self._continue,
-            "Cancel": self._cancel,
-            "ListUkeys": self._list_ukeys,
-            "ListBindings": self._list_bindings,
-            "ListRevocations": self._list_revocations,
-            "Unrevoke": self._unrevoke,
-            "ResetThrottle": self._reset_throttle,
-            "VerifyChallenge": self._verify_challenge,
-            "Status": self._status,
-        }
 
     # -- its life
 
@@ -270,13 +229,13 @@ class BusConnection:
         if message.signature:
             self._fail(message, _STANDARD_ERROR + "InvalidArgs", "It takes no arguments")
         elif interface == "org.freedesktop.DBus.Peer":
-            self._reply(message, "", [])
+            self._reply(message, (), [])
         else:
             xml = bus_methods.introspection(message.path or "")
             if xml is None:
                 self._fail(message, _STANDARD_ERROR + "UnknownObject", "There is no such object")
             else:
-                self._reply(message, "s", [xml])
+                self._reply(message, (Argument("xml", "s"),), [xml])
 
     def _spawn(self, sender: str, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -303,8 +262,7 @@ class BusConnection:
                 if method.operation is None:
                     for argument, value in zip(method.takes, message.body, strict=True):
                         argument.check(value)
-                call = _Call(sender, caller, method, message.body)
-                body = await self._handlers[method.name](call)
+                body = await self._answers.to(Call(caller, method, message.body))
         except TimeoutError:
             self._fail_named(message, DeadlinePassed())
         except (OSError, EOFError):
@@ -312,7 +270,7 @@ class BusConnection:
         except Exception as error:
             self._fail_named(message, error)
         else:
-            self._reply(message, method.reply_signature, body)
+            self._reply(message, method.gives, body)
 
     async def _allowed(self, sender: str, right: Right | None) -> Caller:
         """Who `sender` is, if a method with that `right` is open to it. Denies by default."""
@@ -322,58 +280,18 @@ class BusConnection:
                 return caller
         raise NotAllowed("Only root may do this")
 
-    # -- the methods
-
-    async def _begin(self, call: _Call) -> list[Any]:
-        operation = call.method.operation
-        assert operation is not None
-        names = (argument.name for argument in call.method.takes)
-        fields = dict(zip(names, call.body, strict=True))
-        checked = dict(zip(fields, arguments(operation, fields), strict=True))
-        number, step = await self._guests.begin(call.caller, request_of(operation, checked))
-        return [number.hex(), *_step(step)]
-
-    async def _continue(self, call: _Call) -> list[Any]:
-        return _step(await self._guests.proceed(call.sender, call.body[0]))
-
-    async def _cancel(self, call: _Call) -> list[Any]:
-        self._guests.cancel(call.sender, call.body[0])
-        return []
-
-    async def _list_ukeys(self, call: _Call) -> list[Any]:
-        return [list(map(_row, await self._queries.list_ukeys(call.caller)))]
-
-    async def _list_bindings(self, call: _Call) -> list[Any]:
-        return [list(map(_row, await self._queries.list_bindings(call.caller)))]
-
-    async def _list_revocations(self, call: _Call) -> list[Any]:
-        return [list(map(_row, await self._queries.list_revocations(call.caller)))]
-
-    async def _unrevoke(self, call: _Call) -> list[Any]:
-        await self._queries.unrevoke(call.caller, call.body[0])
-        return []
-
-    async def _reset_throttle(self, call: _Call) -> list[Any]:
-        await self._queries.reset_throttle(call.caller, call.body[0])
-        return []
-
-    async def _verify_challenge(self, call: _Call) -> list[Any]:
-        user, challenge, signature = call.body
-        return [await self._queries.verify_challenge(call.caller, user, challenge, signature)]
-
-    async def _status(self, call: _Call) -> list[Any]:
-        return [_row(await self._queries.status(call.caller))]
-
     # -- what goes out
 
     def signal(self, member: str, reader: str) -> None:
         self._send(Message.new_signal(OBJECT_PATH, INTERFACE, member, "s", [reader]))
 
-    def _reply(self, call: Message, signature: str, body: list[Any]) -> None:
+    def _reply(self, call: Message, gives: Sequence[Argument], body: Sequence[Any]) -> None:
         if call.flags & MessageFlag.NO_REPLY_EXPECTED:
             return
+        signature = "".join(argument.signature for argument in gives)
         try:
-            self._send(Message.new_method_return(call, signature, body))
+            values = [_wrapped(*each) for each in zip(gives, body, strict=True)]
+            self._send(Message.new_method_return(call, signature, values))
         except Exception as error:
             self._fail_named(call, error)
 
@@ -410,17 +328,16 @@ def _seen(sent: asyncio.Future[Any]) -> None:
         sent.exception()
 
 
-def _step(step: Step) -> list[Any]:
-    kind, text, detail = bus_steps.to_bus(step)
-    return [kind, text, _variants(detail)]
-
-
-def _row(row: Row) -> dict[str, Variant]:
-    return _variants({name: bus_steps.variant_of(value) for name, value in row.items()})
+def _wrapped(argument: Argument, value: Any) -> Any:
+    """`value` with its variants as the library has them."""
+    if argument.signature == "a{sv}":
+        return _variants(value)
+    if argument.signature == "aa{sv}":
+        return [_variants(each) for each in value]
+    return value
 
 
 def _variants(pairs: Mapping[str, bus_steps.Variant]) -> dict[str, Variant]:
-    """(signature, value) pairs as the library has them, nested ones too."""
     return {
         name: Variant(signature, _variants(value) if signature == "a{sv}" else value)
         for name, (signature, value) in pairs.items()

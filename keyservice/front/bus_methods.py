@@ -58,10 +58,6 @@ class Method:
     def signature(self) -> str:
         return "".join(argument.signature for argument in self.takes)
 
-    @property
-    def reply_signature(self) -> str:
-        return "".join(argument.signature for argument in self.gives)
-
 
 _SESSION = Argument("session", "s", 2 * SESSION_ID_BYTES)
 _STEP = (Argument("kind", "s"), Argument("text", "s"), Argument("detail", "a{sv}"))

@@ -13,7 +13,8 @@ from keyservice.access.session import Sessions
 from keyservice.contract.names import SYSTEM_BUS
 
 from . import bus_methods
-from .bus import BusAbsent, BusConnection, Queries
+from .bus import BusAbsent, BusConnection
+from .bus_answers import Queries
 from .inotify import Appearance
 
 _LOG = logging.getLogger(__name__)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keyservice.contract import frames
@@ -109,6 +109,7 @@ def test_a_frame_is_at_most_4096_bytes_long() -> None:
         frames.build(Kind.STEP, {Tag.TEXT: bytes(4094)})
 
 
+@settings(database=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_make_the_parsers_fail_otherwise(body: bytes) -> None:
     for parse in (frames.parse_step, frames.parse_answer, frames.parse_refused):
@@ -118,6 +119,7 @@ def test_no_bytes_make_the_parsers_fail_otherwise(body: bytes) -> None:
             assert body[:8].hex() not in str(error) or len(body) < 4
 
 
+@settings(database=None)
 @given(st.dictionaries(st.integers(0, 255), st.binary(max_size=60), max_size=12))
 def test_fields_come_back_as_they_were(fields: dict[int, bytes]) -> None:
     body = frames.build(Kind.STEP, fields)[4:]

@@ -15,7 +15,10 @@ from pathlib import Path
 
 from keyservice.access.conversation import Caller, Request
 from keyservice.access.session import Owner
-from keyservice.contract.names import Code, ErrorName, WaitFor
+from keyservice.contract import frames
+from keyservice.contract.client import SocketSession
+from keyservice.contract.names import Code, ErrorName, Operation, WaitFor
+from keyservice.contract.requests import build_begin
 from keyservice.contract.steps import Info, Prompt, Step, Verdict, Wait
 from keyservice.core.errors import BadRequest, NoSession
 from keyservice.core.secret import Secret
@@ -186,3 +189,24 @@ def as_nobody(program: str, *arguments: str) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+
+
+BEGIN = bytes(build_begin(Operation.AUTHENTICATION, {"user": "alice", "service": "su"}))
+
+
+def hold(path: Path, answer: bytes) -> list[Step]:
+    """A login with the real client, blocking."""
+    steps = []
+    with SocketSession(timeout=5, path=str(path)) as session:
+        for step in session.begin(Operation.AUTHENTICATION, user="alice", service="su"):
+            steps.append(step)
+            if isinstance(step, Prompt):
+                session.answer(bytearray(answer))
+    return steps
+
+
+def refusal(data: bytes) -> tuple[ErrorName, str]:
+    """(name, text) from exactly one REFUSED frame."""
+    kind, length = frames.parse_header(data[:4])
+    assert (kind, len(data)) == (frames.Kind.REFUSED, 4 + length)
+    return frames.parse_refused(bytearray(data[4:]))

@@ -76,7 +76,7 @@ def test_a_real_librarys_messages_are_read() -> None:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, database=None)
 @given(st.data())
 def test_pieces_of_any_size_make_the_same_messages(data: st.DataObject) -> None:
     bodies = data.draw(st.lists(st.integers(0, 3000), min_size=1, max_size=6))
@@ -94,7 +94,7 @@ def test_pieces_of_any_size_make_the_same_messages(data: st.DataObject) -> None:
     assert not splitter._held
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, database=None)
 @given(st.binary(min_size=0, max_size=200), st.sampled_from([b"l", b"B"]))
 def test_no_bytes_make_it_fail_otherwise_than_by_name(rest: bytes, order: bytes) -> None:
     try:
@@ -156,12 +156,10 @@ def test_the_gate_lets_through_our_calls_and_the_buss_own_words_only() -> None:
 
 
 @pytest.fixture
-def bus(tmp_path: Path) -> Iterator[PrivateBus]:
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
-    # a policy that lets everything through, so that the gate stands alone
+def lax(open_path: Path) -> Iterator[PrivateBus]:
+    """A bus that lets everything through, so that the gate stands alone."""
     made = PrivateBus(
-        tmp_path,
+        open_path,
         '<policy context="default"><allow own="*"/><allow send_type="method_call"/>'
         '<allow send_destination="org.ukey.KeyService1"/>'
         '<allow send_requested_reply="false" send_type="method_return"/>'
@@ -214,21 +212,21 @@ print(sorted(errors), link.call(here, "Status")[0]["readers"])
 """
 
 
-def test_a_stranger_cannot_grow_stop_or_confuse_the_service(bus: PrivateBus) -> None:
+def test_a_stranger_cannot_grow_stop_or_confuse_the_service(lax: PrivateBus) -> None:
     async def run() -> None:
         sessions, queries = ScriptedSessions(), ScriptedQueries()
-        async with on_bus(bus, sessions, queries) as service:
+        async with on_bus(lax, sessions, queries) as service:
             connection = service._connection
             assert connection is not None
             name = str(connection._bus.unique_name)
             before, size = get_signature_tree.cache_info().currsize, _resident()
-            stranger = as_nobody(_HOSTILE, CHECKOUT, bus.address, name)
+            stranger = as_nobody(_HOSTILE, CHECKOUT, lax.address, name)
             out, _ = await asyncio.wait_for(asyncio.to_thread(stranger.communicate), 50)
             assert out == b"['InvalidArgs', 'LimitsExceeded'] ('x', 2)\n"
             assert service._connection is connection  # it was not even reconnected
             assert get_signature_tree.cache_info().currsize - before < 10
             assert _resident() - size < 20_000_000
-            assert await calls_by_nobody(bus, name, [("Status", "", [])])
+            assert await calls_by_nobody(lax, name, [("Status", "", [])])
 
     asyncio.run(run())
 
@@ -241,7 +239,7 @@ def _resident() -> int:
     raise AssertionError
 
 
-def test_the_loop_is_not_held_by_a_flood_of_calls(bus: PrivateBus) -> None:
+def test_the_loop_is_not_held_by_a_flood_of_calls(lax: PrivateBus) -> None:
     flood = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -258,10 +256,10 @@ while True:
 """
 
     async def run() -> None:
-        async with on_bus(bus, ScriptedSessions(), ScriptedQueries()) as service:
+        async with on_bus(lax, ScriptedSessions(), ScriptedQueries()) as service:
             assert service._connection is not None
             name = str(service._connection._bus.unique_name)
-            stranger = as_nobody(flood, CHECKOUT, bus.address, name)
+            stranger = as_nobody(flood, CHECKOUT, lax.address, name)
             assert stranger.stdout is not None
             await asyncio.to_thread(stranger.stdout.readline)
             loop, worst = asyncio.get_running_loop(), 0.0
@@ -278,11 +276,7 @@ while True:
     asyncio.run(run())
 
 
-def test_the_policy_lets_only_calls_to_our_interface_through(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
-    bus = PrivateBus(tmp_path)
-    bus.start()
+def test_the_policy_lets_only_calls_to_our_interface_through(bus: PrivateBus) -> None:
     program = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -314,7 +308,4 @@ print(ask("org.ukey.KeyService1"), ask("org.freedesktop.DBus.Peer"),
             denied = b"AccessDenied"
             assert out.split() == [b"UnknownMethod", b"taken", denied, denied, denied, denied]
 
-    try:
-        asyncio.run(run())
-    finally:
-        bus.stop()
+    asyncio.run(run())

@@ -7,67 +7,32 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import stat
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from keyservice.access.session import Owner
 from keyservice.contract import frames
-from keyservice.contract.client import ServiceRefused, SocketSession
-from keyservice.contract.names import Code, ErrorName, Flag, Operation, WaitFor
-from keyservice.contract.requests import build_begin
-from keyservice.contract.steps import Info, Prompt, Step, Verdict, Wait
-from keyservice.core.errors import Busy, ConfigurationError
-from keyservice.core.secret import Secret
-from keyservice.front import listeners
-from keyservice.front.connection import Patience
-from keyservice.front.sockets import Limits
+from keyservice.contract.client import ServiceRefused
+from keyservice.contract.names import Code, ErrorName, Flag, WaitFor
+from keyservice.contract.steps import Info, Prompt, Verdict, Wait
+from keyservice.core.errors import Busy
 from tests.front.frontkit import (
+    BEGIN,
     NOBODY,
     ScriptedSession,
     ScriptedSessions,
     as_nobody,
     dial,
+    hold,
     receive,
     receive_exactly,
     receive_frame,
+    refusal,
     serving,
     settled,
 )
-
-BEGIN = bytes(build_begin(Operation.AUTHENTICATION, {"user": "alice", "service": "su"}))
-HURRIED = Patience(first_frame=0.2, frame=0.2, unread=0.2)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(0o755)
-    yield tmp_path / "ukey"
-
-
-def hold(path: Path, answer: bytes) -> list[Step]:
-    """A login with the real client, blocking."""
-    steps = []
-    with SocketSession(timeout=5, path=str(path)) as session:
-        for step in session.begin(Operation.AUTHENTICATION, user="alice", service="su"):
-            steps.append(step)
-            if isinstance(step, Prompt):
-                session.answer(bytearray(answer))
-    return steps
-
-
-def refusal(data: bytes) -> tuple[ErrorName, str]:
-    """(name, text) from exactly one REFUSED frame."""
-    kind, length = frames.parse_header(data[:4])
-    assert (kind, len(data)) == (frames.Kind.REFUSED, 4 + length)
-    return frames.parse_refused(bytearray(data[4:]))
 
 
 def test_a_login_is_steps_answer_verdict(place: Path) -> None:
@@ -96,83 +61,6 @@ def test_a_login_is_steps_answer_verdict(place: Path) -> None:
             )
 
     asyncio.run(run())
-
-
-def test_the_sockets_have_their_modes_and_leave_nothing(place: Path) -> None:
-    async def run() -> None:
-        async with serving(place, ScriptedSessions()):
-            assert stat.S_IMODE(place.stat().st_mode) == 0o755
-            assert stat.S_IMODE((place / "root.sock").stat().st_mode) == 0o600
-            assert stat.S_IMODE((place / "user.sock").stat().st_mode) == 0o666
-            assert sorted(each.name for each in place.iterdir()) == ["root.sock", "user.sock"]
-            with pytest.raises(ConfigurationError, match="another keyservice"):
-                listeners.create(place)
-        assert list(place.iterdir()) == []
-
-    asyncio.run(run())
-
-
-def test_sockets_left_by_a_crash_are_replaced(place: Path) -> None:
-    place.mkdir()
-    for name in ("root.sock", "user.sock"):
-        with socket.socket(socket.AF_UNIX) as stale:
-            stale.bind(str(place / name))
-    made = listeners.create(place)
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(place / "root.sock"))
-    made.close()
-
-
-def test_a_directory_that_others_may_write_is_refused(place: Path) -> None:
-    place.mkdir()
-    place.chmod(0o777)
-    with pytest.raises(ConfigurationError, match="others"):
-        listeners.create(place)
-
-
-def test_sockets_are_taken_over_by_name(place: Path) -> None:
-    program = """
-import os, sys
-from keyservice.front.listeners import take_over
-found = take_over(os.environ)
-print(os.path.basename(found.root.getsockname()), os.path.basename(found.user.getsockname()))
-print(sorted(name for name in os.environ if name.startswith("LISTEN")))
-"""
-    made = listeners.create(place)
-    for order, names in (
-        ((made.user, made.root), "user:root"),
-        ((made.root, made.user), "root:user"),
-    ):
-        first, second = (os.dup(each.fileno()) for each in order)
-
-        def prepare(first: int = first, second: int = second) -> None:
-            os.dup2(first, 3)
-            os.dup2(second, 4)
-
-        wrapped = "import os; os.environ['LISTEN_PID'] = str(os.getpid())\n" + program
-        done = subprocess.run(
-            [sys.executable, "-c", wrapped],
-            env={**os.environ, "LISTEN_FDS": "2", "LISTEN_FDNAMES": names},
-            preexec_fn=prepare,
-            close_fds=False,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
-        assert done.stdout == "root.sock user.sock\n[]\n", done.stderr
-        os.close(first)
-        os.close(second)
-    made.close()
-
-
-def test_other_descriptors_are_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2", "LISTEN_FDNAMES": "root:other"}
-    with pytest.raises(ConfigurationError, match="root and user"):
-        listeners.take_over(mine)
-    assert mine == {}
-    assert listeners.take_over({"LISTEN_PID": "1", "LISTEN_FDS": "2"}) is None
-    assert listeners.take_over({}) is None
 
 
 @pytest.mark.parametrize(
@@ -384,190 +272,6 @@ def test_cancel_brings_the_verdict(place: Path) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("sent", [b"", b"\x01", BEGIN[:-1], BEGIN[:4]])
-def test_who_does_not_finish_a_request_is_closed(place: Path, sent: bytes) -> None:
-    async def run() -> None:
-        async with serving(place, ScriptedSessions(), patience=HURRIED):
-            client = await dial(place / "root.sock")
-            client.send(sent)
-            assert await receive(client, 2) == b""
-
-    asyncio.run(run())
-
-
-def test_half_a_frame_within_a_session_ends_it_however_it_trickles(place: Path) -> None:
-    async def run() -> None:
-        sessions = ScriptedSessions()
-        async with serving(place, sessions, patience=HURRIED):
-            client = await dial(place / "root.sock")
-            client.send(BEGIN)
-            for _ in range(3):
-                await receive_frame(client)
-            with pytest.raises((BrokenPipeError, ConnectionResetError)):
-                for byte in frames.build_answer(sessions.begun[0].id, b"123456"):
-                    client.send(bytes([byte]))
-                    await asyncio.sleep(0.05)
-            assert sessions.begun[0].dropped.is_set()
-
-    asyncio.run(run())
-
-
-def test_who_does_not_read_is_bounded_and_closed(place: Path) -> None:
-    async def talk(session: ScriptedSession) -> None:
-        for _ in range(20_000):
-            session.put(Info("x" * 1024))
-
-    async def run() -> None:
-        sessions = ScriptedSessions(talk)
-        patience = Patience(unread=0.3)
-        async with serving(place, sessions, patience=patience):
-            client = await dial(place / "root.sock")
-            client.send(BEGIN)
-            await settled(lambda: sessions.open == 1)
-            await asyncio.wait_for(sessions.begun[0].dropped.wait(), 5)
-            # the kernel's socket buffer, not the twenty megabytes
-            assert sessions.begun[0].waiting < 2_000
-
-    asyncio.run(run())
-
-
-def test_who_reads_slowly_gets_everything(place: Path) -> None:
-    async def talk(session: ScriptedSession) -> None:
-        for _ in range(2_000):
-            session.put(Info("x" * 1024))
-        session.put(Verdict(Code.SUCCESS))
-
-    async def run() -> None:
-        async with serving(place, ScriptedSessions(talk)):
-            client = await dial(place / "root.sock")
-            client.send(BEGIN)
-            count, kinds = 0, set()
-            while True:
-                kind, body = await receive_frame(client)
-                kinds.add(kind)
-                step = frames.parse_step(body)[1]
-                if isinstance(step, Verdict):
-                    break
-                count += 1
-                await asyncio.sleep(0)
-            assert (count, kinds) == (2_000, {frames.Kind.STEP})
-            assert await receive(client) == b""
-
-    asyncio.run(run())
-
-
-def test_answers_are_wiped_from_the_buffer(place: Path) -> None:
-    async def run() -> None:
-        sessions = ScriptedSessions()
-        async with serving(place, sessions) as front:
-            client = await dial(place / "root.sock")
-            client.send(BEGIN)
-            for _ in range(3):
-                await receive_frame(client)
-            (connection,) = front._gates[0]._connections
-            client.send(frames.build_answer(sessions.begun[0].id, b"canary12")[:-3])
-            await settled(lambda: b"canar" in connection._in)  # it is seen where it lies
-            client.send(b"y12")
-            await receive_frame(client)
-            assert not any(connection._in)
-
-    asyncio.run(run())
-
-
-def test_an_answer_that_is_not_taken_is_wiped(place: Path) -> None:
-    kept: list[Secret] = []
-
-    async def run() -> None:
-        sessions = ScriptedSessions()
-        async with serving(place, sessions):
-            client = await dial(place / "root.sock")
-            client.send(BEGIN)
-            for _ in range(3):
-                await receive_frame(client)
-            session = sessions.begun[0]
-
-            def refuse(answer: Secret) -> None:
-                kept.append(answer)
-                raise Busy
-
-            session.answer = refuse  # type: ignore[method-assign]
-            client.send(frames.build_answer(session.id, b"123456"))
-            assert refusal(await receive(client))[0] is ErrorName.BUSY
-            with kept[0].view() as view:
-                assert bytes(view) == bytes(6)
-
-    asyncio.run(run())
-
-
-# -- floods
-
-_HOLD = """
-import socket, sys
-held = []
-closed = 0
-for _ in range(int(sys.argv[2])):
-    s = socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect(sys.argv[1]); held.append(s)
-for s in held:
-    s.settimeout(0.1)
-    try:
-        closed += s.recv(1) == b""
-    except TimeoutError:
-        pass
-print(closed, flush=True)
-sys.stdin.read()
-"""
-
-
-def test_the_ninth_connection_of_a_uid_is_closed_at_accept(place: Path) -> None:
-    async def run() -> None:
-        async with serving(place, ScriptedSessions()):
-            flood = as_nobody(_HOLD, str(place / "user.sock"), "12")
-            assert flood.stdout is not None
-            assert await asyncio.to_thread(flood.stdout.readline) == b"4\n"
-            steps = await asyncio.to_thread(hold, place / "user.sock", b"123456")
-            assert isinstance(steps[-1], Verdict)  # root has its own eight
-            await asyncio.to_thread(flood.communicate, b"", 5)
-            await asyncio.sleep(0.05)
-            again = as_nobody(_HOLD, str(place / "user.sock"), "8")
-            assert again.stdout is not None
-            assert await asyncio.to_thread(again.stdout.readline) == b"0\n"
-            await asyncio.to_thread(again.communicate, b"", 5)
-
-    asyncio.run(run())
-
-
-def test_at_the_limit_of_all_users_the_oldest_idle_connection_makes_room(place: Path) -> None:
-    async def run() -> None:
-        sessions = ScriptedSessions()
-        limits = Limits(users=3, per_uid=9)
-        async with serving(place, sessions, limits):
-            busy, idle, third = [await dial(place / "user.sock") for _ in range(3)]
-            busy.send(BEGIN)
-            await receive_frame(busy)
-            newest = await dial(place / "user.sock")
-            assert await receive(idle) == b""
-            for client in (third, newest):
-                client.send(BEGIN)
-                await receive_frame(client)
-            surplus = await dial(place / "user.sock")
-            assert await receive(surplus) == b""
-            assert sessions.open == 3
-
-    asyncio.run(run())
-
-
-def test_root_sock_takes_root_only_even_if_its_mode_is_changed(place: Path) -> None:
-    async def run() -> None:
-        sessions = ScriptedSessions()
-        async with serving(place, sessions):
-            (place / "root.sock").chmod(0o666)
-            stranger = as_nobody(_HOLD, str(place / "root.sock"), "1")
-            out, _ = await asyncio.to_thread(stranger.communicate, b"", 10)
-            assert out == b"1\n"
-
-    asyncio.run(run())
-
-
 def test_the_caller_is_told_as_the_kernel_sees_it(place: Path) -> None:
     program = (
         "import socket,sys,os; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
@@ -583,55 +287,6 @@ def test_the_caller_is_told_as_the_kernel_sees_it(place: Path) -> None:
             assert (caller.uid, caller.ruid, caller.pid) == (NOBODY, NOBODY, int(out))
             assert caller.source == "user.sock"
             assert sessions.begun[0].owner.uid == NOBODY
-
-    asyncio.run(run())
-
-
-async def _round_trip(path: Path) -> float:
-    """Seconds from connect to the verdict."""
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    client = await dial(path)
-    client.send(BEGIN)
-    _kind, body = await receive_frame(client)
-    number = frames.parse_step(body)[0]
-    for _ in range(2):
-        await receive_frame(client)
-    client.send(frames.build_answer(number, b"123456"))
-    await receive_frame(client)
-    client.close()
-    return loop.time() - start
-
-
-def test_a_flood_does_not_stop_a_login(place: Path, record_property: object) -> None:
-    flood = """
-import socket, sys
-while True:
-    held = []
-    for _ in range(64):
-        s = socket.socket(socket.AF_UNIX); s.setblocking(False)
-        try:
-            s.connect(sys.argv[1]); s.send(b"\\x01\\x01\\x0f\\xffhalf a frame"); held.append(s)
-        except OSError:
-            pass
-"""
-
-    async def run() -> None:
-        async with serving(place, ScriptedSessions()):
-            await _round_trip(place / "root.sock")
-            quiet = sorted([await _round_trip(place / "root.sock") for _ in range(40)])
-            flooders = [as_nobody(flood, str(place / "user.sock")) for _ in range(3)]
-            await asyncio.sleep(0.5)
-            beside = sorted([await _round_trip(place / "root.sock") for _ in range(40)])
-            for each in flooders:
-                each.kill()
-                each.wait()
-            for name, times in (("quiet", quiet), ("beside a flood", beside)):
-                print(
-                    f"login over root.sock {name}: median {times[20] * 1e3:.2f} ms,"
-                    f" worst {times[-1] * 1e3:.2f} ms"
-                )
-            assert beside[-1] < 5, "a login beside a flood must end at all"
 
     asyncio.run(run())
 

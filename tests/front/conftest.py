@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""A private bus, and the service on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+# What brings the vendored library is imported late: it is installed after this file is read.
+if TYPE_CHECKING:
+    from tests.front.buskit import PrivateBus
+    from tests.front.busstage import Stage
+
+
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """A folder that other users can reach."""
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture
+def place(open_path: Path) -> Path:
+    """Where the sockets are made."""
+    return open_path / "ukey"
+
+
+@pytest.fixture
+def bus(open_path: Path) -> Iterator[PrivateBus]:
+    """A bus that runs, with our policy."""
+    from tests.front.buskit import PrivateBus
+
+    made = PrivateBus(open_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def stage(bus: PrivateBus, place: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    """The service, and clients of this process that find it."""
+    from tests.front.buskit import meet
+    from tests.front.busstage import Stage
+
+    meet(monkeypatch, bus, place)
+    return Stage(bus, place)
