@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The rules in this process, on the real pool of ukeys, pcscd, emulated ukeys and record files.
+
+Only what surrounds them is scripted: who calls, who exists, what logind says, and the throttle's
+clock. The sockets, the bus and libpam have tests of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from keyservice.access.audit import Audit
+from keyservice.access.conversation import Caller, Request
+from keyservice.access.locality import Logind
+from keyservice.access.logsocket import LogSocket
+from keyservice.access.sdlogin import LoginSession
+from keyservice.access.session import Owner, Session, Sessions
+from keyservice.access.settings import Rules
+from keyservice.access.throttle import Throttle
+from keyservice.access.world import World
+from keyservice.contract.names import Code, Flag, Operation
+from keyservice.contract.steps import Prompt, Step, Verdict
+from keyservice.core.errors import UnknownUser
+from keyservice.core.secret import Secret
+from keyservice.core.username import Person, check
+from keyservice.crypto import sm2
+from keyservice.store.bindings import Binding, Bindings
+from keyservice.store.files import Folder
+from keyservice.store.revocations import Revocations
+from keyservice.store.throttle import ThrottleFile
+from keyservice.ukeys.pool import Ukeys
+from keyservice.ukeys.settings import ReaderSettings
+from tests.support.ukeys import Softkey
+
+PIN, WRONG, NEW = b"528491", b"000000", b"719365"
+ADMIN_PIN = b"80352917"
+BOOT = "3c1c1c1c-0000-4000-8000-000000000001"
+
+PEOPLE = {"root": 0, "alice": 1000, "bob": 1001, "carol": 1002, "dave": 1003}
+
+#: logind's sessions: alice at the desk, alice by ssh, bob at the desk
+SESSIONS = {
+    "desk": LoginSession(1000, False, "seat0", "tty2"),
+    "ssh": LoginSession(1000, True, "", "pts/3"),
+    "bobs": LoginSession(1001, False, "seat0", "tty3"),
+    "serial": LoginSession(1000, False, "", "ttyS0"),
+}
+
+GETTY = Caller(0, 101, 0, None, None, "root.sock")  #: with tty1: local, begun by root
+SU = Caller(0, 102, 1000, 1000, "desk", "root.sock")  #: su by alice at the desk
+SSHD = Caller(0, 103, 0, None, None, "root.sock")
+SU_BY_SSH = Caller(0, 104, 1000, 1000, "ssh", "root.sock")
+LOCKER = Caller(1000, 105, 1000, 1000, "desk", "user.sock")  #: alice's screen locker
+ROOT = Caller(0, 106, 0, 1000, "desk", "root.sock")  #: alice's root shell
+
+CANCEL, SILENCE = object(), object()
+#: bytes; CANCEL, SILENCE; or something to do first that returns one of these
+Answer = Any
+
+
+@dataclass
+class Clock:
+    """Seconds since the boot, as tests want them."""
+
+    seconds: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@dataclass
+class Held:
+    """A session that was held to its end."""
+
+    steps: list[Step]
+    answered: float = 0.0  #: the loop's time of the last answer
+    ended: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        assert isinstance(self.steps[-1], Verdict)
+        return self.steps[-1]
+
+    @property
+    def code(self) -> Code:
+        return self.verdict.code
+
+    @property
+    def kinds(self) -> list[str]:
+        return [type(step).__name__ for step in self.steps]
+
+    @property
+    def prompts(self) -> list[str]:
+        return [step.text for step in self.steps if isinstance(step, Prompt)]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(step.text for step in self.steps)
+
+
+@dataclass
+class Service:
+    """The world, its sessions, and what they logged."""
+
+    world: World
+    sessions: Sessions
+    ukeys: Ukeys
+    clock: Clock
+    records: Folder
+    state: Folder
+    log: socket.socket
+    _numbers: list[int] = field(default_factory=list)
+
+    def begin(self, request: Request, caller: Caller = GETTY, key: str = "") -> Session:
+        self._numbers.append(0)
+        owner = Owner(caller.uid, key or f"socket-{len(self._numbers)}")
+        return self.sessions.begin(owner, caller, request)
+
+    async def hold(self, request: Request, *answers: Answer, caller: Caller = GETTY) -> Held:
+        """Hold one session to its verdict, with an answer to each prompt."""
+        return await carry(self.begin(request, caller), *answers)
+
+    async def login(
+        self, *answers: Answer, user: str = "alice", caller: Caller = GETTY, **fields: Any
+    ) -> Held:
+        return await self.hold(login(user, **fields), *answers, caller=caller)
+
+    def lines(self) -> list[str]:
+        """The log's lines since the last look."""
+        found = []
+        with suppress(BlockingIOError):
+            while True:
+                found.append(self.log.recv(8192).decode())
+        return found
+
+    def bind(self, softkey: Softkey, user: str = "alice", **changes: Any) -> Binding:
+        """Write the record of a binding as if the ukey had been bound."""
+        application = softkey.file.load().applications[0]
+        container = application.containers[0]
+        assert container.key is not None
+        binding = Binding(
+            user=user,
+            uid=PEOPLE[user],
+            serial=softkey.serial,
+            kind="gmt0017",
+            application=application.name,
+            container=container.name,
+            algorithm="sm2",
+            public_key=container.key.point.hex(),
+            attested=False,
+            bound_at="2026-01-02T03:04:05Z",
+            bound_by=0,
+        )
+        binding = replace(binding, **changes)
+        self.world.bindings.add(binding)
+        return binding
+
+
+def login(user: str = "alice", **fields: Any) -> Request:
+    return Request(Operation.AUTHENTICATION, user, **{"service": "login", "tty": "tty1", **fields})
+
+
+def uniform(user: str = "alice", **fields: Any) -> Request:
+    return login(user, **{"flags": Flag.UNIFORM, **fields})
+
+
+async def carry(session: Session, *answers: Answer) -> Held:
+    """Show its steps to nobody, give its prompts `answers`."""
+    held, left = Held([]), list(answers)
+    loop = asyncio.get_running_loop()
+    while True:
+        async with asyncio.timeout(30):
+            step = await session.next_step()
+        held.steps.append(step)
+        if isinstance(step, Verdict):
+            held.ended = loop.time()
+            assert not left, f"not asked for: {left}"
+            return held
+        if isinstance(step, Prompt):
+            assert left, f"no answer to {step.text!r}"
+            held.answered = loop.time()
+            answer = left.pop(0)
+            if callable(answer):
+                answer = answer()
+                if isinstance(answer, Awaitable):
+                    answer = await answer
+                held.answered = loop.time()
+            if answer is CANCEL:
+                session.cancel()
+            elif answer is not SILENCE:
+                session.answer(Secret(answer))
+
+
+def resolve(name: str) -> Person:
+    check(name)
+    if name.lower() not in PEOPLE:
+        raise UnknownUser(user=name)
+    return Person(name.lower(), PEOPLE[name.lower()])
+
+
+def resolve_uid(uid: int) -> Person:
+    for name, number in PEOPLE.items():
+        if number == uid:
+            return Person(name, uid)
+    raise UnknownUser(uid=uid)
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path,
+    rules: Rules | None = None,
+    *,
+    clock: Clock | None = None,
+    boot: str = BOOT,
+    readers: ReaderSettings | None = None,
+) -> AsyncIterator[Service]:
+    """A service on `folder`, which may be used again: then it has been restarted."""
+    rules = rules or Rules(allow_virtual_readers=True, wait_for_ukey=0)
+    clock = clock or Clock()
+    records, state = Folder(folder / "records"), Folder(folder / "state")
+    for each in (records, state):
+        each.prepare()
+    address = folder / "log"
+    address.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(address))
+        log.setblocking(False)
+        ukeys = Ukeys(readers or ReaderSettings(allow_virtual_readers=rules.allow_virtual_readers))
+        world = World(
+            rules=rules,
+            bindings=Bindings(records),
+            revocations=Revocations(state),
+            throttle=Throttle(ThrottleFile(state), rules, boot=boot, now=clock),
+            ukeys=ukeys,
+            engine=sm2.engine("openssl"),
+            audit=Audit(LogSocket(path=str(address))),
+            machine_id="0123456789abcdef0123456789abcdef",
+            resolve=resolve,
+            resolve_uid=resolve_uid,
+            logind=Logind(SESSIONS.get, lambda display: display == ":0"),
+        )
+        sessions = Sessions(world)
+        await ukeys.start()
+        try:
+            with suppress(Exception):  # where a test runs without pcscd
+                await ukeys.settled(asyncio.get_running_loop().time() + 10)
+            yield Service(world, sessions, ukeys, clock, records, state, log)
+        finally:
+            await sessions.stop()
+            await ukeys.stop()
+
+
+def run(
+    folder: Path,
+    scene: Callable[[Service], Awaitable[None]],
+    rules: Rules | None = None,
+    **more: Any,
+) -> None:
+    """Play `scene` on a service of its own."""
+
+    async def play() -> None:
+        async with serving(folder, rules, **more) as service:
+            await scene(service)
+
+    asyncio.run(play())

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Changing, unblocking and verifying PINs."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyservice.access.conversation import Request
+from keyservice.access.settings import Rules
+from keyservice.contract.names import Code, ErrorName, Operation
+from keyservice.contract.steps import Error, Info, Prompt
+from keyservice.core.secret import Secret
+from tests.softkey.state import FACTORY_PIN
+from tests.support.ukeys import Softkey
+
+from .conftest import Make
+from .rig import ADMIN_PIN, GETTY, LOCKER, NEW, PIN, ROOT, WRONG, Service, run
+
+PATIENT = Rules(allow_virtual_readers=True, wait_for_ukey=0, throttle_after=10)
+
+
+def change(**fields: Any) -> Request:
+    return Request(Operation.CHANGE_PIN, **fields)
+
+
+def verify(**fields: Any) -> Request:
+    return Request(Operation.VERIFY_PIN, **fields)
+
+
+def unblock(serial: str = "SN0", **fields: Any) -> Request:
+    return Request(Operation.UNBLOCK_PIN, serial=serial, **fields)
+
+
+def test_a_user_changes_the_pin_of_their_own(tmp_path: Path, ukey: Softkey) -> None:
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        held = await service.hold(change(), PIN, NEW, NEW, caller=LOCKER)
+        assert held.prompts == ["Present PIN of ukey SN0: ", "New PIN: ", "New PIN again: "]
+        assert held.verdict.text == "The PIN of ukey SN0 is changed."
+        assert (await service.login(NEW)).code is Code.SUCCESS
+        (line, _) = service.lines()
+        assert "event=change-pin user=alice uid=1000" in line
+        assert NEW.decode() not in line
+
+    run(tmp_path, scene)
+
+
+@pytest.mark.parametrize(
+    ("answers", "error"),
+    [
+        ((b"short",), ErrorName.PIN_REFUSED),
+        ((PIN, b"short"), ErrorName.PIN_REFUSED),
+        ((PIN, b"1" * 17), ErrorName.PIN_REFUSED),
+        ((PIN, b"73613\x00"), ErrorName.PIN_REFUSED),
+        ((PIN, PIN), ErrorName.PIN_REFUSED),
+        ((PIN, *[NEW, WRONG] * 3), ErrorName.PIN_REFUSED),
+        ((PIN, b""), ErrorName.CANCELLED),
+        ((PIN, NEW, b""), ErrorName.CANCELLED),
+        ((WRONG, NEW, NEW), ErrorName.PIN_WRONG),
+    ],
+    ids=["old short", "short", "long", "NUL", "equal", "differ", "empty", "empty again", "wrong"],
+)
+def test_nothing_changes(
+    tmp_path: Path, ukey: Softkey, answers: tuple[bytes, ...], error: ErrorName
+) -> None:
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        held = await service.hold(change(user="alice"), *answers, caller=ROOT)
+        assert held.verdict.error is error
+        assert ukey.tries_left() == (9 if error is ErrorName.PIN_WRONG else 10)
+        assert (await service.login(PIN)).code is Code.SUCCESS
+
+    run(tmp_path, scene)
+
+
+def test_a_slip_is_asked_again(tmp_path: Path, ukey: Softkey) -> None:
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        held = await service.hold(change(), PIN, NEW, WRONG, NEW, NEW, caller=LOCKER)
+        assert held.code is Code.SUCCESS
+        assert sum(isinstance(step, Error) for step in held.steps) == 1
+
+    run(tmp_path, scene)
+
+
+def test_few_tries_are_shown_first(tmp_path: Path, ukey: Softkey) -> None:
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        for _ in range(7):
+            await service.login(WRONG)
+        held = await service.hold(verify(), caller=LOCKER)
+        assert (held.code, held.verdict.error) == (Code.MAXTRIES, ErrorName.TRY_WITHHELD)
+        held = await service.hold(change(user="alice"), PIN, NEW, NEW, caller=ROOT)
+        assert held.steps[0] == Info("3 tries are left.")
+        assert held.code is Code.SUCCESS
+
+    run(tmp_path, scene, PATIENT)
+
+
+def test_nobody_touches_anothers(tmp_path: Path, make: Make) -> None:
+    mine, other = make(), make(1)
+
+    async def scene(service: Service) -> None:
+        service.bind(mine)
+        service.bind(other, "bob")
+        for request in (
+            change(user="bob"),
+            verify(user="bob"),
+            change(serial="SN1"),
+            verify(serial="SN1"),
+            change(user="bob", serial="SN1"),
+        ):
+            held = await service.hold(request, caller=LOCKER)
+            assert (held.code, held.verdict.error) == (Code.PERM_DENIED, ErrorName.NOT_ALLOWED)
+        held = await service.hold(verify(serial="SN0"), PIN, caller=LOCKER)
+        assert held.code is Code.SUCCESS
+
+    run(tmp_path, scene)
+
+
+def test_who_has_none(tmp_path: Path, make: Make) -> None:
+    make()
+
+    async def scene(service: Service) -> None:
+        for request, caller in (
+            (change(), LOCKER),
+            (verify(serial="SN0"), LOCKER),
+            (change(user="alice"), ROOT),
+        ):
+            held = await service.hold(request, caller=caller)
+            assert held.verdict.error is ErrorName.NOT_ENROLLED
+
+    run(tmp_path, scene)
+
+
+def test_root_changes_a_default_pin_before_binding(tmp_path: Path, make: Make) -> None:
+    make(pin=None), make(1, pin=None)
+
+    async def scene(service: Service) -> None:
+        held = await service.hold(change(), b"SN1", FACTORY_PIN, NEW, NEW, caller=ROOT)
+        assert held.verdict.detail == {"serial": "SN1"}
+        held = await service.hold(change(serial="SN0"), FACTORY_PIN, NEW, NEW, caller=ROOT)
+        assert held.verdict.detail == {"serial": "SN0"}
+        held = await service.hold(Request(Operation.BIND, "alice", serial="SN0"), NEW, caller=ROOT)
+        assert held.code is Code.SUCCESS
+
+    run(tmp_path, scene)
+
+
+def test_unblocking(tmp_path: Path, make: Make) -> None:
+    ukey = make(tries=1)
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        await service.login(WRONG)
+        assert (await service.login()).verdict.error is ErrorName.PIN_LOCKED
+        service.clock.seconds += 3600
+        held = await service.hold(unblock(), ADMIN_PIN, NEW, NEW, caller=ROOT)
+        assert held.kinds == ["Info", "Prompt", "Prompt", "Prompt", "Verdict"]
+        first = held.steps[0]
+        assert first.text.startswith("10 tries of the admin PIN are left")
+        assert held.code is Code.SUCCESS
+        assert (await service.login(NEW)).code is Code.SUCCESS
+
+    run(tmp_path, scene)
+
+
+def test_the_admin_pins_last_try_is_never_spent(tmp_path: Path, make: Make) -> None:
+    ukey = make(admin_tries=2)
+
+    async def scene(service: Service) -> None:
+        held = await service.hold(unblock(), WRONG, NEW, NEW, caller=ROOT)
+        assert held.verdict.error is ErrorName.PIN_WRONG
+        for caller in (ROOT, GETTY):
+            held = await service.hold(unblock(), caller=caller)
+            assert (held.kinds, held.code) == (["Info", "Verdict"], Code.MAXTRIES)
+            assert held.verdict.error is ErrorName.TRY_WITHHELD
+        left = ukey.control.status()["applications"][0]["admin"]["left"]
+        assert left == 1
+
+    run(tmp_path, scene)
+
+
+def test_verifying(tmp_path: Path, ukey: Softkey) -> None:
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        held = await service.hold(verify(), PIN, caller=LOCKER)
+        assert held.verdict.detail == {"serial": "SN0", "left": 10, "maximum": 10}
+        held = await service.hold(verify(), WRONG, caller=LOCKER)
+        assert (held.code, held.verdict.detail["left"]) == (Code.AUTH_ERR, 9)
+
+    run(tmp_path, scene)
+
+
+def test_a_changed_pin_is_told_as_changed_even_to_nobody(tmp_path: Path, ukey: Softkey) -> None:
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        assert (await service.login(PIN)).code is Code.SUCCESS
+        ukey.control.misbehave(slow=300, ins=[0x16])
+        session = service.begin(change(), LOCKER)
+        for answer in (PIN, NEW, NEW):
+            assert isinstance(await session.next_step(), Prompt)
+            session.answer(Secret(answer))
+        await asyncio.sleep(0.1)
+        session.cancel()
+        await session.ended()
+        assert "event=change-pin" in (line := service.lines()[-1])
+        assert "verdict=SUCCESS" in line
+        ukey.control.behave()
+        assert (await service.login(NEW)).code is Code.SUCCESS
+
+    run(tmp_path, scene)
