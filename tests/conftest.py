@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from tests.support.host import Host, in_sandbox
 from tests.support.process import HostError, must
 
 WHEELS = Path("/opt/wheels")
-VENDOR = "/usr/lib/ukey/vendor"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -26,8 +24,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             must([CHECKOUT / "scripts/install", "--wheels", WHEELS], seconds=120)
         except HostError as error:
             pytest.exit(str(error), returncode=1)
-        sys.path.append(VENDOR)
-        importlib.invalidate_caches()
+        importlib.invalidate_caches()  # the vendored libraries' folder, on the path, is there now
 
 
 @pytest.fixture

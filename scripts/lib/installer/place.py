@@ -19,8 +19,8 @@ from .stage import CONFIG, LIBRARY, STATE
 #: The list of what was placed: {"version": 1, "files": {path: SHA-256 or "" for directories}}
 MANIFEST = f"{LIBRARY}/manifest.json"
 
-#: A line of a PAM stack that loads one of the modules; comments do not.
-USES_UKEY = re.compile(r"^[^#\n]*(?:pam_ukey\.so|/usr/lib/ukey/pam_ukey/)", re.MULTILINE)
+#: A line of a PAM stack, not a comment, that loads or runs something of ours.
+USES_UKEY = re.compile(r"^[^#\n]*(?:pam_ukey\.so|/usr/lib/ukey/|/usr/libexec/ukey/)", re.MULTILINE)
 
 
 class Root:
@@ -119,20 +119,26 @@ def digest(path: Path) -> str:
 
 
 def place(source: Path, target: Path) -> None:
-    """Put a file in one step: whoever opens `target` finds the old or the new one."""
-    mode = source.stat().st_mode & 0o777
+    """Put a file in one step: whoever opens `target` finds the old or the new one.
+
+    The time of change goes along: Python compares it with the one in the compiled file.
+    """
     if target.is_dir():
         raise InstallError(f"{target} is a directory; a file is to be placed there")
-    if (
-        target.is_file()
-        and not target.is_symlink()
-        and target.stat().st_mode & 0o7777 == mode
-        and filecmp.cmp(source, target, shallow=False)
-    ):
+    if same(source, target):
         return
     temporary = target.with_name(f".{target.name}.new")
     shutil.copy2(source, temporary)
     temporary.replace(target)
+
+
+def same(source: Path, target: Path) -> bool:
+    if target.is_symlink() or not target.is_file():
+        return False
+    new, old = source.stat(), target.stat()
+    if (new.st_mode, int(new.st_mtime)) != (old.st_mode, int(old.st_mtime)):
+        return False
+    return filecmp.cmp(source, target, shallow=False)
 
 
 def private_directory(target: Path) -> None:

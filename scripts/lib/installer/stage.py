@@ -10,11 +10,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import InstallError, vendor
 
 LIBRARY = "usr/lib/ukey"
+EXAMPLES = "usr/share/doc/ukey/examples"
+PROFILES, PROFILE = "usr/share/pam-configs", "debian/pam-auth-update/ukey"
 CONFIG = "etc/ukey/keyservice.toml"
 #: Kept by --uninstall when they hold anything. Only root may look into them.
 STATE = ("etc/usbkey", "var/lib/ukey")
@@ -39,13 +42,12 @@ from {module} import main
 raise SystemExit(main())
 """
 
-#: (glob in the checkout, directory, mode)
+#: (glob in the checkout, directory, mode). Each glob has to match.
 DATA = (
     ("data/dbus/*.conf", "usr/share/dbus-1/system.d", 0o644),
     ("data/dbus/*.service", "usr/share/dbus-1/system-services", 0o644),
     ("data/keyservice.toml", "etc/ukey", 0o644),
     ("data/libexec/*", "usr/libexec/ukey", 0o755),
-    ("pam.d-examples/*", "usr/share/doc/ukey/examples", 0o644),
     ("LICENSE", "usr/share/doc/ukey", 0o644),
     ("NOTICE", "usr/share/doc/ukey", 0o644),
 )
@@ -73,16 +75,17 @@ def stage(checkout: Path, staged: Path, wheels: Path | None) -> None:
         path = [f"/{LIBRARY}", *([f"/{LIBRARY}/vendor"] if vendored else [])]
         put(staged / place, LAUNCHER.format(path=path, module=module), 0o755)
     for pattern, directory, mode in DATA:
-        sources = sorted(source for source in checkout.glob(pattern) if source.is_file())
-        if not sources:
-            print(f"the checkout lacks {pattern}", file=sys.stderr)
-        for source in sources:
+        for source in found(checkout, pattern):
             put(staged / directory / source.name, source.read_bytes(), mode)
+    shutil.copytree(checkout / "pam.d-examples", staged / EXAMPLES)
+    if Path("/", PROFILES).is_dir():
+        # Debian's menu of PAM profiles then offers it; it is off by default.
+        put(staged / PROFILES / "ukey", (staged / EXAMPLES / PROFILE).read_bytes(), 0o644)
     for directory in STATE:
         (staged / directory).mkdir(parents=True)
     build_module(checkout / "pam_ukey/native", staged / pam_directory())
     build_catalogues(checkout / "data/locale", staged / "usr/share/locale")
-    compileall.compile_dir(staged / LIBRARY, quiet=1, stripdir=staged, prependdir="/")
+    compile_library(staged)
     set_modes(staged)
 
 
@@ -115,26 +118,36 @@ def build_module(source: Path, directory: Path) -> None:
         put(directory / "pam_ukey.so", Path(objects, "pam_ukey.so").read_bytes(), 0o644)
 
 
+def compile_library(staged: Path) -> None:
+    """Compile all Python there is; the files get their sources' times, so that none looks new."""
+    compileall.compile_dir(staged / LIBRARY, quiet=1, stripdir=staged, prependdir="/")
+    for compiled in (staged / LIBRARY).rglob("*.pyc"):
+        source = compiled.parents[1] / (compiled.name.split(".")[0] + ".py")
+        shutil.copystat(source, compiled)
+
+
 def build_catalogues(source: Path, directory: Path) -> None:
-    """Compile the translated texts, one catalogue a language: LANGUAGE.po, PART.LANGUAGE.po."""
-    languages: dict[str, list[Path]] = {}
-    for part in sorted(source.glob("*.po")):
-        languages.setdefault(part.stem.rpartition(".")[2], []).append(part)
-    if not languages:
-        print("the checkout lacks data/locale/*.po", file=sys.stderr)
-    for language, parts in languages.items():
+    """Compile the translated texts: LANGUAGE.po and PART.LANGUAGE.po make one catalogue."""
+    parts: dict[str, list[Path]] = {}
+    for path in found(source, "*.po"):
+        parts.setdefault(path.stem.split(".")[-1], []).append(path)
+    for language, files in parts.items():
         target = directory / language / "LC_MESSAGES/ukey.mo"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as scratch:
-            merged = f"{scratch}/{language}.po"
-            run(
-                ["msgcat", "--use-first", f"--output-file={merged}", *map(str, parts)],
-                "gettext",
-            )
-            run(["msgfmt", "--check", f"--output-file={target}", merged], "gettext")
+        target.parent.mkdir(parents=True)
+        with tempfile.NamedTemporaryFile(suffix=".po") as merged:
+            run(["msgcat", "--use-first", f"--output-file={merged.name}", *files], "gettext")
+            run(["msgfmt", "--check", f"--output-file={target}", merged.name], "gettext")
 
 
-def run(command: list[str], needs: str) -> None:
+def found(root: Path, pattern: str) -> list[Path]:
+    """The files below `root` that the glob matches: at least one."""
+    files = sorted(path for path in root.glob(pattern) if path.is_file())
+    if not files:
+        raise InstallError(f"the checkout lacks {root.name}/{pattern}")
+    return files
+
+
+def run(command: Sequence[str | Path], needs: str) -> None:
     """Run a build command. `needs`: the Debian packages that it comes from."""
     try:
         subprocess.run(command, check=True, timeout=BUILD_SECONDS, stdin=subprocess.DEVNULL)

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +61,10 @@ def unpack(requirements: Path, target: Path, wheels: Path | None) -> None:
             if digest not in pin.hashes:
                 raise InstallError(f"{wheel} is not the file that was published: SHA-256 {digest}")
             with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(target)
+                for member in archive.infolist():
+                    path = archive.extract(member, target)
+                    seconds = time.mktime((*member.date_time, 0, 0, -1))
+                    os.utime(path, (seconds, seconds))
 
 
 def choose(pin: Pin, wheels: Path) -> Path:

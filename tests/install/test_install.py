@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""scripts/install: what it places, what it keeps, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.install.conftest import WHEELS, Below
+from tests.support import CHECKOUT
+from tests.support.machine import differences, tree
+from tests.support.process import run
+
+LAUNCHERS = (
+    "sbin/getpubkey",
+    "sbin/rmpubkey",
+    "bin/chpinpw",
+    "bin/ukey",
+    "libexec/ukey/keyservice",
+)
+CONFIG = "etc/ukey/keyservice.toml"
+#: Prints nothing if uninstalling gives back the machine that was there before installing.
+THERE_AND_BACK = """
+from tests.support.machine import differences, tree
+from tests.support.process import must
+folders = "/etc", "/usr", "/var", "/run", "/root", "/home"
+leave_out = "/usr/src/ukey", "/var/cache/ukey-sandbox"
+before = tree(*folders, leave_out=leave_out)
+must(["scripts/install", "--wheels", "/opt/wheels"])
+assert len(differences(before, tree(*folders, leave_out=leave_out))) > 100
+must(["scripts/install", "--uninstall"])
+for path in differences(before, tree(*folders, leave_out=leave_out)):
+    print(path)
+"""
+
+
+@pytest.mark.smoke
+def test_uninstalling_gives_back_the_machine() -> None:
+    """On the real root directory, in a sandbox that has not seen the product."""
+    done = run([CHECKOUT / "scripts/sandbox", sys.executable, "-c", THERE_AND_BACK], seconds=90)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_everything_is_placed_below_the_root(below: Below) -> None:
+    assert below.install().returncode == 0
+    files = below.files()
+    assert {f"usr/{launcher}" for launcher in LAUNCHERS} <= files
+    assert {
+        CONFIG,
+        "etc/usbkey",
+        "var/lib/ukey",
+        "usr/lib/ukey/keyservice/__main__.py",
+        "usr/lib/ukey/vendor/dbus_fast/__init__.py",
+        "usr/lib/x86_64-linux-gnu/security/pam_ukey.so",
+        "usr/libexec/ukey/breakglass",
+        "usr/share/dbus-1/system.d/org.ukey.KeyService1.conf",
+        "usr/share/dbus-1/system-services/org.ukey.KeyService1.service",
+        "usr/share/doc/ukey/examples/README.md",
+        "usr/share/locale/zh_CN/LC_MESSAGES/ukey.mo",
+        "usr/share/pam-configs/ukey",
+    } <= files
+    assert not any("softkey" in file or "/tests" in file for file in files)
+
+
+def test_modes_are_the_product_s_not_the_checkout_s(copied: Below) -> None:
+    """A checkout under a strict or a lax umask installs the same."""
+    for path in copied.checkout.rglob("*.py"):
+        path.chmod(0o777)
+    assert copied.install().returncode == 0
+    for path in copied.path.rglob("*"):
+        relative = str(path.relative_to(copied.path))
+        mode = path.stat().st_mode & 0o7777
+        if relative in ("etc/usbkey", "var/lib/ukey"):
+            assert mode == 0o700, relative
+        elif path.is_dir() or relative.removeprefix("usr/") in (
+            *LAUNCHERS,
+            "libexec/ukey/breakglass",
+        ):
+            assert mode == 0o755, relative
+        else:
+            assert mode == 0o644, relative
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_launchers_import_nothing_of_the_caller_s(launcher: str, tmp_path: Path) -> None:
+    """Neither from the current directory nor by the environment."""
+    for name in ("argparse.py", "sitecustomize.py", "keyservice.py", "tools.py", "gettext.py"):
+        (tmp_path / name).write_text("raise SystemExit('hijacked')\n")
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path), "PYTHONHOME": "/nonexistent"}
+    done = run([f"/usr/{launcher}", "--help"], cwd=tmp_path, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
+def test_everything_is_compiled_and_says_where_it_lies(below: Below) -> None:
+    """Nobody but root could keep a compiled file; and tracebacks name the installed file."""
+    assert below.install().returncode == 0
+    library = below.path / "usr/lib/ukey"
+    tag = sys.implementation.cache_tag
+    for source in library.rglob("*.py"):
+        compiled = source.parent / f"__pycache__/{source.stem}.{tag}.pyc"
+        content = compiled.read_bytes()
+        assert int.from_bytes(content[8:12], "little") == int(source.stat().st_mtime)
+        assert b"/usr/lib/ukey/" in content or source.stat().st_size < 200
+        assert os.fsencode(below.path) not in content
+
+
+def test_installing_again_touches_no_source(below: Below) -> None:
+    """What is there already stays, so that a running service does not lose a file it imports."""
+    below.install()
+    before = tree(below.path)
+    assert below.install().returncode == 0
+    changed = differences(before, tree(below.path))
+    built = ("manifest.json", "ukey.mo", "pam_ukey.so")
+    assert [path for path in changed if Path(path).name not in built] == []
+
+
+def test_compiled_files_fit_after_a_fresh_clone(copied: Below) -> None:
+    """A new clone has the same files with new times; Python compares times with the compiled."""
+    copied.install()
+    source = copied.checkout / "tools/output.py"
+    os.utime(source, (1, 1))
+    copied.install()
+    installed = copied.path / "usr/lib/ukey/tools/output.py"
+    compiled = installed.parent / f"__pycache__/output.{sys.implementation.cache_tag}.pyc"
+    assert int.from_bytes(compiled.read_bytes()[8:12], "little") == int(installed.stat().st_mtime)
+
+
+def test_an_edited_configuration_is_kept_and_said(below: Below) -> None:
+    below.install()
+    config = below.path / CONFIG
+    config.write_text("[service]\ndeadline = 30\n")
+    for step in (below.install, below.uninstall):
+        done = step()
+        assert done.returncode == 0
+        assert f"kept your /{CONFIG}" in done.stderr
+        assert config.read_text() == "[service]\ndeadline = 30\n"
+    assert below.files() == {"etc", "etc/ukey", CONFIG}
+
+
+def test_an_untouched_configuration_is_updated(copied: Below) -> None:
+    copied.install()
+    (copied.checkout / "data/keyservice.toml").write_text("# new defaults\n")
+    assert copied.install().stderr == ""
+    assert (copied.path / CONFIG).read_text() == "# new defaults\n"
+
+
+def test_bindings_and_state_are_kept_and_said(below: Below) -> None:
+    below.install()
+    (below.path / "etc/usbkey/alice").write_text("{}")
+    (below.path / "var/lib/ukey/revoked").write_text("")
+    done = below.uninstall()
+    assert done.returncode == 0
+    assert "kept /etc/usbkey" in done.stderr
+    assert "kept /var/lib/ukey" in done.stderr
+    kept = {"etc/usbkey/alice", "var/lib/ukey/revoked"}
+    assert {file for file in below.files() if (below.path / file).is_file()} == kept
+
+
+def test_what_a_new_version_no_longer_has_goes(copied: Below) -> None:
+    extra = copied.checkout / "tools/extra.py"
+    extra.write_text("")
+    copied.install()
+    assert "usr/lib/ukey/tools/extra.py" in copied.files()
+    extra.unlink()
+    copied.install()
+    assert not any("extra" in file for file in copied.files())
+
+
+def test_files_of_others_are_left_alone(below: Below) -> None:
+    theirs = below.path / "usr/share/dbus-1/system.d/theirs.conf"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("")
+    (below.path / "usr/bin").mkdir()
+    below.install()
+    below.uninstall()
+    assert theirs.exists()
+    assert (below.path / "usr/bin").is_dir()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "auth [success=ok default=die] pam_ukey.so uniform",
+        "auth required pam_python.so /usr/lib/ukey/pam_ukey/entry.py",
+        "auth sufficient pam_exec.so /usr/libexec/ukey/breakglass",
+    ],
+)
+def test_what_a_stack_uses_is_not_removed(below: Below, line: str) -> None:
+    below.install()
+    stack = below.path / "etc/pam.d/sshd"
+    stack.parent.mkdir()
+    stack.write_text(f"# auth required pam_ukey.so\n{line}\n")
+    before = tree(below.path)
+    done = below.uninstall()
+    assert done.returncode == 1
+    assert "/etc/pam.d/sshd still uses the ukey" in done.stderr
+    assert differences(before, tree(below.path)) == []
+    stack.write_text("# auth required pam_ukey.so\n")
+    assert below.uninstall().returncode == 0
+
+
+def test_uninstalling_nothing_is_said(below: Below) -> None:
+    done = below.uninstall()
+    assert done.returncode == 1
+    assert "nothing of pam-ukey is installed" in done.stderr
+
+
+def test_an_install_that_was_cut_off_can_be_removed(below: Below) -> None:
+    (below.path / "usr/sbin/rmpubkey").mkdir(parents=True)
+    done = below.install()
+    assert done.returncode == 1
+    assert "rmpubkey is a directory" in done.stderr
+    assert "usr/bin/ukey" in below.files()
+    assert below.uninstall().returncode == 0
+    assert below.files() == {"usr", "usr/sbin", "usr/sbin/rmpubkey"}
+
+
+def test_a_wheel_that_was_changed_is_refused(below: Below, tmp_path: Path) -> None:
+    wheels = tmp_path / "wheels"
+    shutil.copytree(WHEELS, wheels)
+    [wheel] = wheels.iterdir()
+    with wheel.open("ab") as file:
+        file.write(b"\0")
+    done = below.install(wheels)
+    assert done.returncode == 1
+    assert "is not the file that was published" in done.stderr
+    assert below.files() == set()
+
+
+def test_a_missing_wheel_is_said(below: Below, tmp_path: Path) -> None:
+    done = below.install(tmp_path)
+    assert done.returncode == 1
+    assert "holds no wheel of dbus-fast" in done.stderr
+    assert below.files() == set()
+
+
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [
+        ("data/keyservice.toml", "data/keyservice.toml"),
+        ("data/dbus", "data/dbus/*.conf"),
+        ("data/locale", "locale/*.po"),
+    ],
+)
+def test_a_missing_part_is_an_error_and_nothing_is_placed(
+    copied: Below, missing: str, told: str
+) -> None:
+    path = copied.checkout / missing
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    done = copied.install()
+    assert done.returncode == 1
+    assert "the checkout lacks" in done.stderr
+    assert told in done.stderr
+    assert copied.files() == set()
+
+
+def test_a_missing_compiler_is_said(below: Below, tmp_path: Path) -> None:
+    done = run(
+        [CHECKOUT / "scripts/install", "--root", below.path, "--wheels", WHEELS],
+        env={"PATH": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert "make is missing: install gcc, make and libpam0g-dev" in done.stderr
+    assert below.files() == set()
+
+
+def test_only_root_installs_on_the_machine(tmp_path: Path) -> None:
+    who = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    done = run([*who, CHECKOUT / "scripts/install", "--wheels", WHEELS])
+    assert done.returncode == 1
+    assert "only root can do this" in done.stderr
+
+
+def test_anybody_stages_a_package(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o755)
+    who = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    root = tmp_path / "package"
+    done = run([*who, CHECKOUT / "scripts/install", "--root", root, "--wheels", WHEELS])
+    assert (done.returncode, done.stderr) == (0, "")
+    manifest = json.loads((root / "usr/lib/ukey/manifest.json").read_text())
+    assert manifest["version"] == 1
+    assert "usr/bin/ukey" in manifest["files"]
