@@ -49,14 +49,29 @@ def parser() -> Parser:
         default="",
         help=_("set a new PIN on this locked ukey, with its admin PIN"),
     )
+    out.add_argument(
+        "--application",
+        metavar="NAME",
+        default="",
+        help=_("with --unblock: the application on the ukey whose PIN is meant, if it has several"),
+    )
     return out
 
 
 def command(arguments: Sequence[str]) -> Exit:
-    given = parser().parse_args(arguments)
+    known = parser()
+    given = known.parse_args(arguments)
+    if given.application and not given.unblock:
+        known.error(_("--application goes with --unblock only"))
     if given.unblock:
         need_root(_("Unblocking a ukey needs root."))
-        return hold(Operation.UNBLOCK_PIN, json=given.json, service="chpinpw", serial=given.unblock)
+        return hold(
+            Operation.UNBLOCK_PIN,
+            json=given.json,
+            serial=given.unblock,
+            application=given.application,
+            service="chpinpw",
+        )
     return hold(
         Operation.CHANGE_PIN,
         json=given.json,

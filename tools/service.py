@@ -21,7 +21,7 @@ from keyservice.contract.names import ErrorName
 from . import exits, hints
 from .command import Failure
 from .exits import Exit
-from .language import _
+from .language import N_, _
 
 #: The ``error`` of ``--json`` where the service has not said one.
 UNREACHABLE = "Unreachable"
@@ -85,6 +85,22 @@ def log_hint() -> str:
     )
 
 
+#: Refusals that the service gives in English, before it knows whom it talks to.
+REFUSALS = (
+    N_("Only root may do this"),
+    N_("Only root may do this for somebody else"),
+    N_("Too many sessions of this user are open"),
+    N_("Too many callers are watched on the bus"),
+    N_("Too many calls wait for their reply"),
+    N_("A fingerprint has 64 hexadecimal digits"),
+    N_("No key with that fingerprint is revoked"),
+    N_("The keyservice failed; its log says how."),
+)
+
+
 def refused(name: ErrorName, text: str) -> Failure:
     """A refusal by the service, in its words, with the command that comes next."""
-    return Failure(text or name.value, exits.of_error(name), error=name, hint=hints.after(name, {}))
+    said = _(text or name.value)
+    if said[-1:].isalnum() and said.isascii():
+        said += "."
+    return Failure(said, exits.of_error(name), error=name, hint=hints.after(name, {}))

@@ -252,7 +252,7 @@ class Waiting:
         ticks = 0
         while True:
             seconds = int(_PATIENCE + ticks * _PACE)
-            since = f" {seconds} s" if seconds else ""
+            since = f" ({seconds} s)" if seconds else ""
             room = columns_of(self._screen) - 3 - width(since)
             line = f"{pictures[ticks % len(pictures)]} {cut(self._text, room)}{since}"
             self._screen.write(f"\r{line}\x1b[K")

@@ -77,6 +77,11 @@ def test_getpubkey_shows_asks_and_binds(commands: Commands, service: Keyservice)
         (["chpinpw"], CHANGE_PIN, {}),
         (["chpinpw", "--serial", "S1"], CHANGE_PIN, {SERIAL: b"S1"}),
         (["chpinpw", "--unblock", "S1"], UNBLOCK_PIN, {SERIAL: b"S1"}),
+        (
+            ["chpinpw", "--unblock", "S1", "--application", "A"],
+            UNBLOCK_PIN,
+            {SERIAL: b"S1", APPLICATION: b"A"},
+        ),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
 )
@@ -239,8 +244,8 @@ def test_a_wait_says_what_it_waits_for(commands: Commands, service: Keyservice) 
     gate = Gate()
     service.script(wait("Insert the ukey"), gate, DONE)
     child = commands.on_terminal("getpubkey", "alice")
-    child.expect("⠋ Insert the ukey\x1b")
-    child.expect("Insert the ukey 1 s")
+    child.expect_exact("⠋ Insert the ukey\x1b")
+    child.expect_exact("Insert the ukey (1 s)")
     gate.open()
     child.expect_exact("\r\x1b[K")
     assert "bound to ukey" in ended(child)

@@ -11,11 +11,13 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from tests.support import CHECKOUT
 from tests.support.daemons import start_bus
 from tests.support.process import Daemon, wait_until
 from tests.tools.running import Commands, only_json
 from tests.tools.scripted import Keyservice
 from tests.tools.scripted_bus import BusService
+from tools.service import REFUSALS
 
 ALICES = {
     "reader": "Feitian 00 00",
@@ -180,6 +182,12 @@ def test_a_named_error_of_the_service_sets_the_exit_status(
     assert done.returncode == 2
     assert "No key with that fingerprint is revoked" in done.stderr
     assert only_json(done.stdout)["error"] == "BadRequest"
+
+
+def test_refusals_that_are_translated_are_those_that_the_service_gives() -> None:
+    service = "".join(path.read_text() for path in (CHECKOUT / "keyservice").rglob("*.py"))
+    for text in REFUSALS:
+        assert f'"{text}"' in service
 
 
 def test_status_of_a_sound_service(
