@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.support import CHECKOUT
-from tests.support.host import PIN, Host
+from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import Daemon
 from tests.support.ukeys import Softkey
@@ -34,7 +35,11 @@ class Enrolled:
     keyservice: Daemon
     user: User
     ukey: Softkey
-    pin: str = PIN.decode()
+
+    @property
+    def pin(self) -> str:
+        assert self.ukey.pin is not None
+        return self.ukey.pin.decode()
 
     @property
     def right(self) -> list[str]:
@@ -51,10 +56,13 @@ class Enrolled:
         return self.host.sshd((EXAMPLES / "sshd_config.d" / "10-ukey.conf").read_text())
 
 
-def enrol(host: Host, config: str = CONFIG) -> Enrolled:
-    """Start pcscd and the keyservice, make ``demo`` and a ukey, and bind it."""
+def enrol(host: Host, config: str = CONFIG, **make: Any) -> Enrolled:
+    """Start pcscd and the keyservice, make ``demo`` and a ukey, and bind it.
+
+    `make`: as for ``Host.softkey``.
+    """
     pcscd, keyservice = host.pcscd(), host.keyservice(config)
-    user, ukey = host.user(), host.softkey()
+    user, ukey = host.user(), host.softkey(**make)
     host.bind(user, ukey)
     made = Enrolled(host, pcscd, keyservice, user, ukey)
     made.stacks()
