@@ -119,10 +119,7 @@ def digest(path: Path) -> str:
 
 
 def place(source: Path, target: Path) -> None:
-    """Put a file in one step: whoever opens `target` finds the old or the new one.
-
-    The time of change goes along: Python compares it with the one in the compiled file.
-    """
+    """Put a file in one step: whoever opens `target` finds the old or the new one."""
     if target.is_dir():
         raise InstallError(f"{target} is a directory; a file is to be placed there")
     if same(source, target):
@@ -133,12 +130,14 @@ def place(source: Path, target: Path) -> None:
 
 
 def same(source: Path, target: Path) -> bool:
+    """Whether `target` need not be placed again."""
     if target.is_symlink() or not target.is_file():
         return False
     new, old = source.stat(), target.stat()
-    if (new.st_mode, int(new.st_mtime)) != (old.st_mode, int(old.st_mtime)):
+    # Python compares a source's time with the one in its compiled file.
+    if source.suffix in (".py", ".pyc") and int(new.st_mtime) != int(old.st_mtime):
         return False
-    return filecmp.cmp(source, target, shallow=False)
+    return new.st_mode == old.st_mode and filecmp.cmp(source, target, shallow=False)
 
 
 def private_directory(target: Path) -> None:
