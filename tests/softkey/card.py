@@ -65,8 +65,9 @@ class Card:
 
     def transmit(self, apdu: bytes) -> bytes:
         """Run one command APDU; the answer is data and SW. Never raises."""
-        # A challenge serves the command right after GenRandom, and no other.
-        self._challenge, self.next_challenge = self.next_challenge, b""
+        # A challenge serves the command right after GenRandom, whose rest GET RESPONSE fetches.
+        if apdu[1:2] != bytes((_GET_RESPONSE,)):
+            self._challenge, self.next_challenge = self.next_challenge, b""
         rule = COMMANDS.get(apdu[:2])
         try:
             if rule is None:
