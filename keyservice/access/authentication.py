@@ -92,7 +92,7 @@ async def _login(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     pin = await approach.ask_pin(talk, texts.pin_prompt(binding.serial, few))
     proof = _prove(world, talk, attempt, person, binding, handle, pin, keep)
     await approach.spend(world, talk, texts, binding.serial, proof)
-    await _check_still_bound(world, talk, person, binding)
+    _check_still_bound(world, person, binding)
     return Verdict(Code.SUCCESS)
 
 
@@ -119,10 +119,11 @@ async def _prove(
         raise SignatureWrong(serial=binding.serial, reader=handle.info.reader)
 
 
-async def _check_still_bound(
-    world: World, talk: Conversation, person: Person, binding: Binding
-) -> None:
-    """The prompt may have stood for a minute, in which root may have unbound or revoked."""
-    if await approach.binding_of(world, talk, person) != binding:
+def _check_still_bound(world: World, person: Person, binding: Binding) -> None:
+    """The prompt may have stood for a minute, in which root may have unbound or revoked.
+
+    One small file, which was read a moment ago: not worth a thread.
+    """
+    if world.bindings.named(person.name) != binding:
         raise NotEnrolled("The binding was changed meanwhile", user=person.name)
     approach.check_revoked(world, binding)
