@@ -17,7 +17,7 @@ from keyservice.core.secret import wipe
 #: list of names.
 RESPONSE_MAX = 4096
 
-_GET_RESPONSE = 0xC0
+_GET_RESPONSE = 0xC0  # ISO/IEC 7816-4, 11.5.1
 
 
 class SW(IntEnum):
@@ -141,7 +141,7 @@ class Commands:
         """The answer's body, at most 4096 bytes, and its status word, whatever that is.
 
         6CXX sends the command once more with that Le, if it had one: a command without (every PIN
-        command) is never sent twice. 61XX fetches the rest with GET RESPONSE.
+        command) is never sent twice. 61XX fetches the rest by GET RESPONSE, always a short one.
         """
         body, sw = self._transmit(cla, ins, p1, p2, data, le)
         if sw >> 8 == 0x6C and le is not None:
@@ -150,20 +150,22 @@ class Commands:
             return body, sw
         whole = bytearray(body)
         while sw >> 8 == 0x61:
-            body, sw = self._transmit(0x00, _GET_RESPONSE, 0, 0, b"", sw & 0xFF or 0x100)
+            body, sw = self._pass(bytearray((0x00, _GET_RESPONSE, 0, 0, sw & 0xFF)))
             whole += body
             if len(whole) > RESPONSE_MAX or not body:
-                raise ResponseError(f"Command {ins:02X} brings more than {RESPONSE_MAX} bytes")
+                raise ResponseError(f"The answer has more than {RESPONSE_MAX} bytes")
         return bytes(whole), sw
 
     def _transmit(
         self, cla: int, ins: int, p1: int, p2: int, data: bytes | bytearray, le: int | None
     ) -> tuple[bytes, SW]:
-        command = encode(cla, ins, p1, p2, data, le)
+        return self._pass(encode(cla, ins, p1, p2, data, le))
+
+    def _pass(self, command: bytearray) -> tuple[bytes, SW]:
         try:
             body, sw = self._link.transmit(command)
         finally:
             wipe(command)
         if len(body) > RESPONSE_MAX:
-            raise ResponseError(f"Command {ins:02X} brings more than {RESPONSE_MAX} bytes")
+            raise ResponseError(f"The answer has more than {RESPONSE_MAX} bytes")
         return body, SW(sw)

@@ -43,6 +43,9 @@ _CARD_GONE: Final = frozenset(
         scard.SCARD_E_NOT_TRANSACTED,  # a command right after the pull
     }
 )
+#: pcscd did not pass the command on: the card was reset. No transaction begins after a reset,
+#: unless somebody died in his at that very moment.
+_UNSENT: Final = frozenset({scard.SCARD_E_PROTO_MISMATCH, scard.SCARD_W_RESET_CARD})
 _PROTOCOLS: Final = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
 
 #: GET RESPONSE when there is nothing to get: any card refuses it, and stays as it is.
@@ -125,6 +128,7 @@ class Card:
         self._context = context or Context()
         self._handle: int | None = None
         self._protocol = scard.SCARD_PCI_T1
+        self._untouched = False  #: no command has been sent in this transaction
         #: Grows whenever the card may have forgotten what it was told: connected anew, or reset.
         self.generation = 0
 
@@ -150,6 +154,10 @@ class Card:
         Raises :class:`UkeyRemoved`, :class:`ReaderAbsent` or :class:`TransportError`.
         """
         code, answer = scard.SCardTransmit(self._handle, self._protocol, list(command))
+        if code in _UNSENT and self._untouched:
+            self._reconnect(scard.SCARD_LEAVE_CARD)
+            code, answer = scard.SCardTransmit(self._handle, self._protocol, list(command))
+        self._untouched = False
         if code == scard.SCARD_S_SUCCESS and len(answer) >= 2:
             return bytes(answer[:-2]), answer[-2] << 8 | answer[-1]
         if code == scard.SCARD_S_SUCCESS and answer:
@@ -176,6 +184,7 @@ class Card:
                 self._connect()
             code = scard.SCardBeginTransaction(self._handle)
             if code == scard.SCARD_S_SUCCESS:
+                self._untouched = True
                 return
             if code == scard.SCARD_W_RESET_CARD:
                 self._reconnect(scard.SCARD_LEAVE_CARD)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 
@@ -76,6 +77,7 @@ class Slot:
         self._events: int | None = None
         self._probe: asyncio.Task[None] | None = None
         self._probed = False
+        self._hurry = asyncio.Event()
 
     @property
     def unsettled(self) -> bool:
@@ -94,13 +96,11 @@ class Slot:
         self._forget()
         self.present, self._events = seen.present, seen.events
         if self.present and self.lane is not None:
-            self._start_probe(self.lane)
+            self._probe = asyncio.get_running_loop().create_task(self._probing(self.lane))
 
     def probe_again(self) -> None:
-        """Probe now a card that has failed: somebody is waiting for it."""
-        if self._probed and self._probe is not None and self.lane is not None:
-            self._probe.cancel()
-            self._start_probe(self.lane)
+        """Probe a card that has failed now, rather than later: somebody is waiting for it."""
+        self._hurry.set()
 
     async def close(self, error: UkeyError) -> None:
         """The reader has gone, or the service ends; what is under way fails with `error`."""
@@ -119,10 +119,6 @@ class Slot:
             self._probe = None
         if present:
             self._on_event(ReaderEvent(plain(self._reader), False, info))
-
-    def _start_probe(self, lane: Lane) -> None:
-        self._probed = False
-        self._probe = asyncio.get_running_loop().create_task(self._probing(lane))
 
     async def _probing(self, lane: Lane) -> None:
         """Ask what is in the reader, until it is known."""
@@ -144,9 +140,15 @@ class Slot:
                 log.warning("probe: %s", error)
                 self._settle(None)
                 delay = next(probe_delays)
-            await asyncio.sleep(delay)
+            await self._pause(delay)
         self._probe = None
         self._settle(info)
+
+    async def _pause(self, seconds: float) -> None:
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
 
     async def _ask(self, lane: Lane) -> UkeyInfo:
         def take(answer: Answer) -> UkeyInfo:

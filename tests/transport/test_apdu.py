@@ -85,14 +85,14 @@ def test_6cxx_never_repeats_a_command_that_expects_no_answer() -> None:
 def test_61xx_fetches_the_rest() -> None:
     script = Script(
         ("80220000000000", "aabb6102"),
-        ("00c00000000002", "ccdd6100"),
-        ("00c00000000100", "ee9000"),
+        ("00c0000002", "ccdd6100"),
+        ("00c0000000", "ee9000"),
     )
     assert Commands(script).send(0x80, 0x22, 0, 0, le=0).hex() == "aabbccddee"
 
 
 def test_the_status_word_behind_get_response_counts() -> None:
-    script = Script(("80220000000000", "aa6101"), ("00c00000000001", "bb6a88"))
+    script = Script(("80220000000000", "aa6101"), ("00c0000001", "bb6a88"))
     assert Commands(script).exchange(0x80, 0x22, 0, 0, le=0) == (b"\xaa\xbb", SW.NO_APPLICATION)
 
 

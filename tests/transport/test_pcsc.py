@@ -60,7 +60,6 @@ def test_an_answer_is_its_body_and_status_word(stub: ScardStub, card: Card) -> N
         (scard.SCARD_F_COMM_ERROR, ReaderAbsent),
         (scard.SCARD_E_NO_SERVICE, ReaderAbsent),
         (scard.SCARD_W_UNRESPONSIVE_CARD, TransportError),
-        (scard.SCARD_W_RESET_CARD, TransportError),
         (scard.SCARD_E_INSUFFICIENT_BUFFER, TransportError),
     ],
 )
@@ -92,6 +91,21 @@ def test_a_card_that_is_there_and_failed_is_reset(
     stub.expect((PING.hex(), silence), (NOTHING, "6d00"))
     with pytest.raises(TransportError, match="did not answer"):
         ping(card)
+    assert stub.done() == ["begin", "end reset"]
+
+
+@pytest.mark.parametrize("code", [RESET, scard.SCARD_E_PROTO_MISMATCH])
+def test_a_reset_just_before_the_first_command(stub: ScardStub, card: Card, code: int) -> None:
+    before = card.generation
+    stub.expect((PING.hex(), code), (PING.hex(), "9000"))
+    assert ping(card) == (b"", 0x9000)
+    assert stub.done() == ["begin", "reconnect leave", "end leave"]
+    assert card.generation > before
+    # not any later: what was done before it would be lost
+    stub.expect((PING.hex(), "9000"), (PING.hex(), code))
+    with pytest.raises(TransportError), card.transaction():
+        card.transmit(PING)
+        card.transmit(PING)
     assert stub.done() == ["begin", "end reset"]
 
 
