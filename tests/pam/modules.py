@@ -12,9 +12,9 @@ from pathlib import Path
 from tests.pam.libpam import Code
 from tests.pam.scripted import Act, SocketService
 from tests.pam.scripted_bus import BusService
-from tests.pam.stacks import CHECKOUT
 
-ENTRY = CHECKOUT / "pam_ukey/pam_python_entry.py"
+#: Where scripts/install puts it.
+ENTRY = "/usr/lib/ukey/pam_ukey/pam_python_entry.py"
 
 
 @dataclass

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.pam.libpam import Code
+from tests.support import CHECKOUT
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLES = CHECKOUT / "pam.d-examples"
 _LINE = re.compile(r"-?(?P<type>\w+)\s+(?P<control>\[[^]]*\]|\w+)\s+(?P<module>\S+)\s*(?P<args>.*)")
 
