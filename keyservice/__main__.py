@@ -60,14 +60,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_serve(_configured(Path(given.config)), log, Path(given.socket_dir)))
     except ConfigurationError as error:
-        _log.error("%s", error)
+        _give_up(str(error))
         return Exit.CONFIGURATION
     except (UkeyError, OSError) as error:
-        _log.error("cannot serve: %s", error)
+        _give_up(f"cannot serve: {error}")
         return Exit.FAILED
     finally:
         log.close()
     return Exit.OK
+
+
+def _give_up(why: str) -> None:
+    """Say why nothing is served: in the log, and to whoever started the program by hand."""
+    _log.error("%s", why)
+    if not sys.stderr.isatty():
+        print(f"keyservice: {why}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
