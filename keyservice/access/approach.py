@@ -34,7 +34,7 @@ from keyservice.ukeys.base import Keep, KeyRef, PinState, PublicKey
 from . import locality, policy, threads
 from .audit import Attempt
 from .conversation import Conversation
-from .messages import Texts
+from .messages import N_, Texts
 from .turns import unbroken
 from .world import UkeyHandle, World
 
@@ -55,7 +55,7 @@ async def identify(world: World, talk: Conversation, attempt: Attempt) -> Person
     if name:
         person = await threads.call(talk.remaining(), world.resolve, name)
     elif attempt.request.operation in policy.NAMED:
-        raise BadRequest("The request names no user")
+        raise BadRequest(N_("the request names no user"))
     else:
         person = await threads.call(talk.remaining(), world.resolve_uid, attempt.caller.uid)
     policy.check_own(attempt.caller, person)

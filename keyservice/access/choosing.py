@@ -22,7 +22,7 @@ from keyservice.ukeys.base import Container, KeyRef, UkeyInfo
 from . import approach
 from .audit import Attempt
 from .conversation import Conversation
-from .messages import Texts
+from .messages import N_, Texts
 from .world import UkeyHandle, World
 
 _T = TypeVar("_T")
@@ -112,10 +112,10 @@ async def new_pair(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> 
     mine = [each for each in containers if each.ref.application == application]
     wanted = _named(attempt, mine)
     if attempt.request.container and any(each.has_key for each in wanted):
-        raise BadRequest("The container holds a key pair, which is never overwritten")
+        raise BadRequest(N_("the container holds a key pair, which is never overwritten"))
     if not attempt.request.container and any(each.has_key for each in mine):
         raise BadRequest(
-            "The ukey holds a key pair: leave out --generate, or name a --container for another"
+            N_("the ukey holds a key pair; leave out --generate, or name a new one's --container")
         )
     if wanted:
         return wanted[0].ref
@@ -138,9 +138,12 @@ def _application(attempt: Attempt, containers: Sequence[Container]) -> str:
         return named
     names = {container.ref.application for container in containers}
     if not names:
-        raise BadRequest("The ukey has no container yet: name the --application to use")
+        raise BadRequest(N_("the ukey has no container yet; name the --application to use"))
     if len(names) > 1:
-        raise BadRequest(f"The ukey has several applications, name one: {', '.join(sorted(names))}")
+        raise BadRequest(
+            N_("the ukey has several applications; name one of {applications}"),
+            applications=", ".join(sorted(names)),
+        )
     return names.pop()
 
 
@@ -162,4 +165,4 @@ async def _chosen(talk: Conversation, texts: Texts, prompt: str, choices: Mappin
         if choice in choices:
             return choices[choice]
         await talk.error(texts.no_such_choice())
-    raise BadRequest("None of the choices was chosen")
+    raise BadRequest(N_("none of the choices was chosen"))

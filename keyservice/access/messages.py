@@ -27,7 +27,7 @@ def N_(text: str) -> str:
 #: By the nearest class of the error's ancestry.
 _ERRORS: Mapping[type[UkeyError], str] = {
     UkeyError: N_("This failed. The keyservice's log says why."),
-    errors.BadRequest: N_("The request cannot be understood: {message}."),
+    errors.BadRequest: N_("This cannot be done: {message}."),
     errors.NotAllowed: N_("You may not do this: {message}."),
     errors.Cancelled: N_("Cancelled."),
     errors.DeadlinePassed: N_("There was no answer in time. Try again."),
@@ -85,7 +85,8 @@ _ERRORS: Mapping[type[UkeyError], str] = {
     ),
     errors.SignatureWrong: N_("The ukey's signature is wrong. It is not accepted."),
     errors.RemoteRefused: N_(
-        "This login comes from afar, where a ukey proves nothing; this host does not allow it."
+        "This login comes from another machine. Log in at this one itself, or ask an administrator"
+        " whether that can be allowed."
     ),
 }
 
@@ -123,7 +124,8 @@ class Texts:
         for table in tables:
             for kind in type(error).__mro__:
                 if kind in table:
-                    facts = {"message": error.message, **error.facts}
+                    message = _format(self._(error.message), **error.facts)
+                    facts = {"message": message, **error.facts}
                     return _format(self._(table[kind]), **facts)
         return self.bug()
 

@@ -14,7 +14,7 @@ from keyservice.ukeys.base import Keep, KeyRef
 from . import approach, choosing, threads
 from .audit import Attempt
 from .conversation import Conversation
-from .messages import Texts
+from .messages import N_, Texts
 from .world import UkeyHandle, World
 
 #: How often a new PIN that was not repeated the same is asked for again.
@@ -82,7 +82,7 @@ async def _meant(
         if binding is None and (request.user or not root):
             raise NotEnrolled(user=person.name)
         if binding is not None and request.serial not in ("", binding.serial):
-            raise NotAllowed("Only root may do this with another ukey than one's own")
+            raise NotAllowed(N_("only root may do this with another ukey than one's own"))
     if binding is None:
         handle = await choosing.ukey(world, talk, texts, attempt)
         bound = await _bound(world, talk, handle.info.serial)

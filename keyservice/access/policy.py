@@ -21,6 +21,7 @@ from keyservice.core.username import Person
 from keyservice.ukeys.base import Keep
 
 from .conversation import Caller, Request
+from .messages import N_
 
 #: What a caller other than root may begin, for itself.
 OWN = frozenset({Operation.AUTHENTICATION, Operation.CHANGE_PIN, Operation.VERIFY_PIN})
@@ -60,7 +61,7 @@ def check_begin(caller: Caller, request: Request) -> None:
 def check_own(caller: Caller, person: Person) -> None:
     """Raise :class:`NotAllowed` if `person` is somebody else than a caller who is not root."""
     if not caller.root and caller.uid != person.uid:
-        raise NotAllowed("Only root may do this for somebody else")
+        raise NotAllowed(N_("only root may do this for somebody else"))
 
 
 def keep(caller: Caller, operation: Operation, *, local: bool) -> Keep:

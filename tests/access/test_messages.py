@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What people read: complete in both languages, and nothing in it steers a terminal."""
+
+from __future__ import annotations
+
+import gettext
+import io
+import string
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keyservice.access import messages
+from keyservice.access.conversation import Request
+from keyservice.access.messages import Texts
+from keyservice.access.settings import Rules
+from keyservice.access.verdicts import CODES
+from keyservice.contract.names import Operation
+from keyservice.core import errors
+from keyservice.core.errors import UkeyError
+from tests.support import CHECKOUT
+
+CATALOGUE = CHECKOUT / "data/locale/zh_CN.po"
+_XGETTEXT = ["xgettext", "--from-code=UTF-8", "-L", "Python", "-k", "-k_", "-kN_", "-k_n:1,2"]
+
+
+def kinds(base: type[UkeyError] = UkeyError) -> Iterator[type[UkeyError]]:
+    for kind in base.__subclasses__():
+        if kind.__module__ == errors.__name__:
+            yield kind
+            yield from kinds(kind)
+
+
+def texts(*, login: bool = True, **fields: str) -> Texts:
+    return Texts(Rules(), Request(Operation.AUTHENTICATION, **fields), login=login)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> Texts:
+    built = subprocess.run(
+        ["msgfmt", "--check", "-o", "-", CATALOGUE], capture_output=True, check=True, timeout=30
+    )
+    catalogue = gettext.GNUTranslations(io.BytesIO(built.stdout))
+    monkeypatch.setattr(messages, "translation", lambda locale, tty: catalogue)
+    return texts(login=False)
+
+
+def test_every_text_is_translated(tmp_path: Path) -> None:
+    template = tmp_path / "keyservice.pot"
+    sources = sorted((CHECKOUT / "keyservice").rglob("*.py"))
+    subprocess.run([*_XGETTEXT, "-o", template, *sources], check=True, timeout=30)
+    subprocess.run(["msgcmp", CATALOGUE, template], check=True, timeout=30)
+    done = subprocess.run(
+        ["msgcmp", template, CATALOGUE, "--use-untranslated"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr  # nothing that is not said any more
+
+
+def test_placeholders_are_the_same_in_both_languages(chinese: Texts) -> None:
+    catalogue = messages.translation("", "")
+    for english, translated in catalogue._catalog.items():  # type: ignore[attr-defined]
+        source = english[0] if isinstance(english, tuple) else english
+        names = {name for _, name, _, _ in string.Formatter().parse(source) if name}
+        if source:
+            assert {n for _, n, _, _ in string.Formatter().parse(translated) if n} == names
+
+
+@pytest.mark.parametrize("kind", [*kinds()], ids=lambda kind: kind.__name__)
+def test_every_error_has_a_text_and_a_code(kind: type[UkeyError]) -> None:
+    assert any(each in CODES for each in kind.__mro__ if each is not UkeyError)
+    for login in (True, False):
+        text = texts(login=login).error(kind(serial="SN1", user="alice"))
+        assert text.endswith((".", "alice", "SN1", "?", "chpinpw"))
+        # which end no session
+        told = kind not in (errors.NoSession, errors.ConfigurationError)
+        assert (text != texts().bug()) is told
+
+
+def test_chinese(chinese: Texts) -> None:
+    assert chinese.error(errors.PinWrong(left=3)) == "PIN 码错误。 还剩 3 次机会。"
+    assert chinese.error(errors.Throttled(seconds=60)) == "PIN 码错误次数太多。请等待 60 秒后重试。"
+    refused = errors.NotAllowed("only root may do this for somebody else")
+    assert chinese.error(refused) == "没有权限：只有 root 可以为他人这样做。"
+
+
+def test_the_language_is_the_callers_wish_or_the_configurations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+    english = gettext.NullTranslations()
+    monkeypatch.setattr(
+        messages, "translation", lambda locale, tty: asked.append((locale, tty)) or english
+    )
+    request = Request(Operation.AUTHENTICATION, lang="zh_CN.UTF-8", tty="tty1")
+    Texts(Rules(), request, login=True)
+    Texts(Rules(language="C"), request, login=True)
+    assert asked == [("zh_CN.UTF-8", "tty1"), ("C", "tty1")]
+
+
+@pytest.mark.parametrize("odd", ["\x1b[2J", "a\nb", "\x07", "\u202e", "\udcff", "{user}"])
+def test_what_a_ukey_says_does_not_steer_a_terminal(odd: str) -> None:
+    text = texts().insert(odd)
+    assert text == f"Insert ukey {''.join(c if c.isprintable() else '?' for c in odd)}."
+    assert texts().error(errors.UkeyAbsent(serial=odd)).isprintable()
+    assert len(texts().insert("x" * 10000)) < 300
+
+
+def test_who_logs_in_is_not_told_of_files() -> None:
+    error = errors.RecordDamaged(path="/etc/usbkey/alice", why="its mode is 0644, not 0600")
+    assert "/etc" not in texts(login=True).error(error)
+    assert "/etc/usbkey/alice" in texts(login=False).error(error)
+    foreign = errors.RecordForeign(user="alice", uid=1, record_user="bob", record_uid=1)
+    assert "bob" not in texts(login=True).error(foreign)
