@@ -130,8 +130,18 @@ def test_what_was_said_before_closing_is_heard_after_a_failed_answer(tmp_path: P
         assert verdict.code is Code.AUTHINFO_UNAVAIL
 
 
-def test_an_answer_goes_out_exactly_and_is_wiped_in_any_case(tmp_path: Path) -> None:
+def test_an_answer_goes_out_exactly_and_is_wiped_in_any_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken = []
+    built: list[bytearray] = []
+
+    def build(session: bytes, answer: bytearray) -> bytearray:
+        built.append(build_answer(session, answer))
+        return built[-1]
+
+    build_answer = frames.build_answer
+    monkeypatch.setattr(frames, "build_answer", build)
 
     def serve(connection: socket.socket) -> None:
         connection.recv(5000)
@@ -150,7 +160,7 @@ def test_an_answer_goes_out_exactly_and_is_wiped_in_any_case(tmp_path: Path) -> 
         with pytest.raises(ClientError, match="nothing was asked"):
             session.answer(again)
         assert list(talk) == [Verdict(Code.SUCCESS)]
-    assert not any(early + again)
+    assert not any(early + again + built[0])
     assert taken == [bytes.fromhex("01 10 001c 10 0010") + ID + b"\x11\0\x06123456"]
 
 

@@ -98,6 +98,15 @@ def test_a_session_belongs_to_the_connection_that_began_it(stage: Stage) -> None
         )
         assert stolen == ["NoSession", "NoSession"]
         assert stage.sessions.open == 1
+        other = await asyncio.to_thread(BusLink, Deadline(5))
+        assert (await asyncio.to_thread(other.call, *call))[1] == "info"
+        for member in ("Continue", "Cancel"):
+            with pytest.raises(ServiceRefused) as caught:
+                await asyncio.to_thread(other.call, call[0], member, "s", (number,))
+            assert caught.value.name is ErrorName.NO_SESSION
+        other.close()
+        await asyncio.wait_for(stage.sessions.begun[1].dropped.wait(), 5)
+        assert not stage.sessions.begun[0].dropped.is_set()
         mine.close()
         await asyncio.wait_for(stage.sessions.begun[0].dropped.wait(), 5)
         assert stage.sessions.open == 0

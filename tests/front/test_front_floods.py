@@ -76,6 +76,20 @@ def test_at_the_limit_of_all_users_the_oldest_idle_connection_makes_room(place: 
     asyncio.run(run())
 
 
+def test_after_a_surplus_the_listener_rests(place: Path) -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        async with serving(place, ScriptedSessions(), Limits(per_uid=1, rest=0.3)):
+            held = await dial(place / "user.sock")
+            for _ in range(2):
+                start = loop.time()
+                assert await receive(await dial(place / "user.sock")) == b""
+            assert 0.2 < loop.time() - start < 1
+            held.close()
+
+    asyncio.run(run())
+
+
 def test_root_sock_takes_root_only_even_if_its_mode_is_changed(place: Path) -> None:
     async def run() -> None:
         sessions = ScriptedSessions()
