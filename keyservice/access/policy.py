@@ -48,7 +48,8 @@ def check_begin(caller: Caller, request: Request) -> None:
     """
     if not caller.root and request.operation not in OWN:
         raise NotAllowed("Only root may do this")
-    if request.flags & ~FLAGS[request.operation]:
+    # as numbers: the complement of a Flag has no unknown bits
+    if int(request.flags) & ~int(FLAGS[request.operation]):
         raise BadRequest("A flag means nothing for this operation")
     if Flag.UNIFORM in request.flags and Flag.NOUSEROK in request.flags:
         raise BadRequest("uniform hides who is enrolled, nouserok shows it: not both")

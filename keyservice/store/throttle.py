@@ -40,7 +40,7 @@ class ThrottleFile:
             return "", {}
         try:
             return _parse(content)
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             raise self._folder.damaged(FILE, "it is not a throttle file") from None
 
     def save(self, boot: str, failures: Mapping[str, Failures]) -> None:
