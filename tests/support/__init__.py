@@ -4,7 +4,7 @@
 
 Everything is the real program at its real path, so it runs in ``scripts/sandbox`` only. The files
 from the ground up: ``process`` (starting, waiting, ending), ``restore``, ``daemons``, ``ukeys``,
-``people``, ``stacks``, ``authlog``, ``network``, ``terminal``, ``programs``, ``host``.
+``people``, ``stacks``, ``crowd``, ``authlog``, ``network``, ``terminal``, ``programs``, ``host``.
 """
 
 from pathlib import Path

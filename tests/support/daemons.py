@@ -11,16 +11,15 @@ from pathlib import Path
 from keyservice.contract import names
 
 from .process import Daemon, must
-from .ukeys import VPCD_PORT
+from .ukeys import SLOTS, VPCD_PORT, reader_name
 
 PCSCD_SOCKET = "/run/pcscd/pcscd.comm"
+KEYSERVICE = "/usr/libexec/ukey/keyservice"
 BUS_SOCKET = "/run/dbus/system_bus_socket"
 SSH_PORT = 22
-#: Slots of one virtual reader.
-SLOTS = 2
 
 _READER = """\
-FRIENDLYNAME "Virtual PCD"
+FRIENDLYNAME "{name}"
 DEVICENAME /dev/null:{port:#x}
 LIBPATH {driver}
 CHANNELID {port:#x}
@@ -67,7 +66,8 @@ def start_pcscd(folder: Path, slots: int = SLOTS) -> Daemon:
         driver = folder / f"libifdvpcd{number}.so"
         if not driver.exists():
             driver.write_bytes(_DRIVER.read_bytes())
-        text = _READER.format(port=VPCD_PORT + SLOTS * number, driver=driver)
+        port = VPCD_PORT + SLOTS * number
+        text = _READER.format(name=reader_name(number), port=port, driver=driver)
         (readers / f"vpcd{number}.conf").write_text(text)
     Path(PCSCD_SOCKET).unlink(missing_ok=True)
     daemon = Daemon(["pcscd", "--foreground", "--config", str(readers)], folder / "pcscd.log")
@@ -92,10 +92,9 @@ def bus_owned(name: str) -> bool:
 
 
 def start_keyservice(
-    folder: Path, *, on_bus: bool, env: Mapping[str, str], arguments: Sequence[str] = ()
+    folder: Path, command: Sequence[str], *, on_bus: bool, env: Mapping[str, str]
 ) -> Daemon:
-    """The installed keyservice. Ready when it serves its sockets, and its name if `on_bus`."""
-    command = ["/usr/libexec/ukey/keyservice", *arguments]
+    """The keyservice. Ready when it serves its sockets, and its name if `on_bus`."""
     daemon = Daemon(command, folder / "keyservice.log", env=env)
     daemon.wait_ready(lambda: all(map(answers, (names.ROOT_SOCKET, names.USER_SOCKET))))
     if on_bus:

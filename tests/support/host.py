@@ -16,6 +16,7 @@ from keyservice.contract import names
 
 from . import daemons
 from .authlog import Authlog
+from .crowd import Crowd
 from .network import Far
 from .people import People, User
 from .process import Daemon, HostError, run
@@ -23,7 +24,7 @@ from .programs import NOBODY, Outcome, Programs
 from .restore import Restorer, empty
 from .stacks import Pam
 from .terminal import Answers, Terminal
-from .ukeys import VPCD_PORT, Softkey
+from .ukeys import SLOTS, VPCD_PORT, Softkey
 
 PIN, ADMIN_PIN = b"528491", b"80352917"
 
@@ -77,7 +78,7 @@ class Host:
 
     # -- daemons
 
-    def pcscd(self, slots: int = daemons.SLOTS) -> Daemon:
+    def pcscd(self, slots: int = SLOTS) -> Daemon:
         """pcscd with so many places for emulated ukeys."""
         return self._keep(daemons.start_pcscd(self.folder, slots))
 
@@ -93,17 +94,21 @@ class Host:
         allow_virtual_readers: bool = True,
         env: Mapping[str, str] | None = None,
         arguments: Sequence[str] = (),
+        program: Sequence[str] = (daemons.KEYSERVICE,),
         wait_bus: bool | None = None,
     ) -> Daemon:
         """The installed service, with `config` added to /etc/ukey/keyservice.toml's first lines.
 
-        `wait_bus`: also wait until it has its name; default: if the bus was started.
+        `program`: what is run in its place. `wait_bus`: also wait until it has its name; default:
+        if the bus was started.
         """
         allow = "true" if allow_virtual_readers else "false"
         self.configure(f"allow_virtual_readers = {allow}\n{config}")
         on_bus = self._on_bus if wait_bus is None else wait_bus
         return self._keep(
-            daemons.start_keyservice(self.folder, on_bus=on_bus, env=env or {}, arguments=arguments)
+            daemons.start_keyservice(
+                self.folder, [*program, *arguments], on_bus=on_bus, env=env or {}
+            )
         )
 
     def configure(self, config: str) -> Path:
@@ -134,7 +139,7 @@ class Host:
         made = Softkey(path, slot, pin=pin, admin_pin=admin_pin, inserted=inserted, **make)
         self._exit.callback(made.close)
         if inserted and daemons.listens(VPCD_PORT):
-            made.control.wait_inserted()
+            made.wait_seen()
         return made
 
     def user(
@@ -149,6 +154,12 @@ class Host:
         done = run(command, input=softkey.pin.decode() + "\n", seconds=60)
         if done.returncode != 0:
             raise HostError(f"getpubkey ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+
+    def crowd(self) -> Crowd:
+        """People who log in at the same time, through libpam alone."""
+        made = Crowd()
+        self._exit.callback(made.close)
+        return made
 
     # -- terminals and what is typed there
 

@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""One PAM conversation by libpam itself, in a process of its own (``stacks.Pam``).
+"""PAM conversations by libpam itself, in processes of their own (``stacks.Pam``, ``crowd.Crowd``).
 
-Reads a JSON object from stdin: service, user, answers, items (tty, rhost), steps, flags. Writes
-one: codes (one a step, up to the first that fails) and said, the messages as [style, text].
+A task is a JSON object: service, user, answers, pace, items (tty, rhost), steps, flags, wait. The
+result is another: codes (one a step, up to the first that fails), said (the messages as [style,
+text]), asked and answered (the time of each prompt and of each answer), ended, delay.
+
+Without an argument: one task on stdin, its result on stdout. With the argument FD, which is a
+SOCK_SEQPACKET socket: any number of tasks, each in a process forked for it at once; number and uid
+are two more fields of a task, number also one of its result.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import sys
-from ctypes import POINTER, c_char_p, c_int, c_void_p, cast, sizeof
+import time
+from ctypes import CFUNCTYPE, POINTER, c_char_p, c_int, c_uint, c_void_p, cast, sizeof
 from typing import Any
 
 import pamela
 
 CONV_ERR = 19
+PAM_FAIL_DELAY = 10
 _ITEMS = {"tty": pamela.PAM_TTY, "rhost": pamela.PAM_RHOST, "ruser": pamela.PAM_RUSER}
 _STYLES = {
     pamela.PAM_PROMPT_ECHO_OFF: "secret",
@@ -31,15 +41,22 @@ _STEPS = {
     "close_session": pamela.PAM_CLOSE_SESSION,
     "chauthtok": pamela.PAM_CHAUTHTOK,
 }
+_DELAY_FUNCTION = CFUNCTYPE(None, c_int, c_uint, c_void_p)
+_MESSAGE_MAX = 65536
 
 
-def main() -> None:
-    task: dict[str, Any] = json.load(sys.stdin)
+def converse(task: dict[str, Any]) -> dict[str, Any]:
+    """Do the task. Times are monotonic, in seconds; no code of ours runs between the last answer
+    or the end and the clock."""
     answers: list[str | None] = list(task["answers"])
+    pace: list[float] = list(task.get("pace", ()))
     said: list[tuple[str, str]] = []
+    asked: list[float] = []
+    answered: list[float] = []
+    delays: list[float] = []
 
     @pamela.CONV_FUNC  # type: ignore[untyped-decorator]
-    def converse(count: int, messages: Any, responses: Any, _data: Any) -> int:
+    def respond(count: int, messages: Any, responses: Any, _data: Any) -> int:
         address = pamela.CALLOC(count, sizeof(pamela.PamResponse))
         replies = cast(address, POINTER(pamela.PamResponse))
         responses[0] = replies
@@ -50,27 +67,77 @@ def main() -> None:
             said.append((style, text))
             if style not in ("secret", "echo"):
                 continue
+            asked.append(time.monotonic())
             # The end of input, as a terminal's EOF gives it.
             if not answers:
                 return CONV_ERR
             answer = answers.pop(0)
+            if pace:
+                time.sleep(max(0.0, pace.pop(0) - time.monotonic()))
             if answer is not None:
                 replies[index].resp = pamela.STRDUP(answer.encode("utf-8", "surrogateescape"))
+            answered.append(time.monotonic())
         return 0
 
+    @_DELAY_FUNCTION
+    def note_delay(_code: int, microseconds: int, _data: Any) -> None:
+        delays.append(microseconds / 1e6)
+
     handle = pamela.PamHandle()
-    conversation = pamela.PamConv(converse, c_void_p())
+    conversation = pamela.PamConv(respond, c_void_p())
     code = pamela.PAM_START(task["service"].encode(), task["user"].encode(), conversation, handle)
     assert code == 0, code
     for item, value in task["items"].items():
         assert pamela.PAM_SET_ITEM(handle, _ITEMS[item], value.encode()) == 0
+    if not task.get("wait", True):
+        assert pamela.PAM_SET_ITEM(handle, PAM_FAIL_DELAY, cast(note_delay, c_char_p)) == 0
     codes: list[int] = []
+    ended = 0.0
     for step in task["steps"]:
         codes.append(_STEPS[step](handle, c_int(task["flags"])))
+        ended = time.monotonic()
         if codes[-1] != 0:
             break
     pamela.PAM_END(handle, codes[-1])
-    json.dump({"codes": codes, "said": said}, sys.stdout)
+    return {
+        "codes": codes,
+        "said": said,
+        "asked": asked,
+        "answered": answered,
+        "ended": ended,
+        "delay": max(delays, default=0.0),
+    }
+
+
+def serve(tasks: socket.socket) -> None:
+    """Take tasks until the other side closes; a child does each, and sends the result itself."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    while message := tasks.recv(_MESSAGE_MAX):
+        if os.fork() == 0:
+            # PAM modules wait for theirs
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            tasks.send(_done(json.loads(message)))
+            os._exit(0)
+
+
+def _done(task: dict[str, Any]) -> bytes:
+    result: dict[str, Any] = {}
+    try:
+        if uid := task["uid"]:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+        result = converse(task)
+    except Exception as error:
+        result = {"error": repr(error)}
+    return json.dumps({"number": task["number"], **result}).encode()
+
+
+def main() -> None:
+    if len(sys.argv) > 1:
+        serve(socket.socket(fileno=int(sys.argv[1])))
+    else:
+        json.dump(converse(json.load(sys.stdin)), sys.stdout)
 
 
 main()

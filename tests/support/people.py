@@ -46,7 +46,8 @@ class People:
     ) -> User:
         """A user with a home directory. Groups that are missing are made."""
         for file in _ACCOUNTS:
-            self._restorer.announce(Path("/etc", file))
+            for name_or_backup in (file, f"{file}-"):
+                self._restorer.announce(Path("/etc", name_or_backup))
         for group in groups:
             must(["groupadd", "--force", group])
         hashed = must(["openssl", "passwd", "-6", "-stdin"], input=password + "\n").strip()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -12,14 +13,16 @@ class Restorer:
     """Remembers each path as it is when it is first announced."""
 
     def __init__(self) -> None:
-        self._before: dict[Path, tuple[bytes, int] | None] = {}
+        #: content, mode, time of change in ns; None where there was nothing
+        self._before: dict[Path, tuple[bytes, int, int] | None] = {}
 
     def announce(self, path: Path) -> Path:
         """A file is going to be changed, created or removed. Returns the path."""
         if path not in self._before:
             seen = None
             if path.is_file():
-                seen = path.read_bytes(), path.stat().st_mode & 0o7777
+                now = path.stat()
+                seen = path.read_bytes(), now.st_mode & 0o7777, now.st_mtime_ns
             self._before[path] = seen
         return path
 
@@ -34,6 +37,7 @@ class Restorer:
             if seen is not None:
                 path.write_bytes(seen[0])
                 path.chmod(seen[1])
+                os.utime(path, ns=(seen[2], seen[2]))
             elif path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:

@@ -6,15 +6,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 from .process import HostError, run
 from .restore import Restorer
 
 PAM_D = Path("/etc/pam.d")
+#: The program that talks to libpam.
+CHILD = Path(__file__).with_name("pam_child.py")
 
 
 class PamCode(IntEnum):
@@ -71,11 +74,27 @@ STRERROR = {
 class Answered:
     """What a conversation came to: the code of each step, and [style, text] of all that was said.
 
-    Styles are secret and echo (prompts), error and info.
+    Styles are secret and echo (prompts), error and info. Times are monotonic, in seconds.
     """
 
     codes: tuple[PamCode, ...]
     said: tuple[tuple[str, str], ...]
+    asked: tuple[float, ...]  #: when each prompt came
+    answered: tuple[float, ...]  #: when each was answered
+    ended: float  #: when the last step returned
+    delay: float  #: seconds of pam_fail_delay, where the application did the waiting itself
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Answered:
+        """From what ``pam_child`` writes."""
+        return cls(
+            tuple(PamCode(code) for code in result["codes"]),
+            tuple((style, text) for style, text in result["said"]),
+            tuple(result["asked"]),
+            tuple(result["answered"]),
+            result["ended"],
+            result["delay"],
+        )
 
     @property
     def code(self) -> PamCode:
@@ -89,6 +108,32 @@ class Answered:
     @property
     def messages(self) -> list[str]:
         return [text for style, text in self.said if style in ("error", "info")]
+
+    @property
+    def took(self) -> float:
+        """Seconds from the last answer to the end."""
+        return self.ended - self.answered[-1]
+
+
+def make_task(
+    service: str,
+    user: str,
+    answers: Sequence[str | None],
+    *,
+    steps: Sequence[str] = ("authenticate",),
+    tty: str = "tty1",
+    rhost: str = "",
+    flags: int = 0,
+) -> dict[str, Any]:
+    """What ``pam_child`` is told: the arguments of :meth:`Pam.converse`."""
+    return {
+        "service": service,
+        "user": user,
+        "answers": list(answers),
+        "items": {name: value for name, value in (("tty", tty), ("rhost", rhost)) if value},
+        "steps": list(steps),
+        "flags": flags,
+    }
 
 
 class Pam:
@@ -119,23 +164,12 @@ class Pam:
         input. `tty` and `rhost` are PAM_TTY and PAM_RHOST, unset where empty. `uid`: whose
         process it is.
         """
-        task = {
-            "service": service,
-            "user": user,
-            "answers": list(answers),
-            "items": {name: value for name, value in (("tty", tty), ("rhost", rhost)) if value},
-            "steps": list(steps),
-            "flags": flags,
-        }
-        command = [sys.executable, str(Path(__file__).with_name("pam_child.py"))]
+        task = make_task(service, user, answers, steps=steps, tty=tty, rhost=rhost, flags=flags)
+        command = [sys.executable, str(CHILD)]
         if uid:
             who = ["--reuid", str(uid), "--regid", str(uid), "--clear-groups"]
             command = ["setpriv", *who, *command]
         done = run(command, input=json.dumps(task), seconds=seconds, env=env)
         if done.returncode != 0:
             raise HostError(f"libpam's process ended with {done.returncode}: {done.stderr}")
-        result = json.loads(done.stdout)
-        return Answered(
-            tuple(PamCode(code) for code in result["codes"]),
-            tuple((style, text) for style, text in result["said"]),
-        )
+        return Answered.of(json.loads(done.stdout))

@@ -17,6 +17,13 @@ from .process import Daemon, wait_until
 
 #: vpcd's first slot; the next slots follow
 VPCD_PORT = 35963
+#: Slots of one virtual reader
+SLOTS = 2
+
+
+def reader_name(number: int) -> str:
+    """As pcscd is told to call a virtual reader: its driver's own name, and others beside it."""
+    return f"Virtual PCD {number}" if number else "Virtual PCD"
 
 
 class Softkey:
@@ -64,22 +71,43 @@ class Softkey:
             return False
         return True
 
+    @property
+    def reader(self) -> str:
+        """pcscd's name for the place that it sits in."""
+        return f"{reader_name(self.slot // SLOTS)} 00 {self.slot % SLOTS:02d}"
+
     def insert(self) -> None:
         """Put it in; returns once pcscd has seen it."""
         self.control.insert()
-        self.control.wait_inserted()
+        self.wait_seen()
+
+    def wait_seen(self) -> None:
+        wait_until(lambda: self.reader in pcsc.occupied(), f"{self.serial} in {self.reader}")
 
     def remove(self) -> None:
-        """Pull it out; returns once pcscd has seen that one is out."""
-        before = len(pcsc.occupied())
+        """Pull it out; returns once pcscd has seen that it is out."""
         self.control.remove()
-        wait_until(lambda: len(pcsc.occupied()) < max(1, before), f"{self.serial} out of its reader")
+        wait_until(lambda: self.reader not in pcsc.occupied(), f"{self.serial} out of its reader")
 
     def tries_left(self) -> int:
         """Of the user PIN of the first application."""
         left = self.control.status()["applications"][0]["user"]["left"]
         assert isinstance(left, int)
         return left
+
+    def set_tries(self, left: int) -> None:
+        """Give the same PIN so many tries, as wrong PINs elsewhere would have left it.
+
+        It is taken out for that, and put in again if it was in.
+        """
+        inserted = bool(self.control.status()["inserted"])
+        self.close()
+        made = self.file.load()
+        made.applications[0].user.left = left
+        self.file.write(made)
+        self.start(inserted)
+        if inserted:
+            self.wait_seen()
 
     def close(self) -> None:
         self.daemon.stop()
