@@ -210,14 +210,17 @@ def run(main: Callable[[Sequence[str]], Exit]) -> NoReturn:
         guard.end(signal.SIGPIPE)
     except Exception as bug:  # the last stop: a traceback helps nobody who types PINs
         status = _bug(bug)
+    if guard.pending is not None:
+        guard.end(guard.pending)
     sys.exit(int(status))
 
 
 class _Guard:
-    """Turns an ending signal into :class:`Stopped`.
+    """What an ending signal does: at a prompt it ends the command, :class:`Stopped`.
 
-    While the keyservice is at work, :meth:`deferring`, the first one only asks it to stop: its
-    verdict then says whether it was in time.
+    While a session is under way, :meth:`defer`, the first one only asks the keyservice to stop: its
+    verdict says whether that was in time, is shown, and then the command ends by the signal. A
+    second one does not wait for that.
     """
 
     def __init__(self) -> None:
@@ -238,14 +241,21 @@ class _Guard:
             self._ending = True
             raise Stopped(number)
 
-    @contextmanager
-    def deferring(self, hook: Callable[[], None]) -> Iterator[None]:
-        """Until the block is left, the first ending signal calls `hook` and is kept."""
+    def defer(self, hook: Callable[[], None]) -> None:
+        """From now on the first ending signal calls `hook` and is kept for the end."""
         self._hook = hook
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """In the block, at a prompt, nothing is under way that has to be waited for."""
+        hook, self._hook = self._hook, None
         try:
+            if self.pending is not None and not self._ending:
+                self._ending = True
+                raise Stopped(self.pending)
             yield
         finally:
-            self._hook = None
+            self._hook = hook
 
     def end(self, number: int) -> NoReturn:
         """Die of the signal itself, so that the shell's loop around us ends too."""

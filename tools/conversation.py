@@ -43,11 +43,9 @@ def hold(operation: Operation, *, json: bool, **wanted: Value) -> Exit:
         terminal.conversation(),
     ):
         carrier = _Carrier(terminal, session)
+        guard.defer(carrier.cancel)
         verdict = carrier.carry(session.begin(operation, lang=wish(), **wanted))
-    status = _end(verdict, carrier.errors, json=json)
-    if guard.pending is not None:  # it was too late to stop it
-        raise Stopped(guard.pending)
-    return status
+    return _end(verdict, carrier.errors, json=json)
 
 
 class _Carrier:
@@ -66,22 +64,19 @@ class _Carrier:
                     return step
                 self._show(step)
         except EndOfInput:
-            self._cancel()
+            self.cancel()
             raise Failure(
                 _("Cancelled: the input ended before the answer."),
                 Exit.CANCELLED,
                 error=ErrorName.CANCELLED,
             ) from None
         except Stopped:
-            self._cancel()
+            self.cancel()
             self._terminal.say(_("Cancelled."))
             raise
 
     def _next(self, steps: Iterator[Step]) -> Step:
-        """The next step. A signal in the meantime asks the service to stop; its verdict tells
-        whether it was in time."""
-        text = self._wait or _("Waiting for the keyservice")
-        with self._terminal.waiting(text), guard.deferring(self._cancel):
+        with self._terminal.waiting(self._wait or _("Waiting for the keyservice")):
             return next(steps)
 
     def _show(self, step: Step) -> None:
@@ -98,7 +93,8 @@ class _Carrier:
             case Prompt():
                 self._answer(step)
 
-    def _cancel(self) -> None:
+    def cancel(self) -> None:
+        """Ask the service to end the session; the steps go on to its verdict."""
         with suppress(ClientError):
             self._session.cancel()
 
@@ -106,15 +102,16 @@ class _Carrier:
         """Read one answer and send it. One that is too long is asked for again."""
         while True:
             try:
-                answer = self._terminal.ask(
-                    prompt.text, echo=prompt.echo, wake=self._session.fileno()
-                )
+                with guard.at_once():
+                    answer = self._terminal.ask(
+                        prompt.text, echo=prompt.echo, wake=self._session.fileno()
+                    )
             except Interrupted:
                 return  # the time is up: the verdict will say so
             except AnswerTooLong:
                 text = _("An answer has at most {count} bytes.").format(count=ANSWER_MAX)
                 if not self._terminal.interactive:
-                    self._cancel()
+                    self.cancel()
                     raise Failure(text, Exit.USAGE, error=ErrorName.BAD_REQUEST) from None
                 self._terminal.say(text, Colour.ALARM)
             else:

@@ -21,10 +21,10 @@ Value = str | int | bool | None | Sequence["Value"] | Mapping[str, "Value"]
 
 #: Wider than this, prose is hard to read.
 PROSE_MAX = 96
+#: Marks that may not end a line of Chinese text.
+_NOT_LAST = frozenset("（《「『【“‘")
 #: Marks that may not begin a line of Chinese text.
-_NOT_FIRST = frozenset("，。、；：！？）》」』】…,.;:!?)]}")
-#: Bidirectional controls, which could show one serial as another.
-_DIRECTION = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_NOT_FIRST = frozenset("，。、；：！？）》」』】”’…,.;:!?)]}")
 
 
 class Colour(Enum):
@@ -55,21 +55,22 @@ def paint(text: str, colour: Colour, stream: TextIO | None = None) -> str:
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """`text` with every control and direction character shown as ``\\xNN`` or ``\\uNNNN``.
+    """`text` with each character that shows nothing itself, and might steer a terminal or hide in
+    a serial, as ``\\xNN`` or ``\\uNNNN``.
 
     With `lines`, a line feed stays one: for the service's own texts, never for a device's.
     """
     return "".join(
         char
-        if (lines and char == "\n")
-        or (unicodedata.category(char) not in _UNSAFE and char not in _DIRECTION)
+        if (lines and char == "\n") or unicodedata.category(char) not in _UNSAFE
         else char.encode("unicode_escape").decode()
         for char in text
     )
 
 
-#: Controls, surrogates, line and paragraph separators.
-_UNSAFE = frozenset(("Cc", "Cs", "Zl", "Zp"))
+#: Controls; format characters, such as those of direction; surrogates, private and unassigned
+#: characters; line and paragraph separators.
+_UNSAFE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 
 def width(text: str) -> int:
@@ -126,7 +127,7 @@ def _pieces(text: str) -> Iterable[str]:
         wide = _char_width(char) == 2
         if piece and char != " " and char not in _NOT_FIRST:
             last = piece[-1]
-            if last == " " or wide or (_char_width(last) == 2 and last not in "（《「『【"):
+            if last == " " or (last not in _NOT_LAST and (wide or _char_width(last) == 2)):
                 yield piece
                 piece = ""
         piece += char

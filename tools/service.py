@@ -88,7 +88,6 @@ def log_hint() -> str:
 #: Refusals that the service gives in English, before it knows whom it talks to.
 REFUSALS = (
     N_("Only root may do this"),
-    N_("Only root may do this for somebody else"),
     N_("Too many sessions of this user are open"),
     N_("Too many callers are watched on the bus"),
     N_("Too many calls wait for their reply"),

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import sys
 import termios
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,6 +96,16 @@ class Commands:
         children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children").read_text().split()
         (pid,) = map(int, children)
         os.kill(pid, number)
+
+    @staticmethod
+    def typed_ahead(child: pexpect.spawn[str]) -> int:
+        """How many bytes wait in the terminal for the command to read them."""
+        terminal = os.open(f"/proc/{child.pid}/fd/0", os.O_RDWR | os.O_NOCTTY)
+        try:
+            count = fcntl.ioctl(terminal, termios.FIONREAD, bytes(4))
+            return int.from_bytes(count, sys.byteorder)
+        finally:
+            os.close(terminal)
 
     @staticmethod
     def memory_holds(pid: int, needle: bytes) -> bool:

@@ -91,7 +91,8 @@ class Unanswered:
 
 
 HANG_UP = object()  #: close the connection, as a service does that dies
-Script = Sequence[object]  #: frames to send, gates, HANG_UP
+AWAIT_CANCEL = object()  #: go on when the client asks to cancel
+Script = Sequence[object]  #: frames to send, gates, HANG_UP, AWAIT_CANCEL
 
 
 @dataclass
@@ -154,6 +155,10 @@ class Keyservice:
                     break
                 if isinstance(step, Gate):
                     step.wait()
+                    continue
+                if step is AWAIT_CANCEL:
+                    assert self._frame(peer)[0] == CANCEL
+                    held.cancelled = True
                     continue
                 if isinstance(step, Unanswered):
                     peer.sendall(step.frame)

@@ -15,7 +15,7 @@ import pexpect
 import pytest
 
 from tests.tools.running import Commands
-from tests.tools.scripted import Gate, Keyservice, Unanswered, prompt, verdict, wait
+from tests.tools.scripted import AWAIT_CANCEL, Gate, Keyservice, Unanswered, prompt, verdict, wait
 
 PIN = "Canary-7361"
 DONE = verdict("SUCCESS", "Done.")
@@ -134,6 +134,7 @@ def test_a_pin_typed_before_its_prompt_stays_dark_and_is_not_taken(
     child = commands.on_terminal("getpubkey", "alice")
     child.expect_exact("Insert the ukey")
     child.sendline(PIN)
+    until(lambda: commands.typed_ahead(child) > len(PIN))
     gate.open()
     child.expect_exact("PIN: ")
     assert PIN not in str(child.before)
@@ -161,25 +162,40 @@ def test_ctrl_c_while_the_service_works_tells_what_became_of_it(
     commands: Commands, service: Keyservice
 ) -> None:
     """The ukey had changed its PIN already: the person learns that, not "cancelled"."""
-    gate = Gate()
-    service.script(wait("The ukey is at work", "device"), gate, verdict("SUCCESS", "PIN changed."))
+    at_work = wait("The ukey is at work", "device")
+    service.script(at_work, AWAIT_CANCEL, verdict("SUCCESS", "PIN changed."))
     child = commands.on_terminal("chpinpw")
     child.expect_exact("The ukey is at work")
     child.send("\x03")
-    gate.open()
     child.expect_exact("PIN changed.")
     child.expect(pexpect.EOF)
     child.close()
     assert child.signalstatus == signal.SIGINT
 
-    service.script(wait("The ukey is at work", "device"))
+    service.script(at_work, AWAIT_CANCEL, verdict("CONV_ERR", "Cancelled.", "Cancelled"))
     child = commands.on_terminal("chpinpw")
     child.expect_exact("The ukey is at work")
     child.send("\x03")
+    child.expect_exact("Cancelled.")
     child.expect(pexpect.EOF)
     child.close()
-    assert service.last().cancelled
-    assert (child.exitstatus, child.signalstatus) in ((130, None), (None, signal.SIGINT))
+    assert child.signalstatus == signal.SIGINT
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_service_that_hangs(
+    commands: Commands, service: Keyservice
+) -> None:
+    gate = Gate()
+    service.script(wait("The ukey is at work", "device"), AWAIT_CANCEL, gate)
+    child = commands.on_terminal("chpinpw")
+    child.expect_exact("The ukey is at work")
+    child.send("\x03")
+    until(lambda: service.sessions[-1].cancelled)
+    child.send("\x03")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.signalstatus == signal.SIGINT
+    gate.open()
 
 
 def test_the_shells_loop_around_a_command_ends_with_ctrl_c(
@@ -218,15 +234,16 @@ def test_no_pin_in_argv_environment_or_on_the_screen(
 def test_no_copy_of_an_answer_stays_in_memory_once_it_is_sent(
     commands: Commands, service: Keyservice
 ) -> None:
-    service.script(prompt("Canary?", echo=True), prompt("PIN:"), DONE)
     gate = Gate()
-    service.script(prompt("PIN:"), prompt("Again:"), gate, DONE)
+    service.script(prompt("PIN:"), gate, DONE)
     child = commands.on_terminal("getpubkey", "a-planted-canary")
-    child.expect_exact("Canary? ")
+    child.expect_exact("PIN: ")
     assert commands.memory_holds(child.pid, b"a-planted-canary")
     child.sendline(PIN)
-    child.expect_exact("PIN: ")
-    assert not commands.memory_holds(child.pid, PIN.encode())
+    until(lambda: service.sessions[-1].answers == [PIN.encode()])
+    until(lambda: not commands.memory_holds(child.pid, PIN.encode()))
+    gate.open()
+    child.expect_exact("Done.")
 
 
 def test_no_core_file_is_written(commands: Commands, service: Keyservice) -> None:
