@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The configuration file: right, wrong, and the one that is installed."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from keyservice.access.settings import Rules, ServiceRule
+from keyservice.config import SIZE_MAX, Config, load, parse
+from keyservice.core.errors import ConfigurationError
+from keyservice.ukeys.quirks import MacLength, QuirkRule, Quirks
+from keyservice.ukeys.settings import ReaderSettings
+from tests.support import CHECKOUT
+
+EVERY_KEY = """
+allow_virtual_readers = true
+shared_pcsc = true
+[service]
+deadline = 30
+language = "zh_CN"
+[bus]
+enabled = false
+[crypto]
+sm2 = "gmssl"
+[readers]
+allow = ["A*"]
+deny = ["AB*"]
+deadline = 20
+[locality]
+ttys = ["tty1"]
+[authentication]
+wait_for_ukey = 0
+[throttle]
+after = 5
+seconds = 30
+longest = 300
+[services.sshd]
+allow_remote = true
+[services."a.b"]
+wait_for_ukey = 3
+[[quirks]]
+manufacturer = "Example*"
+mac_length = "command"
+name_length = 48
+"""
+
+
+def test_nothing_is_the_defaults() -> None:
+    assert parse("") == Config()
+    assert Config().rules == Rules()
+
+
+def test_every_key_arrives() -> None:
+    assert parse(EVERY_KEY) == Config(
+        Rules(
+            deadline=30,
+            language="zh_CN.UTF-8",
+            local_ttys=("tty1",),
+            wait_for_ukey=0,
+            throttle_after=5,
+            throttle_seconds=30,
+            throttle_longest=300,
+            allow_virtual_readers=True,
+            shared_pcsc=True,
+            services={
+                "sshd": ServiceRule(allow_remote=True),
+                "a.b": ServiceRule(wait_for_ukey=3),
+            },
+        ),
+        ReaderSettings(
+            operation_deadline=20,
+            allow=("A*",),
+            deny=("AB*",),
+            allow_virtual_readers=True,
+            quirks=(
+                QuirkRule(
+                    manufacturer="Example*",
+                    quirks=Quirks(mac_length=MacLength.COMMAND, name_length=48),
+                ),
+            ),
+        ),
+        bus=False,
+        sm2="gmssl",
+    )
+
+
+def test_a_service_is_as_it_says_and_else_as_all() -> None:
+    rules = parse(EVERY_KEY).rules
+    assert rules.service("sshd").allow_remote
+    assert not rules.service("su").allow_remote
+    assert not rules.service("a.b").allow_remote
+    assert [rules.patience(name) for name in ("a.b", "sshd", "su")] == [3, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("alow_virtual_readers = true", "did you mean allow_virtual_readers?"),
+        ("[sevice]\ndeadline = 5", "sevice is not a known key; did you mean service?"),
+        ("[service]\ndedline = 5", "service.dedline is not a known key; did you mean"),
+        ("[services.sshd]\nallow_remotes = true", "did you mean services.sshd.allow_remote?"),
+        ("[service]\nxyzzy = 5", "service.xyzzy is not a known key"),
+        ("[[quirks]]\nmac = 1", "quirks[1].mac is not a known key"),
+        ("allow_virtual_readers = 1", "allow_virtual_readers is true or false"),
+        ("[service]\ndeadline = true", "service.deadline is a whole number from 5 to 300"),
+        ("[service]\ndeadline = 4", "service.deadline is a whole number from 5 to 300"),
+        ("[service]\ndeadline = 30.5", "service.deadline is a whole number"),
+        ('[service]\nlanguage = "de"', "service.language is one of auto, en, zh_CN"),
+        ('[crypto]\nsm2 = "none"', "crypto.sm2 is one of auto, openssl, gmssl"),
+        ('[readers]\nallow = "*"', "readers.allow is a list of texts"),
+        ("[readers]\ndeny = [1]", "readers.deny is a list of texts"),
+        ("service = 5", "service is a table"),
+        ("services = []", "services is a table"),
+        ("[services]\nsshd = true", "services.sshd is a table"),
+        ("[quirks]\nserial = '*'", "quirks is a list of tables: write [[quirks]]"),
+        ("[[quirks]]\nname_length = 40", "quirks[1].name_length is one of 32, 48"),
+        ('[[quirks]]\npin_hash = "md5"', "quirks[1].pin_hash is one of sha1, sm3"),
+        ("[[quirks]]\nserial = 1", "quirks[1].serial is a text"),
+        ("a = \n", "line 1"),
+        ("[service]\n[service]", "service"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text)
+    assert problem in caught.value.message
+
+
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse('x = 1\nshared_pcsc = "no"\n[bus]\nenable = true')
+    assert len(caught.value.message.splitlines()) == 3
+
+
+def test_the_installed_file_says_the_defaults_and_every_key() -> None:
+    text = (CHECKOUT / "data/keyservice.toml").read_text()
+    assert parse(text) == Config()
+    uncommented = re.sub(r"(?m)^#(?=\[|[a-z_0-9]+ = )", "", text)
+    changed = parse(uncommented)
+    assert changed.rules.services == {"sshd": ServiceRule(wait_for_ukey=15)}
+    assert changed.readers.quirks == (QuirkRule(),)
+    assert Rules(services=changed.rules.services) == changed.rules
+    assert ReaderSettings(quirks=changed.readers.quirks) == changed.readers
+    assert keys(uncommented) == keys(EVERY_KEY) | {
+        *("reader", "serial", "byte_order", "expected_length", "pin_hash"),
+    }
+
+
+def keys(text: str) -> set[str]:
+    return set(re.findall(r"(?m)^([a-z_0-9]+) = ", text))
+
+
+# -- the file
+
+
+def test_no_file_is_no_configuration_unless_one_was_named(tmp_path: Path) -> None:
+    path = tmp_path / "none.toml"
+    assert load(path, required=False, trusted=True) == Config()
+    with pytest.raises(ConfigurationError, match="no such file"):
+        load(path, required=True, trusted=True)
+
+
+def test_who_else_may_write_it(tmp_path: Path) -> None:
+    path = tmp_path / "keyservice.toml"
+    path.write_text("shared_pcsc = true\n")
+    path.chmod(0o644)
+    assert load(path, required=True, trusted=True).rules.shared_pcsc
+    for mode, uid in ((0o664, 0), (0o646, 0), (0o644, 1000)):
+        path.chmod(mode)
+        os.chown(path, uid, 0)
+        with pytest.raises(ConfigurationError, match="others than root"):
+            load(path, required=True, trusted=True)
+        assert load(path, required=True, trusted=False).rules.shared_pcsc
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"#" * (SIZE_MAX + 1), b"x = 1\ny = 2\n"])
+def test_the_file_is_named_with_what_is_wrong(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "keyservice.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, required=True, trusted=True)
+    assert all(line.startswith(f"{path}: ") for line in caught.value.message.splitlines())
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="directory"):
+        load(tmp_path, required=True, trusted=True)
