@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import os
 import re
@@ -19,6 +20,8 @@ from .process import HostError, must
 
 #: The end of a hidden question: "Password: ", "PIN：", with nothing behind it.
 _QUESTION = re.compile(r"[^\r\n]*[:：] ?\Z")
+
+_utf8 = codecs.getincrementaldecoder("utf-8")
 
 #: ^D, as an answer
 END_OF_INPUT = "\x04"
@@ -41,6 +44,9 @@ class Terminal:
             must(["mount", "--bind", self.path, self._console])
             self.path = self._console
         self.screen = ""
+        #: where on the screen the next question can stand
+        self._answered = 0
+        self._decoder = _utf8(errors="replace")
         self._program: subprocess.Popen[bytes] | None = None
 
     @property
@@ -53,7 +59,7 @@ class Terminal:
     ) -> None:
         """Run `command` on this terminal, in a session of its own. The screen starts empty."""
         self.finish()
-        self.screen = ""
+        self.screen, self._answered = "", 0
         slave = os.open(self.path, os.O_RDWR | os.O_NOCTTY)
         try:
             self._program = subprocess.Popen(
@@ -76,21 +82,20 @@ class Terminal:
         if not select.select([self._master], [], [], seconds)[0]:
             return False
         try:
-            self.screen += os.read(self._master, 65536).decode(errors="replace")
+            self.screen += self._decoder.decode(os.read(self._master, 65536))
         except OSError:  # nobody has the terminal open
             return False
         return True
 
     def wait_question(self, seconds: float = 60, over: re.Pattern[str] | None = None) -> str | None:
         """The text of the next hidden prompt; None when the program ended, or wrote `over`."""
-        start = len(self.screen)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self._read(0.01):
                 continue
             if over is not None and over.search(self.screen):
                 return None
-            if self._hidden() and (found := _QUESTION.search(self.screen, start)):
+            if self._hidden() and (found := _QUESTION.search(self.screen, self._answered)):
                 return found[0].strip()
             if self.status is not None:
                 while self._read(0):
@@ -127,20 +132,22 @@ class Terminal:
         left = list(answers)
         while (prompt := self.wait_question(seconds, over)) is not None:
             prompts.append(prompt)
-            size = len(self.screen)
+            self._answered = len(self.screen)
             answer = left.pop(0) if left else END_OF_INPUT
             text = answer if isinstance(answer, str) else answer()
             self.type(text if text == END_OF_INPUT else text + "\n")
-            self._wait_taken(size, seconds)
+            self._wait_taken(seconds)
         return prompts
 
-    def _wait_taken(self, size: int, seconds: float) -> None:
+    def _wait_taken(self, seconds: float) -> None:
         """An answer is taken when its line end is shown: before, its prompt would be met again."""
         deadline = time.monotonic() + seconds
-        while "\n" not in self.screen[size:] and self.status is None:
-            self._read(0.01)
+        while (end := self.screen.find("\n", self._answered)) < 0:
+            if not self._read(0.01) and self.status is not None:
+                return
             if time.monotonic() > deadline:
                 raise HostError(f"the answer was not taken; screen:\n{self.screen}")
+        self._answered = end + 1
 
     def finish(self) -> None:
         """End the program, if one runs, and whatever it started on this terminal."""
