@@ -23,7 +23,7 @@ ENVIRONMENT = {"PYTHONPATH": f"{CHECKOUT}:/usr/lib/ukey/vendor"}
 Start = Callable[..., Daemon]
 
 
-def keyservice(*arguments: str | Path, **more: object) -> subprocess.CompletedProcess[str]:
+def keyservice(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "keyservice", *arguments],
         capture_output=True,
@@ -31,7 +31,6 @@ def keyservice(*arguments: str | Path, **more: object) -> subprocess.CompletedPr
         timeout=30,
         check=False,
         env={**os.environ, **ENVIRONMENT},
-        **more,  # type: ignore[call-overload]
     )
 
 

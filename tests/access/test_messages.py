@@ -39,11 +39,15 @@ def texts(*, login: bool = True, **fields: str) -> Texts:
 
 
 @pytest.fixture
-def chinese(monkeypatch: pytest.MonkeyPatch) -> Texts:
+def catalogue() -> gettext.GNUTranslations:
     built = subprocess.run(
         ["msgfmt", "--check", "-o", "-", CATALOGUE], capture_output=True, check=True, timeout=30
     )
-    catalogue = gettext.GNUTranslations(io.BytesIO(built.stdout))
+    return gettext.GNUTranslations(io.BytesIO(built.stdout))
+
+
+@pytest.fixture
+def chinese(catalogue: gettext.GNUTranslations, monkeypatch: pytest.MonkeyPatch) -> Texts:
     monkeypatch.setattr(messages, "translation", lambda locale, tty: catalogue)
     return texts(login=False)
 
@@ -63,8 +67,9 @@ def test_every_text_is_translated(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr  # nothing that is not said any more
 
 
-def test_placeholders_are_the_same_in_both_languages(chinese: Texts) -> None:
-    catalogue = messages.translation("", "")
+def test_placeholders_are_the_same_in_both_languages(
+    catalogue: gettext.GNUTranslations,
+) -> None:
     for english, translated in catalogue._catalog.items():  # type: ignore[attr-defined]
         source = english[0] if isinstance(english, tuple) else english
         names = {name for _, name, _, _ in string.Formatter().parse(source) if name}
@@ -93,11 +98,13 @@ def test_chinese(chinese: Texts) -> None:
 def test_the_language_is_the_callers_wish_or_the_configurations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = []
-    english = gettext.NullTranslations()
-    monkeypatch.setattr(
-        messages, "translation", lambda locale, tty: asked.append((locale, tty)) or english
-    )
+    asked: list[tuple[str, str]] = []
+
+    def translation(locale: str, tty: str) -> gettext.NullTranslations:
+        asked.append((locale, tty))
+        return gettext.NullTranslations()
+
+    monkeypatch.setattr(messages, "translation", translation)
     request = Request(Operation.AUTHENTICATION, lang="zh_CN.UTF-8", tty="tty1")
     Texts(Rules(), request, login=True)
     Texts(Rules(language="C"), request, login=True)

@@ -32,7 +32,7 @@ def operation(monkeypatch: pytest.MonkeyPatch) -> Callable[[Play], None]:
     """Put a script in the place of the login: what a session does about it is looked at here."""
 
     def put(play: Play) -> None:
-        monkeypatch.setitem(module._OPERATIONS, Operation.AUTHENTICATION, play)  # type: ignore[arg-type]
+        monkeypatch.setitem(module._OPERATIONS, Operation.AUTHENTICATION, play)
 
     return put
 

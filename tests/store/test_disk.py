@@ -15,7 +15,7 @@ from keyservice.core.errors import StoreFailed
 from keyservice.core.username import Person
 from keyservice.store.bindings import Bindings
 from keyservice.store.files import Folder
-from keyservice.store.revocations import Revocation, Revocations
+from keyservice.store.revocations import FILE, Revocation, Revocations
 from keyservice.store.throttle import Failures, ThrottleFile
 
 from .conftest import binding
@@ -69,22 +69,23 @@ def test_unbinding_works_on_a_full_disk(small: Folder) -> None:
 
 def test_a_revocation_that_does_not_fit_leaves_no_half(small: Folder) -> None:
     revocations = Revocations(small)
-    event = Revocation("ab" * 32, True, "2026-01-02T03:04:05Z", 0, "alice", "SN1")
-    while len(revocations.all()) * 200 < 4096 - 400:  # up to the end of a page
-        revocations.append(event)
-        revocations.append(Revocation(f"{len(revocations.all()):064x}", *list(vars_of(event))))
+    revocations.append(event(0))
+    count = 1
+    while (small.path / FILE).stat().st_size < 4096 - 400:  # up to the end of a page
+        revocations.append(event(count))
+        count += 1
     filler = fill(small)
     with pytest.raises(StoreFailed, match="No space"):
         for number in range(100):
-            revocations.append(Revocation(f"{number + 4096:064x}", *list(vars_of(event))))
-    assert (small.path / "revoked").read_bytes().endswith(b"\n")
-    assert revocations.find("ab" * 32) is not None
+            revocations.append(event(count + number))
+    assert (small.path / FILE).read_bytes().endswith(b"\n")
+    assert revocations.find(event(0).key) == event(0)
     filler.unlink()
-    revocations.append(event)
+    revocations.append(event(count + 200))
 
 
-def vars_of(event: Revocation) -> tuple[bool, str, int, str, str]:
-    return event.revoked, event.at, event.by, event.user, event.serial
+def event(number: int) -> Revocation:
+    return Revocation(f"{number:064x}", True, "2026-01-02T03:04:05Z", 0, "alice", "SN1")
 
 
 def test_the_throttle_file_is_the_old_one_on_a_full_disk(small: Folder) -> None:
