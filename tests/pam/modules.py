@@ -21,10 +21,15 @@ ENTRY = "/usr/lib/ukey/pam_ukey/pam_python_entry.py"
 class Run:
     """What the driver told of a run."""
 
-    codes: dict[str, int] = field(default_factory=dict)  #: of each call, the last one
+    history: list[tuple[str, int]] = field(default_factory=list)  #: each call and its code
     shown: list[tuple[str, str]] = field(default_factory=list)  #: (style, text)
     left: int = -1  #: descriptors left open
     sigint: str = ""
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """Of each call, the last code."""
+        return dict(self.history)
 
     @property
     def code(self) -> int:
@@ -76,16 +81,24 @@ class Module:
         user: str = "alice",
         env: dict[str, str] | None = None,
         prefix: Sequence[str] = (),
+        driver: Path | None = None,
         timeout: float = 30,
     ) -> Run:
         """Run the driver on the stack; `words` and `answers` as in driver.c."""
-        command = [*prefix, f"{self.built}/driver", str(self.folder), "ukey-test", user]
+        command = [
+            *prefix,
+            str(driver or self.built / "driver"),
+            str(self.folder),
+            "ukey-test",
+            user,
+        ]
         done = subprocess.run(
             [*command, *(words or ("authenticate",))],
             input="".join(f"{answer}\n" for answer in answers),
+            encoding="utf-8",
+            errors="surrogateescape",
             env={"PATH": "/usr/bin:/bin", **(env or {})},
             capture_output=True,
-            text=True,
             timeout=timeout,
         )
         assert done.returncode == 0, done
@@ -103,5 +116,5 @@ def _read(output: str) -> Run:
             run.left = int(left)
         else:
             code = int(text)
-            run.codes[what] = Code(code) if code in set(Code) else code
+            run.history.append((what, Code(code) if code in set(Code) else code))
     return run

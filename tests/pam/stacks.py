@@ -38,7 +38,7 @@ class Line:
             case "exec":
                 return "gate"
             case "succeed_if":
-                return "group" if "success=ignore" in self.control else "look"
+                return "member" if "success=ignore" in self.control else "look"
         return name
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ def auth_lines(text: str) -> list[Line]:
 
 
 #: What a module's pam_setcred returns, as its source says; the others SUCCESS.
-_SETCRED = {"group": Code.IGNORE, "look": Code.IGNORE, "gate": Code.IGNORE}
+_SETCRED = {"member": Code.IGNORE, "look": Code.IGNORE, "gate": Code.IGNORE}
 
 
 def with_outcomes(lines: list[Line], row_module: Path, outcomes: Mapping[str, Code | None]) -> str:
