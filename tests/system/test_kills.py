@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The keyservice is killed in the middle of a PIN change: the ukey has the old PIN or the new."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.support.process import wait_until
+from tests.support.programs import Outcome
+
+from .conftest import CONFIG, Enrolled
+
+NEW_PIN = "907156"
+CHANGE_PIN = 0x16
+#: More than a PIN change has; the loop ends at the first that is not reached.
+MANY = 40
+#: ms for which a ukey holds an answer back: longer than it takes to kill the one who waits.
+HELD = 1000
+
+
+def change(enrolled: Enrolled, old: str, new: str) -> subprocess.Popen[str]:
+    command = ["chpinpw", "--serial", enrolled.ukey.serial]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write(f"{old}\n{new}\n{new}\n")
+    process.stdin.close()
+    return process
+
+
+def log_in(enrolled: Enrolled, pin: str) -> Outcome:
+    return enrolled.host.su(enrolled.user, [enrolled.user.password, pin])
+
+
+def restart(enrolled: Enrolled) -> None:
+    """A crash, and another start. The ukey goes on with what it was told, as one in a USB port."""
+    enrolled.keyservice.kill()
+    enrolled.ukey.control.behave()
+    enrolled.keyservice = enrolled.host.keyservice(CONFIG)
+
+
+@pytest.mark.timeout(240)
+def test_killed_after_every_apdu_of_a_pin_change(enrolled: Enrolled) -> None:
+    ukey, seen = enrolled.ukey, set[bool]()
+    for number in range(1, MANY):
+        assert log_in(enrolled, enrolled.pin).allowed
+        ukey.control.reset_apdus()
+        ukey.control.misbehave(slow=HELD, at=number)
+        process = change(enrolled, enrolled.pin, NEW_PIN)
+        wait_until(
+            lambda n=number, p=process: len(ukey.control.apdus()) >= n or p.poll() is not None,
+            f"APDU {number} of a PIN change",
+        )
+        if process.poll() is not None:
+            break
+        changed = any(ins == CHANGE_PIN and sw == 0x9000 for ins, sw in ukey.control.apdus())
+        restart(enrolled)
+        process.wait(20)
+        seen.add(changed)
+        wrong, right = (enrolled.pin, NEW_PIN) if changed else (NEW_PIN, enrolled.pin)
+        assert not log_in(enrolled, wrong).allowed, f"killed after APDU {number}"
+        assert log_in(enrolled, right).allowed, f"killed after APDU {number}"
+        if changed:
+            change(enrolled, NEW_PIN, enrolled.pin).wait(20)
+    print(f"killed after each of {number - 1} APDUs of a PIN change")
+    assert number - 1 >= 6
+    assert seen == {True, False}
+    assert process.returncode == 0, "undisturbed, the PIN change went through"
