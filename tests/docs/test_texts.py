@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What ``docs/troubleshooting.md`` says that a login says is what the service says."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support import CHECKOUT
+
+DOCUMENT = CHECKOUT / "docs" / "troubleshooting.md"
+SOURCE = CHECKOUT / "keyservice" / "access" / "messages.py"
+_SECTION = DOCUMENT.read_text().split("## The login says …")[1].split("\n## ")[0]
+#: What is quoted in the first column, sentence by sentence.
+QUOTED = [
+    sentence.strip(" …")
+    for row in re.findall(r"^\| ([^|]+) \|", _SECTION, re.MULTILINE)
+    for quotation in re.findall(r'"([^"]+)"', row)
+    for sentence in re.split(r"(?<=\.) ", quotation)
+]
+
+
+def said(path: Path) -> str:
+    """Every text of the module, numbers as they are filled in."""
+    texts = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return re.sub(r"\{(left|seconds)\}", "4", "\n".join(texts))
+
+
+@pytest.mark.parametrize("sentence", QUOTED)
+def test_a_quoted_text_is_one_of_the_service(sentence: str) -> None:
+    assert sentence in said(SOURCE)
+
+
+def test_there_are_quotations() -> None:
+    assert len(QUOTED) > 10
