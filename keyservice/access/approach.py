@@ -65,7 +65,10 @@ async def identify(world: World, talk: Conversation, attempt: Attempt) -> Person
 
 async def binding_of(world: World, talk: Conversation, person: Person) -> Binding | None:
     """The person's binding, None where it is proven that there is none."""
-    return await threads.call(talk.remaining(), world.bindings.of, person)
+    binding = world.bindings.own(person)
+    if binding is None:
+        await threads.call(talk.remaining(), world.bindings.prove_none, person)
+    return binding
 
 
 def check_revoked(world: World, binding: Binding) -> None:

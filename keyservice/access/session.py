@@ -48,6 +48,10 @@ from .world import World
 PER_UID = 4  #: sessions of one uid at a time
 PER_ROOT = 256
 TICK = 2.0  #: seconds; under ``uniform`` a failure shows at a multiple of it after the answer
+#: Seconds before a release from which on the loop is kept awake. epoll sleeps whole milliseconds,
+#: counted from whenever the loop last had something to do: a release that just woke it would tell,
+#: by its fraction of a millisecond, whether a ukey was at work after the answer.
+AWAKE = 0.002
 LINGER = 10.0  #: seconds that a verdict nobody fetches is kept
 
 _log = logging.getLogger(__name__)
@@ -99,7 +103,7 @@ class Session:
         self._cancelled = False
         self._delivered = False
         self._task: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
 
     # -- for the fronts
 
@@ -206,7 +210,14 @@ class Session:
         if release is None:
             self._end(verdict)
         else:
-            self._timer = self._loop.call_at(release, self._end, verdict)
+            self._timer = self._loop.call_at(release - AWAKE, self._release, release, verdict)
+
+    def _release(self, at: float, verdict: Verdict) -> None:
+        """End it at the time `at`, which has all but come."""
+        if self._loop.time() < at:
+            self._timer = self._loop.call_soon(self._release, at, verdict)
+        else:
+            self._end(verdict)
 
     def _end(self, verdict: Verdict) -> None:
         self._put(verdict)
