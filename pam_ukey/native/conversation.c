@@ -5,35 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One message to the application. Its answer if it gave one; NULL whatever else it did. */
-static char *converse(pam_handle_t *pamh, int style, const char *text)
-{
-    const void *item = NULL;
-    struct pam_message message = {.msg_style = style, .msg = (char *)text};
-    const struct pam_message *messages = &message;
-    struct pam_response *response = NULL;
-
-    if (pam_get_item(pamh, PAM_CONV, &item) != PAM_SUCCESS || item == NULL)
-        return NULL;
-    const struct pam_conv *conversation = item;
-    if (conversation->conv == NULL ||
-        conversation->conv(1, &messages, &response, conversation->appdata_ptr) != PAM_SUCCESS ||
-        response == NULL)
-        return NULL;
-    char *answer = response->resp;
-    free(response);
-    return answer;
-}
+#include <security/pam_ext.h>
 
 void conversation_show(pam_handle_t *pamh, int style, const char *text)
 {
     if (text[0] != '\0')
-        conversation_forget(converse(pamh, style, text));
+        pam_prompt(pamh, style, NULL, "%s", text);
 }
 
 char *conversation_ask(pam_handle_t *pamh, const char *text, bool echo)
 {
-    return converse(pamh, echo ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, text);
+    char *answer = NULL;
+    int style = echo ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF;
+    return pam_prompt(pamh, style, &answer, "%s", text) == PAM_SUCCESS ? answer : NULL;
 }
 
 void conversation_forget(char *answer)

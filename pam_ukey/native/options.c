@@ -20,20 +20,26 @@ static unsigned timeout_of(const char *digits)
 
 static bool understand(struct options *options, const char *word)
 {
+    static const struct {
+        const char *word;
+        unsigned flags;
+    } words[] = {
+        {"nouserok", NOUSEROK},
+        {"uniform", UNIFORM},
+        {"decoy", DECOY | UNIFORM}, /* one that looked different would be none */
+        {"change_pin", CHANGE_PIN},
+        {"debug", DEBUG},
+    };
     static const char timeout[] = "timeout=";
 
     if (strncmp(word, timeout, sizeof timeout - 1) == 0)
         return (options->timeout = timeout_of(word + sizeof timeout - 1)) != 0;
-    if (strcmp(word, "nouserok") == 0)
-        return options->nouserok = true;
-    if (strcmp(word, "uniform") == 0)
-        return options->uniform = true;
-    if (strcmp(word, "decoy") == 0) /* a decoy that looked different would be none */
-        return options->decoy = options->uniform = true;
-    if (strcmp(word, "change_pin") == 0)
-        return options->change_pin = true;
-    if (strcmp(word, "debug") == 0)
-        return options->debug = true;
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(word, words[i].word) == 0) {
+            options->flags |= words[i].flags;
+            return true;
+        }
+    }
     return false;
 }
 
@@ -46,7 +52,7 @@ bool options_parse(pam_handle_t *pamh, int argc, const char **argv, struct optio
             return false;
         }
     }
-    if (options->uniform && options->nouserok) {
+    if ((options->flags & UNIFORM) && (options->flags & NOUSEROK)) {
         pam_syslog(pamh, LOG_ERR, "uniform hides who is enrolled and nouserok shows it; "
                                   "nobody is let in");
         return false;

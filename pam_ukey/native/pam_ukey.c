@@ -5,22 +5,31 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* The line's options, and whether libpam wants silence. */
+static bool parse(pam_handle_t *pamh, int flags, int argc, const char **argv,
+                  struct options *options)
+{
+    bool meant = options_parse(pamh, argc, argv, options);
+    options->flags |= (flags & PAM_SILENT) ? SILENT : 0U;
+    return meant;
+}
+
 /* In `uniform`, nobody learns what it was that failed. */
 static int refusal(const struct options *options, int failure)
 {
-    return options->uniform ? PAM_AUTH_ERR : failure;
+    return (options->flags & UNIFORM) ? PAM_AUTH_ERR : failure;
 }
 
 EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     struct options options;
 
-    if (!options_parse(pamh, argc, argv, &options))
+    if (!parse(pamh, flags, argc, argv, &options))
         return PAM_SERVICE_ERR;
-    struct ending ending = session_run(pamh, &options, BEGIN_AUTHENTICATION, flags);
-    if (ending.how == VERIFIED && !options.decoy)
+    struct ending ending = session_run(pamh, &options, BEGIN_AUTHENTICATION);
+    if (ending.how == VERIFIED && !(options.flags & DECOY))
         return PAM_SUCCESS;
-    if (ending.how == EXEMPT && options.nouserok)
+    if (ending.how == EXEMPT && (options.flags & NOUSEROK))
         return PAM_IGNORE;
     return refusal(&options, ending.failure);
 }
@@ -37,9 +46,9 @@ EXPORT int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char 
 {
     struct options options;
 
-    if (!options_parse(pamh, argc, argv, &options))
+    if (!parse(pamh, flags, argc, argv, &options))
         return PAM_SERVICE_ERR;
-    if (!options.change_pin || (flags & PAM_CHANGE_EXPIRED_AUTHTOK) != 0)
+    if (!(options.flags & CHANGE_PIN) || (flags & PAM_CHANGE_EXPIRED_AUTHTOK) != 0)
         return PAM_IGNORE;
     if ((flags & PAM_PRELIM_CHECK) != 0) {
         struct wire wire;
@@ -47,10 +56,10 @@ EXPORT int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char 
         wire_close(&wire);
         return reached ? PAM_SUCCESS : PAM_TRY_AGAIN;
     }
-    struct ending ending = session_run(pamh, &options, BEGIN_CHANGE_PIN, flags);
+    struct ending ending = session_run(pamh, &options, BEGIN_CHANGE_PIN);
     if (ending.how == VERIFIED)
         return PAM_SUCCESS;
-    if (ending.how == EXEMPT && options.nouserok)
+    if (ending.how == EXEMPT && (options.flags & NOUSEROK))
         return PAM_IGNORE;
     return refusal(&options, ending.failure);
 }

@@ -5,7 +5,8 @@
  *
  *   pam_ukey.c      what libpam calls, and the only places that let anyone in
  *   options.c       the words of the PAM line
- *   session.c       one session: what is asked of the keyservice, what its steps mean
+ *   session.c       one session: what the keyservice's steps mean
+ *   begin.c         what the keyservice is told of whom it is asked about
  *   conversation.c  the person's side: the application's conversation function
  *   wire.c          the keyservice's side: the socket, its deadline, its peer
  *   frame.c         bytes on the socket (docs/socket-protocol.md)
@@ -30,8 +31,13 @@ enum { SESSION_ID = 16, NAME_MAX_BYTES = 32 };
 
 /* -- options.c */
 
+/* The first four go onto the wire as they are (keyservice/contract/names.py: Flag). */
+enum flag { UNIFORM = 0x01, DECOY = 0x02, NOUSEROK = 0x04, SILENT = 0x08,
+            CHANGE_PIN = 0x10000, DEBUG = 0x20000 };
+enum { WIRE_FLAGS = 0xffff };
+
 struct options {
-    bool nouserok, uniform, decoy, change_pin, debug;
+    unsigned flags;
     unsigned timeout; /* seconds, 1 to 300 */
 };
 
@@ -95,6 +101,14 @@ void conversation_forget(char *answer);
 /* Whether `answer` is the password that the stack holds, compared in constant time. */
 bool conversation_is_password(pam_handle_t *pamh, const char *answer);
 
+/* -- begin.c */
+
+/* An item of libpam's that is a text; "" where there is none. */
+const char *item_of(pam_handle_t *pamh, int type);
+/* False when an item is too long. */
+bool begin_build(pam_handle_t *pamh, const struct options *options, enum frame_kind kind,
+                 const char *user, struct frame *frame);
+
 /* -- session.c */
 
 enum how { FAILED, VERIFIED, EXEMPT };
@@ -103,8 +117,7 @@ struct ending {
     int failure; /* the PAM code for whoever does not let in; never PAM_SUCCESS or PAM_IGNORE */
 };
 
-/* Hold one session of `kind` from begin to verdict. `flags` are libpam's. */
-struct ending session_run(pam_handle_t *pamh, const struct options *options,
-                          enum frame_kind kind, int flags);
+/* Hold one session of `kind` from begin to verdict. */
+struct ending session_run(pam_handle_t *pamh, const struct options *options, enum frame_kind kind);
 
 #endif

@@ -3,14 +3,10 @@
 #include "pam_ukey.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
 #include <security/pam_ext.h>
-
-/* keyservice/contract/names.py: Flag */
-enum flag { FLAG_UNIFORM = 0x01, FLAG_DECOY = 0x02, FLAG_NOUSEROK = 0x04, FLAG_SILENT = 0x08 };
 
 struct session {
     pam_handle_t *pamh;
@@ -18,7 +14,7 @@ struct session {
     struct wire wire;
     char user[ITEM_MAX + 1]; /* as it was when the session began */
     uint8_t id[SESSION_ID];
-    bool begun, silent;
+    bool begun;
 };
 
 /* What the keyservice may say; whatever is not here is PAM_SERVICE_ERR. */
@@ -61,61 +57,9 @@ static struct ending verdict_of(const struct session *session, const char *code)
 
 static void show(const struct session *session, int style, const char *text)
 {
-    if (!session->silent)
+    if (!(session->options->flags & SILENT))
         conversation_show(session->pamh, style, text);
 }
-
-/* -- begin */
-
-static const char *item_of(pam_handle_t *pamh, int type)
-{
-    const void *item = NULL;
-    return pam_get_item(pamh, type, &item) == PAM_SUCCESS && item != NULL ? item : "";
-}
-
-/* The wish for a language: plain data, which the keyservice matches and never opens. */
-static const char *language_of(pam_handle_t *pamh)
-{
-    static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-";
-
-    for (size_t i = 0; i < 2 * sizeof names / sizeof names[0]; i++) {
-        const char *value = i < 3 ? pam_getenv(pamh, names[i])
-                                  : getenv(names[i - 3]); /* NOLINT(concurrency-mt-unsafe) */
-        size_t length = value == NULL ? 0 : strnlen(value, NAME_MAX_BYTES + 1);
-        if (length > 0 && length <= NAME_MAX_BYTES && strspn(value, plain) == length)
-            return value;
-    }
-    return "";
-}
-
-static bool put_text(struct frame *frame, enum frame_tag tag, const char *text)
-{
-    size_t length = strnlen(text, ITEM_MAX + 1);
-    if (length > 0)
-        frame_put(frame, tag, text, length);
-    return length <= ITEM_MAX;
-}
-
-static bool build_begin(const struct session *session, enum frame_kind kind, struct frame *frame)
-{
-    pam_handle_t *pamh = session->pamh;
-    const struct options *options = session->options;
-    unsigned flags = (options->uniform ? FLAG_UNIFORM : 0U) | (options->decoy ? FLAG_DECOY : 0U) |
-                     (options->nouserok ? FLAG_NOUSEROK : 0U) |
-                     (session->silent ? FLAG_SILENT : 0U);
-
-    frame_start(frame, kind);
-    frame_put_u16(frame, TAG_FLAGS, flags);
-    frame_put_u16(frame, TAG_TIMEOUT, options->timeout);
-    return put_text(frame, TAG_USER, session->user) &&
-           put_text(frame, TAG_SERVICE, item_of(pamh, PAM_SERVICE)) &&
-           put_text(frame, TAG_TTY, item_of(pamh, PAM_TTY)) &&
-           put_text(frame, TAG_RHOST, item_of(pamh, PAM_RHOST)) &&
-           put_text(frame, TAG_LANG, language_of(pamh));
-}
-
-/* -- steps */
 
 static bool send_answer(struct session *session, const char *answer)
 {
@@ -160,7 +104,7 @@ static bool prompt(struct session *session, const struct step *step, struct endi
         pam_syslog(session->pamh, LOG_NOTICE, "the prompt was not answered");
     else if (!sendable(session, answer, step->echo))
         /* An empty answer fails too, but is released when every other failure is. */
-        sent = session->options->uniform ? "" : NULL;
+        sent = (session->options->flags & UNIFORM) ? "" : NULL;
     if (sent == NULL)
         *ending = failed(PAM_CONV_ERR);
     else if (!(go_on = send_answer(session, sent) || errno == EPIPE))
@@ -181,7 +125,7 @@ static bool own(struct session *session, const struct step *step)
 static struct ending refused(const struct session *session, const struct step *step)
 {
     pam_syslog(session->pamh, LOG_ERR, "the keyservice refused: %s", step->error);
-    if (!session->options->uniform)
+    if (!(session->options->flags & UNIFORM))
         show(session, PAM_ERROR_MSG, step->text);
     if (strcmp(step->error, "NotAllowed") == 0)
         return failed(PAM_PERM_DENIED);
@@ -202,7 +146,7 @@ static struct ending follow(struct session *session)
             pam_syslog(session->pamh, LOG_ERR, "a step of another session");
             return failed(PAM_SERVICE_ERR);
         }
-        if (session->options->debug)
+        if (session->options->flags & DEBUG)
             pam_syslog(session->pamh, LOG_DEBUG, "step %d %s", (int)step.kind, step.code);
         switch (step.kind) {
         case STEP_INFO:
@@ -230,7 +174,7 @@ static struct ending begin_and_follow(struct session *session, enum frame_kind k
 
     if (!wire_open(&session->wire, session->options->timeout))
         return wire_failed(session, "reach");
-    if (!build_begin(session, kind, &frame)) {
+    if (!begin_build(session->pamh, session->options, kind, session->user, &frame)) {
         pam_syslog(session->pamh, LOG_ERR, "the application's items are too long");
         return failed(PAM_SERVICE_ERR);
     }
@@ -239,11 +183,9 @@ static struct ending begin_and_follow(struct session *session, enum frame_kind k
     return follow(session);
 }
 
-struct ending session_run(pam_handle_t *pamh, const struct options *options,
-                          enum frame_kind kind, int flags)
+struct ending session_run(pam_handle_t *pamh, const struct options *options, enum frame_kind kind)
 {
-    struct session session = {.pamh = pamh, .options = options, .wire.fd = -1,
-                              .silent = (flags & PAM_SILENT) != 0};
+    struct session session = {.pamh = pamh, .options = options, .wire.fd = -1};
     const char *user = NULL;
     int code = pam_get_user(pamh, &user, NULL);
 

@@ -226,7 +226,8 @@ def test_faillock_counts_and_spares_the_break_glass_account(
     quick = text.replace("pam_unix.so", "pam_unix.so nodelay").replace("=2000000", "=0")
     auth = "".join(map(str, auth_lines(quick)))
     host.pam.stack(
-        "ukey-faillock", auth.replace(" admin_group", f" dir={host.folder} deny=3 nodelay admin_group")
+        "ukey-faillock",
+        auth.replace(" admin_group", f" dir={host.folder} deny=3 nodelay admin_group"),
     )
 
     def enters(user: User, *answers: str) -> bool:

@@ -208,7 +208,7 @@ USED = {
     *("clock_gettime", "close", "connect", "geteuid", "getenv", "getsockopt", "recv", "send"),
     *("setsockopt", "socket", "explicit_bzero", "free", "memchr", "memcmp", "memcpy", "memset"),
     *("strcmp", "strlen", "strncmp", "strnlen", "strspn", "__errno_location"),
-    *("pam_get_item", "pam_get_user", "pam_getenv", "pam_syslog"),
+    *("pam_get_item", "pam_get_user", "pam_getenv", "pam_prompt", "pam_syslog"),
 }
 
 
