@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Everything is down: who gets in is the break-glass account on a local console, and nobody else."""
+"""Everything is down: the break-glass account gets in on a local console, and nobody else does."""
 
 from __future__ import annotations
 
