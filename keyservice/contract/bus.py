@@ -21,6 +21,7 @@ from .channel import (
     NotTrusted,
     ProtocolError,
     ServiceRefused,
+    TimedOut,
     Unreachable,
     session_deadline,
 )
@@ -204,14 +205,32 @@ class Bus:
     def _find(self) -> DBusAddress:
         """The service by its unique name, which nobody else can take over."""
         try:
-            (owner,) = self._link.drive("GetNameOwner", "s", (BUS_NAME,))
+            owner = self._owner()
         except Unreachable:
-            self._link.drive("StartServiceByName", "su", (BUS_NAME, 0))
-            (owner,) = self._link.drive("GetNameOwner", "s", (BUS_NAME,))
+            owner = self._started()
         uid = self._uid_of(owner)
         if uid != 0:
             raise NotTrusted(f"{BUS_NAME} is owned by uid {uid}, not by root")
         return _at(owner)
+
+    def _owner(self) -> str:
+        return str(self._link.drive("GetNameOwner", "s", (BUS_NAME,))[0])
+
+    def _started(self) -> str:
+        """The owner, after the bus was asked to start the service.
+
+        One that runs already, and only was not on the bus yet, makes the second one end at once.
+        """
+        try:
+            self._link.drive("StartServiceByName", "su", (BUS_NAME, 0))
+        except TimedOut:
+            raise
+        except ClientError as error:
+            try:
+                return self._owner()
+            except Unreachable:
+                raise Unreachable(f"the keyservice is not on the bus ({error})") from None
+        return self._owner()
 
     def _uid_of(self, owner: str) -> int:
         return int(self._link.drive("GetConnectionUnixUser", "s", (owner,))[0])

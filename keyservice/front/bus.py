@@ -21,7 +21,6 @@ from typing import Any
 from dbus_fast import (
     AuthError,
     DBusError,
-    InvalidMessageError,
     Message,
     MessageFlag,
     MessageType,
@@ -122,10 +121,17 @@ class BusConnection:
             owner = "uid {}, pid {}".format(*await self.credentials(BUS_NAME))
         _LOG.error("%s is owned by %s: nobody is served on the bus", BUS_NAME, owner)
 
+    async def _own_again(self) -> None:
+        """Whoever had the name has left."""
+        with suppress(OSError, EOFError, DBusError):
+            await self._own()
+
     async def closed(self) -> None:
         """Return when the connection has ended, for whatever reason."""
-        with suppress(OSError, EOFError, InvalidMessageError, WireError, IndexError, ValueError):
+        try:
             await self._bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+        except Exception as error:
+            _LOG.info("the connection to the bus ended: %s", type(error).__name__)
 
     async def close(self) -> None:
         for task in list(self._tasks):
@@ -199,7 +205,7 @@ class BusConnection:
         if new:
             return
         if name == BUS_NAME:
-            self._spawn("", self._own())
+            self._spawn("", self._own_again())
         else:
             self._guests.gone(name)
 

@@ -65,6 +65,9 @@ class BusService:
                 _LOG.warning("no bus (%s): the sockets are served without it", absent)
             self._missed = True
             return False
+        except Exception:
+            _LOG.exception("the bus is left and tried anew")
+            return False
         finally:
             self._connection = None
             await connection.close()

@@ -18,8 +18,8 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
+from keyservice.access.conversation import Caller
 from keyservice.access.session import Owner, Sessions
 
 from .caller import Peer, Process, identify, peer_of
@@ -95,6 +95,11 @@ class Sockets:
     def _serve(self, gate: _Gate, connection: socket.socket, peer: Peer) -> Connection:
         process = Process.of_socket(connection, peer)
 
+        def who() -> Caller:
+            caller = identify(peer.uid, process, gate.source)
+            process.close()  # asked once; a thousand sessions need not hold a thousand of them
+            return caller
+
         def closed(gone: Connection) -> None:
             process.close()
             gate.forget(gone, peer.uid)
@@ -102,7 +107,7 @@ class Sockets:
         return Connection(
             connection,
             Owner(peer.uid, f"socket-{next(self._numbers)}"),
-            partial(identify, peer.uid, process, gate.source),
+            who,
             self._sessions,
             closed,
             self._patience,

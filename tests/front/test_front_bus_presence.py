@@ -99,6 +99,7 @@ def test_a_watcher_sees_the_service_go_and_come_back(stage: Stage) -> None:
             connection._bus.disconnect()
             assert await asyncio.to_thread(next, events) == Event(EventKind.GONE)
             assert await asyncio.to_thread(next, events) == Event(EventKind.BACK)
+            await settled(lambda: stage.service._connection is not None)
             stage.service.ukey_inserted("Reader 1")
             assert await asyncio.to_thread(next, events) == Event(EventKind.INSERTED, "Reader 1")
 
