@@ -46,20 +46,31 @@ def summarise(samples: Sequence[float]) -> Summary:
 
 
 def ratio(
-    ours: Sequence[float], theirs: Sequence[float], *, resamples: int = 2000, seed: int = 1
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    floor: Sequence[float] | None = None,
+    *,
+    resamples: int = 2000,
+    seed: int = 1,
 ) -> Ratio:
     """median(ours) / median(theirs), with a bootstrap interval over whole rounds.
+
+    With a `floor`, of what both cost over it: the medians above the floor's.
 
     The samples of one round were taken next to each other, so rounds are drawn, not samples:
     what slowed a whole round down slows both sides of the ratio. The seed makes a table that
     is rendered twice the same.
     """
-    if len(ours) != len(theirs):
-        raise ValueError("rounds are paired: both sides have the same number of samples")
-    value = median(ours) / median(theirs)
+    floor = [0.0] * len(ours) if floor is None else floor
+    if not len(ours) == len(theirs) == len(floor):
+        raise ValueError("rounds are paired: all sides have the same number of samples")
+
+    def of(picks: Sequence[int]) -> float:
+        base, numerator, denominator = (
+            median(side[i] for i in picks) for side in (floor, ours, theirs)
+        )
+        return (numerator - base) / (denominator - base)
+
     rng, rounds = random.Random(seed), range(len(ours))
-    drawn = []
-    for _ in range(resamples):
-        picks = rng.choices(rounds, k=len(ours))
-        drawn.append(median(ours[i] for i in picks) / median(theirs[i] for i in picks))
-    return Ratio(value, percentile(drawn, 2.5), percentile(drawn, 97.5))
+    drawn = [of(rng.choices(rounds, k=len(ours))) for _ in range(resamples)]
+    return Ratio(of(rounds), percentile(drawn, 2.5), percentile(drawn, 97.5))

@@ -39,6 +39,10 @@ def test_a_ratio_is_of_the_medians() -> None:
     assert ratio([1.0, 2.0, 30.0], [4.0, 4.0, 4.0]).value == 0.5
 
 
+def test_a_ratio_above_a_floor_is_of_what_is_added() -> None:
+    assert ratio([3.0] * 3, [5.0] * 3, [1.0] * 3).value == 0.5
+
+
 def test_a_ratio_of_what_rose_and_fell_together_is_certain() -> None:
     """Rounds are drawn whole, so a noisy machine does not widen a ratio that it did not move."""
     rng = random.Random(3)
