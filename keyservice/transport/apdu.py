@@ -141,11 +141,14 @@ class Commands:
         """The answer's body, at most 4096 bytes, and its status word, whatever that is.
 
         6CXX sends the command once more with that Le, if it had one: a command without (every PIN
-        command) is never sent twice. 61XX fetches the rest by GET RESPONSE, always a short one.
+        command) is never sent twice, and brings no data. 61XX fetches the rest by GET RESPONSE,
+        always a short one.
         """
         body, sw = self._transmit(cla, ins, p1, p2, data, le)
         if sw >> 8 == 0x6C and le is not None:
             body, sw = self._transmit(cla, ins, p1, p2, data, sw & 0xFF or 0x100)
+        if le is None and (body or sw >> 8 == 0x61):
+            raise ResponseError(f"Command {ins:02X} brings data that it should not")
         if sw >> 8 != 0x61:
             return body, sw
         whole = bytearray(body)

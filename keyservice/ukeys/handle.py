@@ -127,6 +127,9 @@ class UkeyHandle:
         except (DeadlinePassed, UkeyFailed):
             slot.pins.pop(application, None)  # a try may have been spent, or not
             raise
+        except UkeyRemoved:
+            slot.doubt(self.info)
+            raise
         assert result is not None
         return result
 

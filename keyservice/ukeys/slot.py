@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-from keyservice.core.errors import UkeyError, UkeyUnknown
+from keyservice.core.errors import UkeyAbsent, UkeyError, UkeyUnknown
 
 from .base import KeyRef, PinState, PublicKey, UkeyInfo
 from .lane import Lane
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 #: Seconds between probes of a ukey that does not tell its serial yet: some need about one.
 _SERIAL_DELAYS = (0.1, 0.2, 0.4, 0.6, 0.8)
 #: Seconds between probes of a card that failed (a stranger may hold it), the last one repeated.
-_PROBE_DELAYS = (1.0, 5.0, 15.0, 60.0)
+_PROBE_DELAYS = (0.2, 0.4, 0.8, 2.0, 5.0, 15.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ class Slot:
         self._on_event = on_event
         self._events: int | None = None
         self._probe: asyncio.Task[None] | None = None
-        self._probed = False
+        self._probed = False  #: the first probe has ended, somehow
+        self._told = False  #: somebody was told that a card is in
         self._hurry = asyncio.Event()
 
     @property
@@ -93,10 +94,17 @@ class Slot:
         """Take in what the watcher has seen."""
         if (seen.present, seen.events) == (self.present, self._events):
             return
-        self._forget()
         self.present, self._events = seen.present, seen.events
+        self._forget()
         if self.present and self.lane is not None:
-            self._probe = asyncio.get_running_loop().create_task(self._probing(self.lane))
+            self._start_probe(self.lane)
+
+    def doubt(self, info: UkeyInfo) -> None:
+        """The ukey was not there when it was used. pcscd may not have seen it go, nor another one
+        come: so the card is asked again what it is."""
+        if self.info is info and self.lane is not None:
+            self._forget()
+            self._start_probe(self.lane)
 
     def probe_again(self) -> None:
         """Probe a card that has failed now, rather than later: somebody is waiting for it."""
@@ -104,21 +112,25 @@ class Slot:
 
     async def close(self, error: UkeyError) -> None:
         """The reader has gone, or the service ends; what is under way fails with `error`."""
+        self.present = False
         self._forget()
         if self.lane is not None:
             await self.lane.close(error)
 
     def _forget(self) -> None:
-        """The card is out, if one was in."""
-        present, info = self.present, self.info
-        self.present, self.info, self._probed = False, None, False
+        """What was known of the card is of the past."""
+        info, told = self.info, self._told
+        self.info, self._told, self._probed = None, False, False
         self.keys.clear()
         self.pins.clear()
         if self._probe is not None:
             self._probe.cancel()
             self._probe = None
-        if present:
+        if told:
             self._on_event(ReaderEvent(plain(self._reader), False, info))
+
+    def _start_probe(self, lane: Lane) -> None:
+        self._probe = asyncio.get_running_loop().create_task(self._probing(lane))
 
     async def _probing(self, lane: Lane) -> None:
         """Ask what is in the reader, until it is known."""
@@ -137,8 +149,11 @@ class Slot:
                 info = None
                 break
             except UkeyError as error:
-                log.warning("probe: %s", error)
-                self._settle(None)
+                if isinstance(error, UkeyAbsent):  # the watcher will say so, or what came instead
+                    self._probed = True
+                else:
+                    log.warning("probe: %s", error)
+                    self._settle(None)
                 delay = next(probe_delays)
             await self._pause(delay)
         self._probe = None
@@ -158,9 +173,9 @@ class Slot:
         return await lane.submit(build_request(Op.PROBE), limit, take)
 
     def _settle(self, info: UkeyInfo | None) -> None:
-        known, self._probed, self.info = self._probed, True, info
+        told, self._probed, self._told, self.info = self._told, True, True, info
         if info is not None:
             rules = self._settings.quirks
             self.quirks = choose(rules, info.reader, info.manufacturer, info.serial)
-        if info is not None or not known:
+        if info is not None or not told:
             self._on_event(ReaderEvent(plain(self._reader), True, info))

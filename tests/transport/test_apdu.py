@@ -82,6 +82,12 @@ def test_6cxx_never_repeats_a_command_that_expects_no_answer() -> None:
     assert not script.exchanges
 
 
+@pytest.mark.parametrize("answer", ["009000", "6110", "0063c5"])
+def test_a_command_that_expects_no_answer_gets_none(answer: str) -> None:
+    with pytest.raises(ResponseError, match="should not"):
+        Commands(Script(("801c0000", answer))).exchange(0x80, 0x1C, 0, 0)
+
+
 def test_61xx_fetches_the_rest() -> None:
     script = Script(
         ("80220000000000", "aabb6102"),
