@@ -79,7 +79,7 @@ def converse(task: dict[str, Any]) -> dict[str, Any]:
             answered.append(time.monotonic())
         return 0
 
-    @_DELAY_FUNCTION
+    @_DELAY_FUNCTION  # type: ignore[untyped-decorator]
     def note_delay(_code: int, microseconds: int, _data: Any) -> None:
         delays.append(microseconds / 1e6)
 
