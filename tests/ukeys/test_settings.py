@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Which readers are used, which quirks hold, which text is shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from keyservice.core.errors import ConfigurationError
+from keyservice.ukeys.gmt0017_data import parse_names
+from keyservice.ukeys.quirks import ByteOrder, QuirkRule, Quirks, choose
+from keyservice.ukeys.settings import ReaderSettings, is_virtual
+from keyservice.ukeys.text import is_name, is_plain, is_serial, plain
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        (ReaderSettings(), {"Virtual PCD 00 00"}),
+        (ReaderSettings(allow_virtual_readers=True), set()),
+        (ReaderSettings(allow=("ACME*",)), {"Virtual PCD 00 00", "Other 00 00"}),
+        (ReaderSettings(deny=("*Reader*",)), {"Virtual PCD 00 00", "ACME Reader 00 00"}),
+        (ReaderSettings(allow=("ACME*",), deny=("ACME*",)), "all"),
+        (ReaderSettings(allow=()), "all"),
+        (ReaderSettings(allow=("acme*",)), "all"),
+    ],
+)
+def test_readers_are_refused(settings: ReaderSettings, refused: object) -> None:
+    readers = {"Virtual PCD 00 00", "ACME Reader 00 00", "Other 00 00"}
+    told = {reader for reader in readers if settings.refuses(reader)}
+    assert told == (readers if refused == "all" else refused)
+
+
+def test_emulated_readers_are_known_by_their_drivers_names() -> None:
+    assert is_virtual("Virtual PCD 00 00")
+    assert is_virtual("Virtual PCD 1 00 01")
+    assert not is_virtual("Feitian ePass2003 00 00")
+
+
+def test_the_first_rule_that_fits_chooses_the_quirks() -> None:
+    big, odd = Quirks(byte_order=ByteOrder.BIG), Quirks(name_length=48)
+    rules = (
+        QuirkRule(reader="ACME*", serial="9*", quirks=big),
+        QuirkRule(manufacturer="ACME", quirks=odd),
+    )
+    assert choose(rules, "ACME 00 00", "ACME", "91") is big
+    assert choose(rules, "ACME 00 00", "ACME", "81") is odd
+    assert choose(rules, "Other", "Acme", "91") == Quirks()
+    with pytest.raises(ConfigurationError):
+        Quirks(name_length=40)
+
+
+def test_text() -> None:
+    assert plain("a\x1b[1m\u202eb\ufffd字") == "a?[1m?b?字"
+    assert is_plain("字 and é")
+    assert not is_plain("\x7f")
+    assert is_serial("A-1_x!~")
+    assert not any(map(is_serial, ["", "a b", "x" * 33, "é", "\n"]))
+    assert is_name("字" * 16)
+    assert not any(map(is_name, ["", "字" * 17, "a\tb"]))
+
+
+@pytest.mark.parametrize(
+    ("data", "names"),
+    [
+        (b"", []),
+        (b"\0", []),
+        (b"\0\0", []),
+        (b"a\0\0", ["a"]),
+        (b"a\0bb\0\0", ["a", "bb"]),
+        (b"a\0\xff\0b\0\0", ["a", "b"]),
+        (b"a\0" + b"x" * 33 + b"\0\0", ["a"]),
+    ],
+)
+def test_lists_of_names(data: bytes, names: list[str]) -> None:
+    assert parse_names(data, 32) == names
