@@ -14,10 +14,12 @@
  * changes PAM_USER and answers, "sleep=MS=TEXT" answers late, "null" gives a response without an
  * answer, "none" no response, "again" fails with PAM_CONV_AGAIN, all else with PAM_CONV_ERR.
  *
- * A line of output is "STYLE TEXT" (newlines as \n), "CALL CODE", or at the end "after COUNT
- * SIGINT": descriptors left open, and whether SIGINT's action was "kept" or "changed".
+ * A line of output is "STYLE TEXT" (newlines as \n), "CALL CODE", or at the end "after LEFT SIGINT
+ * INHERITED": descriptors left open, whether SIGINT's action was "kept" or "changed", and how many
+ * descriptors a program started at a prompt would have got.
  */
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -30,6 +32,7 @@
 #include <security/pam_appl.h>
 
 static pam_handle_t *handle;
+static int inherited; /* the most descriptors without FD_CLOEXEC at any message */
 
 static void on_signal(int number)
 {
@@ -52,6 +55,16 @@ static void say(const char *what, const char *text)
             putchar(*text);
     putchar('\n');
     fflush(stdout);
+}
+
+static int inheritable(void)
+{
+    int count = 0;
+    for (int each = 3; each < 256; each++) {
+        int flags = fcntl(each, F_GETFD);
+        count += flags >= 0 && (flags & FD_CLOEXEC) == 0;
+    }
+    return count;
 }
 
 /* Fill `response` as the next line of standard input says. False: there is no response at all. */
@@ -89,6 +102,7 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
 
     for (int i = 0; i < count; i++) {
         int style = messages[i]->msg_style, code;
+        inherited = inheritable() > inherited ? inheritable() : inherited;
         say(styles[style >= 1 && style <= 4 ? style : 0], messages[i]->msg);
         if ((style == PAM_PROMPT_ECHO_OFF || style == PAM_PROMPT_ECHO_ON) &&
             !react(&responses[i], &code)) {
@@ -155,7 +169,7 @@ int main(int argc, char **argv)
     sigaction(SIGUSR1, &action, NULL);
     if (argc < 4 || !start(argv))
         return 2;
-    int open = descriptors();
+    int open = descriptors(), before_count = inheritable();
     sigaction(SIGINT, NULL, &before);
     for (int i = 4; i < argc; i++) {
         const char *word = argv[i];
@@ -182,7 +196,7 @@ int main(int argc, char **argv)
     sigaction(SIGINT, NULL, &after);
     int left = descriptors() - open;
     bool kept = before.sa_handler == after.sa_handler && before.sa_flags == after.sa_flags;
-    printf("after %d %s\n", left, kept ? "kept" : "changed");
+    printf("after %d %s %d\n", left, kept ? "kept" : "changed", inherited - before_count);
     pam_end(handle, code);
     return 0;
 }

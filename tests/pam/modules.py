@@ -25,6 +25,7 @@ class Run:
     shown: list[tuple[str, str]] = field(default_factory=list)  #: (style, text)
     left: int = -1  #: descriptors left open
     sigint: str = ""
+    inherited: int = -1  #: descriptors that a program started at a prompt would have got
 
     @property
     def codes(self) -> dict[str, int]:
@@ -56,16 +57,21 @@ class Module:
         kind = SocketService if self.name == "native" else BusService
         return kind(script, uid=uid)
 
-    def stack(self, options: str = "", *, before: str = "", after: str = "") -> None:
+    def stack(
+        self, options: str = "", *, before: str = "", after: str = "", old: bool = False
+    ) -> None:
         """Write stacks whose outcome is the module's.
 
         IGNORE, which libpam never returns, shows as CRED_INSUFFICIENT. `before` and `after` are
-        auth lines; those after are run when the module said SUCCESS.
+        auth lines; those after are run when the module said SUCCESS. `old`: the password stack
+        begins with a line that knows an old and a new password (pam_row.c).
         """
+        hold = f"password required {self.built}/pam_row.so hold 0 0\n" if old else ""
         lines = []
         for kind in ("auth", "account", "password", "session"):
             lines += [
                 before if kind == "auth" else "",
+                hold if kind == "password" else "",
                 f"{kind} [success=ok ignore=1 default=die] {self.words} {options}\n",
                 f"{kind} [default=1] pam_permit.so\n",
                 f"{kind} [default=die] {self.built}/pam_row.so ignored 8 0\n",
@@ -112,8 +118,8 @@ def _read(output: str) -> Run:
         if what in ("hidden", "shown", "error", "info", "strange"):
             run.shown.append((what, text))
         elif what == "after":
-            left, run.sigint = text.split()
-            run.left = int(left)
+            left, run.sigint, inherited = text.split()
+            run.left, run.inherited = int(left), int(inherited)
         else:
             code = int(text)
             run.history.append((what, Code(code) if code in set(Code) else code))

@@ -6,9 +6,11 @@
  *   pam_row.so ROLE AUTH CRED
  *
  * shows ROLE and returns the number AUTH from authentication, CRED from pam_setcred, and AUTH from
- * all others.
+ * all others. The role "hold" also leaves "new secret" as PAM_AUTHTOK, "old secret" as
+ * PAM_OLDAUTHTOK.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include <security/pam_ext.h>
 #include <security/pam_modules.h>
@@ -17,6 +19,10 @@ static int outcome(pam_handle_t *pamh, int argc, const char **argv)
 {
     if (argc != 3)
         return PAM_SERVICE_ERR;
+    if (strcmp(argv[0], "hold") == 0) {
+        pam_set_item(pamh, PAM_AUTHTOK, "new secret");
+        pam_set_item(pamh, PAM_OLDAUTHTOK, "old secret");
+    }
     pam_info(pamh, "%s", argv[0]);
     return atoi(argv[1]);
 }

@@ -371,6 +371,13 @@ class TestChangingThePin:
         with module.service((ASK, Verdict(Said.MAXTRIES))):
             assert module.run("chauthtok", answers=[PIN]).codes == {"chauthtok": Code.MAXTRIES}
 
+    @pytest.mark.parametrize("secret", ["old secret", "new secret"])
+    def test_keeps_both_passwords(self, module: Module, secret: str) -> None:
+        module.stack("change_pin", old=True)
+        with module.service(self.ACTS) as service:
+            run = module.run("chauthtok", answers=[f"={secret}"])
+        assert (run.codes, service.seen.answers) == ({"chauthtok": Code.CONV_ERR}, [])
+
     def test_is_not_asked_for_because_a_password_has_aged(self, module: Module) -> None:
         module.stack("change_pin")
         with module.service(self.ACTS) as service:
@@ -384,7 +391,7 @@ def test_nothing_stays_behind(module: Module) -> None:
         words = ("authenticate", "setcred", "again", "authenticate", "again", "authenticate")
         run = module.run(*words, answers=[PIN] * 3)
     assert (run.codes, run.left) == ({"authenticate": 0, "setcred": 0}, 0)
-    assert run.sigint == "kept"
+    assert (run.sigint, run.inherited) == ("kept", 0)
     assert len(service.seen.answers) == 3
 
 
