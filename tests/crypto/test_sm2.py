@@ -16,6 +16,7 @@ import pytest
 from keyservice.core.errors import ConfigurationError, UkeyFailed
 from keyservice.crypto import openssl, sm2
 from keyservice.crypto.engine import EngineUnavailable
+from keyservice.crypto.gmssl_engine import Gmssl
 from tests.crypto import sm2_reference as reference
 
 MESSAGE_1 = b"message digest"
@@ -234,8 +235,41 @@ def test_an_engine_that_errs_does_not_start(answer: object, reason: str) -> None
         sm2.Engine(Liar())
 
 
+class Credulous:
+    """An engine that checks nothing: it knows that one signature is wrong, so that it may start."""
+
+    name = "credulous"
+
+    def verify(self, point: bytes, digest: bytes, r: int, s: int) -> bool:
+        return s != int.from_bytes(SIGNATURE_1[32:], "big") ^ 1
+
+
+def test_no_engine_is_asked_about_what_is_malformed(signed: Signed) -> None:
+    point, message, signature = signed
+    engine = sm2.Engine(Credulous())
+    assert engine.verify(point, message, bytes(32)[:-1] + b"\1" + signature[32:])
+    halves = signature[:32], signature[32:]
+    zero, order = bytes(32), N.to_bytes(32, "big")
+    opposite = (N - int.from_bytes(halves[0], "big")).to_bytes(32, "big")
+    for wrong in (
+        *(zero + halves[1], halves[0] + zero, order + halves[1], halves[0] + order),
+        *(halves[0] + opposite, signature[:-1], signature + b"\0", b""),
+        *(signature[:32], b"\0" + signature, reference.der(signature)),
+    ):
+        assert engine.verify(point, message, wrong) is False
+    for wrong in [*_off_curve(point), point[:63], point + b"\0", b"\x04" + point, b""]:
+        assert engine.verify(wrong, message, signature) is False
+        assert engine.verify_digest(wrong, bytes(32), signature) is False
+    assert engine.verify_digest(point, bytes(31), signature) is False
+
+
+def test_gmssls_zero_and_none_are_false(signed: Signed) -> None:
+    assert Gmssl().verify(signed[0], bytes(32), 1, N - 1) is False
+
+
 def test_many_keys_in_many_threads_leave_nothing_behind() -> None:
-    engine = sm2.engine("openssl")
+    backend = openssl.OpenSsl()
+    engine = sm2.Engine(backend)
     cases = []
     for _ in range(3 * openssl._KEYS_MAX):
         d, point = reference.key_pair()
@@ -253,6 +287,7 @@ def test_many_keys_in_many_threads_leave_nothing_behind() -> None:
         before = _resident_pages()
         for _ in range(10):
             assert all(threads.map(check, cases))
+    assert len(backend._keys) == openssl._KEYS_MAX
     assert _resident_pages() - before < 512  # 2 MB; a leaked EVP_PKEY each would be 4 MB
     peek = ctypes.CDLL("libcrypto.so.3").ERR_peek_error
     peek.restype = ctypes.c_ulong
