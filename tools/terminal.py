@@ -94,7 +94,8 @@ class Terminal:
             signal.signal(signal.SIGTSTP, before)
 
     def restore(self) -> None:
-        """The terminal as it was found. Again does nothing."""
+        """The terminal as it was found; again does nothing. What was typed and not read is thrown
+        away: a PIN that came too late is no command for the shell."""
         saved, self._saved = self._saved, None
         if saved is not None:
             with suppress(termios.error):
@@ -141,12 +142,13 @@ class Terminal:
         :class:`EndOfInput` and :class:`AnswerTooLong`. What was typed ahead of a prompt without
         echo is thrown away: it was meant for something else.
         """
-        self._prompt = printable(text, lines=True).rstrip() + " "
-        self._write(self._prompt)
         buffer = bytearray(_LINE_MAX)
         try:
             self._echo = echo
+            # Before the prompt is shown: whoever answers it at once is heard.
             self._apply(termios.TCSADRAIN if echo else termios.TCSAFLUSH)
+            self._prompt = printable(text, lines=True).rstrip() + " "
+            self._write(self._prompt)
             self._await_input(wake)
             count = self._read_terminal(buffer) if self.interactive else self._read_line(buffer)
             if count > ANSWER_MAX:

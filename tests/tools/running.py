@@ -155,6 +155,7 @@ class Commands:
         )
         assert listener.stdout is not None
         assert listener.stdout.readline() == "ready\n"
+        folder.chmod(0o755)
         return listener
 
     def close(self) -> None:

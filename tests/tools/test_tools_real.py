@@ -223,6 +223,7 @@ def test_watch_names_what_is_inserted_and_what_is_removed(commands: Commands, ho
     host.bus()
     host.keyservice()
     ukey = host.softkey()
+    wait_until(lambda: ukey.serial in commands.piped("ukey", "list").stdout, "the ukey is known")
     child = commands.on_terminal("ukey", "watch", "--json", width=500)
     for expected, act in (("present", ukey.remove), ("removed", ukey.insert), ("inserted", None)):
         child.expect(JSON_LINE)

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pexpect
 import pytest
 
+from keyservice.contract.names import USER_SOCKET
 from tests.tools.running import Commands, only_json
 from tests.tools.scripted import (
     APPLICATION,
@@ -301,7 +304,7 @@ def test_a_plain_user_changes_a_pin_over_the_users_socket(commands: Commands) ->
 
 
 def test_a_socket_that_is_not_roots_gets_no_pin(commands: Commands) -> None:
-    keyservice = commands.false_keyservice("/run/ukey/user.sock", uid=65534)
+    keyservice = commands.false_keyservice(USER_SOCKET, uid=65534)
     try:
         done = commands.piped("chpinpw", text=PIN + "\n", user=65534)
         assert done.returncode == 3
@@ -310,3 +313,4 @@ def test_a_socket_that_is_not_roots_gets_no_pin(commands: Commands) -> None:
     finally:
         keyservice.terminate()
         keyservice.wait(10)
+        Path(USER_SOCKET).unlink()

@@ -187,6 +187,15 @@ def test_a_named_error_of_the_service_sets_the_exit_status(
     assert only_json(done.stdout)["error"] == "BadRequest"
 
 
+def test_a_refusal_is_said_in_the_persons_language(commands: Commands, bus: BusService) -> None:
+    bus.answers["Unrevoke"] = ("BadRequest", "No key with that fingerprint is revoked")
+    done = commands.piped("ukey", "unrevoke", "x", environment={"LANG": "zh_CN.UTF-8"})
+    assert done.stderr == "没有吊销过这个指纹的密钥。\n"
+    assert commands.piped("ukey", "unrevoke", "x").stderr == (
+        "No key with that fingerprint is revoked.\n"
+    )
+
+
 def test_refusals_that_are_translated_are_those_that_the_service_gives() -> None:
     service = "".join(path.read_text() for path in (CHECKOUT / "keyservice").rglob("*.py"))
     for text in REFUSALS:
@@ -304,6 +313,29 @@ def test_watch_tells_what_comes_and_goes(commands: Commands, bus: BusService) ->
     child.close()
     assert child.signalstatus == 2
     again.close()
+
+
+def test_watch_tells_once_of_what_is_inserted_while_it_starts(
+    commands: Commands, bus: BusService
+) -> None:
+    """The list shows the ukey already, its signal comes behind; another's is told of."""
+    other = {**ALICES, "reader": "B", "serial": "77"}
+    bus.answers["ListUkeys"] = [ALICES, {**EMPTY, "reader": "B", "card": True}]
+    child = commands.on_terminal("ukey", "watch", "--json", width=500)
+    wait_asked(bus, "ListUkeys")
+    bus.answers["ListUkeys"] = [ALICES, other]
+    bus.signal("UkeyInserted", "Feitian 00 00")
+    bus.signal("UkeyInserted", "B")
+    told = []
+    for _ in range(3):
+        child.expect(JSON_LINE)
+        event = json.loads(child.match.group(1))
+        told.append((event["event"], event["reader"], event["serial"]))
+    assert told == [
+        ("present", "Feitian 00 00", "9F3A00017C21"),
+        ("present", "B", None),
+        ("inserted", "B", "77"),
+    ]
 
 
 def test_watch_for_people_and_the_end_of_the_bus(

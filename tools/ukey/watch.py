@@ -65,20 +65,25 @@ class _Watch:
     def __init__(self, bus: Bus, *, json: bool) -> None:
         self._bus, self._json = bus, json
         self._seen: dict[str, Row] = {}
+        #: readers whose ukey was told of already, its signal may still be on its way
+        self._told: set[str] = set()
 
     def run(self) -> None:
         events = self._bus.events()  # from here on none is missed
         self._look(tell=True)
         for event in events:
             match event.kind:
-                case EventKind.INSERTED:
+                case EventKind.INSERTED if event.reader not in self._told:
                     self._look_again(tell=False)
+                    self._told.add(event.reader)
                     self._tell(event.kind, self._seen.get(event.reader, {"reader": event.reader}))
                 case EventKind.REMOVED:
+                    self._told.discard(event.reader)
                     gone = self._seen.pop(event.reader, {"reader": event.reader})
                     self._tell(event.kind, gone)
                 case EventKind.GONE:
                     self._seen.clear()
+                    self._told.clear()
                     self._tell(event.kind, {})
                 case EventKind.BACK:
                     self._tell(event.kind, {})
@@ -93,10 +98,12 @@ class _Watch:
         """What is in the readers now."""
         for answer in self._bus.list_ukeys():
             if answer.get("card", True):
-                found = row(answer, KEYS)
-                self._seen[str(found["reader"])] = found
+                found, reader = row(answer, KEYS), str(answer["reader"])
+                self._seen[reader] = found
                 if tell:
                     self._tell("present", found)
+                    if "card" not in answer or found["serial"] is not None:
+                        self._told.add(reader)
 
     def _tell(self, event: str, ukey: Row) -> None:
         now = datetime.now(UTC)
