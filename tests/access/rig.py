@@ -27,7 +27,7 @@ from keyservice.access.throttle import Throttle
 from keyservice.access.world import World
 from keyservice.contract.names import Code, Flag, Operation
 from keyservice.contract.steps import Prompt, Step, Verdict
-from keyservice.core.errors import UnknownUser
+from keyservice.core.errors import ReaderAbsent, UnknownUser
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person, check
 from keyservice.crypto import sm2
@@ -37,6 +37,7 @@ from keyservice.store.revocations import Revocations
 from keyservice.store.throttle import ThrottleFile
 from keyservice.ukeys.pool import Ukeys
 from keyservice.ukeys.settings import ReaderSettings
+from tests.softkey.control import Control, NotRunning
 from tests.support.ukeys import Softkey
 
 PIN, WRONG, NEW = b"528491", b"000000", b"719365"
@@ -249,12 +250,30 @@ async def serving(
         sessions = Sessions(world)
         await ukeys.start()
         try:
-            with suppress(Exception):  # where a test runs without pcscd
-                await ukeys.settled(asyncio.get_running_loop().time() + 10)
+            await seen(ukeys, folder)
             yield Service(world, sessions, ukeys, clock, records, state, log)
         finally:
             await sessions.stop()
             await ukeys.stop()
+
+
+async def seen(ukeys: Ukeys, folder: Path) -> None:
+    """Wait until the pool has seen all the ukeys of `folder` that are in a reader.
+
+    pcscd tells its clients of a card a moment after it has asked the card what it is.
+    """
+    expected = 0
+    for path in folder.glob("*.ukey"):
+        with suppress(NotRunning):
+            expected += Control(path).status()["inserted"]
+    async with asyncio.timeout(15):
+        while True:
+            with suppress(ReaderAbsent):  # where a test runs without pcscd
+                await ukeys.settled(asyncio.get_running_loop().time() + 10)
+            cards = [each for each in ukeys.present() if each.card_present]
+            if len(cards) == expected and all(each.info or each.refused for each in cards):
+                return
+            await asyncio.sleep(0.02)
 
 
 def run(

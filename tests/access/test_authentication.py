@@ -232,7 +232,6 @@ def test_many_at_once_are_each_served_in_turn(tmp_path: Path, ukey: Softkey) -> 
         for answer, held in zip(answers, all_held, strict=True):
             assert held.code is (Code.SUCCESS if answer == PIN else Code.AUTH_ERR)
         assert any(Wait in map(type, held.steps) for held in all_held)
-        assert ukey.tries_left() == 10
 
     run(tmp_path, scene, PATIENT)
 
