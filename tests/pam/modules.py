@@ -107,7 +107,7 @@ class Module:
             capture_output=True,
             timeout=timeout,
         )
-        assert done.returncode == 0, done
+        assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
         return _read(done.stdout)
 
 

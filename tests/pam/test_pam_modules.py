@@ -107,6 +107,15 @@ def test_trouble_lets_nobody_in(module: Module, trouble: str, options: str) -> N
     assert took < 3
 
 
+def test_a_service_that_dies_is_noticed_at_once(module: Module) -> None:
+    module.stack()
+    for acts in ((HangUp(),), (ASK, HangUp())):
+        with module.service(acts):
+            began = time.monotonic()
+            assert module.run(answers=[PIN]).code == Code.AUTHINFO_UNAVAIL
+            assert time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize(
     ("options", "code"), [("", Code.AUTHINFO_UNAVAIL), ("uniform", Code.AUTH_ERR)]
 )

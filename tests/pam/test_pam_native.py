@@ -97,6 +97,27 @@ def test_what_a_later_version_adds_passes(native: Module) -> None:
     assert (run_.code, run_.shown) == (0, [("info", "hello"), ("info", "界" * 341)])
 
 
+def test_what_was_said_before_a_hang_up_is_still_heard(native: Module) -> None:
+    native.stack()
+    asked = Raw(bytes(frames.build_step(SESSION, Prompt("PIN: "))))
+    with native.service((asked, Error("Too late."), Verdict(Said.MAXTRIES))):
+        run_ = native.run(answers=["sleep=300=314159"])
+    assert run_.code == Code.MAXTRIES
+    assert run_.shown == [("hidden", "PIN: "), ("error", "Too late.")]
+
+
+@pytest.mark.parametrize("ending", [YES, HangUp(), Raw(b"\xff" * 8)])
+def test_no_copy_of_an_answer_stays_in_memory(
+    native: Module, ending: Verdict | HangUp | Raw
+) -> None:
+    native.stack()
+    words = ("authenticate", "search", "plant", "search")
+    with native.service((Prompt("PIN: "), ending)) as service:
+        run_ = native.run(*words, answers=["=canary-271828"])
+    assert service.seen.answers == [b"canary-271828"]
+    assert [count for what, count in run_.history if what == "search"] == [0, 1]
+
+
 class Trickle(SocketServer):
     """A byte now and then, of a step that never ends."""
 
