@@ -147,7 +147,8 @@ class Terminal:
             self._echo = echo
             # Before the prompt is shown: whoever answers it at once is heard.
             self._apply(termios.TCSADRAIN if echo else termios.TCSAFLUSH)
-            self._prompt = printable(text, lines=True).rstrip() + " "
+            shown = printable(text, lines=True).rstrip()
+            self._prompt = shown + ("" if shown.endswith("：") else " ")
             self._write(self._prompt)
             self._await_input(wake)
             count = self._read_terminal(buffer) if self.interactive else self._read_line(buffer)
@@ -216,7 +217,7 @@ class Terminal:
 
     def waiting(self, text: str) -> Waiting:
         """The sign that `text` is waited for; a context."""
-        return Waiting(self._err, printable(text), lively=self._lively)
+        return Waiting(self._err, printable(text).rstrip(".。"), lively=self._lively)
 
 
 class Waiting:

@@ -96,8 +96,8 @@ def test_a_chinese_conversation(commands: Commands, service: Keyservice) -> None
     child.sendline("wrong-pin")
     child.expect(pexpect.EOF)
     child.close()
-    assert str(child.before).endswith(
-        "PIN 码错误次数太多。\r\n或以 root 身份结束等待：ukey throttle reset 9F\r\n"
+    assert str(child.before) == (
+        "\r\nPIN 码错误次数太多。\r\n或以 root 身份结束等待：ukey throttle reset 9F\r\n"
     )
     assert child.exitstatus == 10
 

@@ -170,7 +170,7 @@ def test_a_wait_for_the_ukey_ends_with_its_insertion(commands: Commands, host: H
     host.bind(alice, ukey)
     ukey.remove()
     child = commands.on_terminal("chpinpw", "--serial", ukey.serial)
-    child.expect(r"Insert ukey \w+\.")
+    child.expect(r"Insert ukey \w+ \(1 s\)")
     ukey.insert()
     code, _ = talk(
         child, (f"{ukey.serial}: ", PIN.decode()), ("New PIN: ", NEW_PIN), ("again: ", NEW_PIN)

@@ -245,7 +245,7 @@ def test_rmpubkey_force_asks_first(commands: Commands, service: Keyservice) -> N
 
 def test_a_wait_says_what_it_waits_for(commands: Commands, service: Keyservice) -> None:
     gate = Gate()
-    service.script(wait("Insert the ukey"), gate, DONE)
+    service.script(wait("Insert the ukey."), gate, DONE)
     child = commands.on_terminal("getpubkey", "alice")
     child.expect_exact("⠋ Insert the ukey\x1b")
     child.expect_exact("Insert the ukey (1 s)")
