@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Copyright the pam-ukey authors */
-/* What libpam calls. Options: docs and pam.d-examples/README.md. */
+/* What libpam calls. The options: pam.d-examples/README.md. */
 #include "pam_ukey.h"
 
 #define EXPORT __attribute__((visibility("default")))

@@ -68,16 +68,20 @@ static int inheritable(void)
     return count;
 }
 
-/* The last answer, hidden so that it is not found where it is looked for. */
-enum { MASK = 0xa5, ANSWER_MAX = 4096 };
-static unsigned char hidden[ANSWER_MAX];
+/*
+ * The end of the last answer, hidden so that it is not found where it is looked for. The end, since
+ * free() writes over the first bytes of what it takes.
+ */
+enum { MASK = 0xa5, TAIL = 32 };
+static unsigned char hidden[TAIL];
 static size_t hidden_length;
 
 static void hide(const char *answer)
 {
-    hidden_length = strlen(answer) < ANSWER_MAX ? strlen(answer) : 0;
+    size_t length = strlen(answer);
+    hidden_length = length < TAIL ? length : TAIL;
     for (size_t i = 0; i < hidden_length; i++)
-        hidden[i] = (unsigned char)answer[i] ^ MASK;
+        hidden[i] = (unsigned char)answer[length - hidden_length + i] ^ MASK;
 }
 
 static unsigned char *planted;
