@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What pcscd says of its readers: to wait for what it has seen."""
+"""What pcscd says of its readers, to wait for what it saw; and other programs that use them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from smartcard import scard
+
+from .process import HostError
 
 
 def occupied() -> frozenset[str]:
@@ -23,3 +28,35 @@ def occupied() -> frozenset[str]:
         return frozenset(name for name, state, _ in states if state & scard.SCARD_STATE_PRESENT)
     finally:
         scard.SCardReleaseContext(context)
+
+
+@contextmanager
+def stranger(reader: str, disposition: int = scard.SCARD_LEAVE_CARD) -> Iterator[int]:
+    """Another program's handle to a card, which at the end it leaves as `disposition` says."""
+    result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
+    _must(result)
+    try:
+        result, handle, _ = scard.SCardConnect(
+            context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T1
+        )
+        _must(result)
+        try:
+            yield handle
+        finally:
+            _must(scard.SCardDisconnect(handle, disposition))
+    finally:
+        scard.SCardReleaseContext(context)
+
+
+@contextmanager
+def held(reader: str) -> Iterator[None]:
+    """Another program holds a transaction: nobody else's command gets to the card."""
+    with stranger(reader) as handle:
+        _must(scard.SCardBeginTransaction(handle))
+        yield
+        _must(scard.SCardEndTransaction(handle, scard.SCARD_LEAVE_CARD))
+
+
+def _must(result: int) -> None:
+    if result != scard.SCARD_S_SUCCESS:
+        raise HostError(f"PC/SC: {scard.SCardGetErrorMessage(result)}")

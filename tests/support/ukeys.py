@@ -101,6 +101,7 @@ class Softkey:
         It is taken out for that, and put in again if it was in.
         """
         inserted = bool(self.control.status()["inserted"])
+        self.remove()
         self.close()
         made = self.file.load()
         made.applications[0].user.left = left
