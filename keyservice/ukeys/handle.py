@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from keyservice.core.errors import DeadlinePassed, UkeyFailed, UkeyRemoved
+from keyservice.core.errors import DeadlinePassed, UkeyAbsent, UkeyFailed, UkeyRemoved
 from keyservice.core.secret import Secret
 
 from .base import Container, Keep, KeyRef, PinState, PublicKey, UkeyInfo
@@ -127,9 +127,9 @@ class UkeyHandle:
         except (DeadlinePassed, UkeyFailed):
             slot.pins.pop(application, None)  # a try may have been spent, or not
             raise
-        except UkeyRemoved:
+        except UkeyAbsent as error:
             slot.doubt(self.info)
-            raise
+            raise UkeyRemoved(serial=self.info.serial) from error
         assert result is not None
         return result
 

@@ -12,7 +12,7 @@ import contextlib
 import socket
 import sys
 
-from keyservice.core.errors import ReaderAbsent, UkeyAbsent, UkeyError, UkeyRemoved
+from keyservice.core.errors import ReaderAbsent, UkeyError, UkeyRemoved
 from keyservice.core.secret import wipe
 from keyservice.crypto import sm4
 from keyservice.transport.pcsc import Card, Context
@@ -38,11 +38,7 @@ class Worker:
         try:
             return self._do(request)
         except UkeyError as error:
-            seen = self._ukey.seen_pin if self._ukey else None
-            if isinstance(error, UkeyAbsent | ReaderAbsent):
-                self._ukey = None
-                self._card.close()
-            return wire.build_failed(error, seen)
+            return wire.build_failed(error, self._ukey.seen_pin if self._ukey else None)
         finally:
             request.wipe()
 

@@ -253,9 +253,15 @@ def test_two_ukeys_do_not_wait_for_each_other(host: Host, softkey: Softkey) -> N
             assert await sign(two)
         assert not slow.done()
         assert await slow
+        softkey.control.behave()
+        other.remove()
+        [event] = await until(ukeys, lambda: not ukeys.present()[1].card_present)
+        assert event.info == two.info
+        commands(softkey)
+        assert await sign(one)  # knows nothing of it
+        assert commands(softkey) == LOGIN
 
     run(scenario)
-    other.close()
 
 
 # -- which ukey, which reader

@@ -97,8 +97,10 @@ def test_a_stranger_costs_a_login_its_deadline_and_not_the_reader(
             with pytest.raises(DeadlinePassed):
                 await held
             assert 0.7 < time.monotonic() - started < 3
+            started = time.monotonic()
             with pytest.raises(DeadlinePassed):  # the limit of one operation
                 await sign(one, deadline=soon(30))
+            assert time.monotonic() - started < 10
         assert await sign(one)
         assert len(children()["worker"]) == 2
 
@@ -223,13 +225,14 @@ def test_a_mute_ukey_costs_its_deadline_until_it_is_pulled(softkey: Softkey) -> 
 
 def test_another_ukey_in_the_same_place_is_never_given_the_pin(host: Host, pcscd: Daemon) -> None:
     one = host.softkey("one", serial="SN1", pin=PIN)
+    two = host.softkey("two", serial="SN2", pin=PIN, inserted=False)
 
     async def scenario(ukeys: Ukeys) -> None:
         handle = await found(ukeys)
         assert await sign(handle)
-        one.close()
-        two = host.softkey("two", serial="SN2", pin=PIN)
-        with pytest.raises((UkeyRemoved, UkeyFailed)):
+        one.remove()
+        two.control.insert()  # before pcscd's next poll, mostly: then it has seen nothing
+        with pytest.raises(UkeyRemoved):
             await sign(handle)
         assert 0x18 not in commands(two)
         await until(ukeys, lambda: any(e.info and e.info.serial == "SN2" for e in ukeys.present()))
