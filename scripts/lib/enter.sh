@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 # enter.sh CHECKOUT ROOT OUT NETWORK COMMAND [ARG…]: pid 1 of a sandbox. Lays one overlay over ROOT,
-# makes it the root directory, and becomes init.sh there.
+# makes it the root directory, runs the command and reaps orphans; when it ends, the kernel ends
+# whatever the command left behind.
 #   CHECKOUT  seen read-only at /usr/src/ukey
 #   OUT       a directory that is writable at /out, or empty
 #   NETWORK   private or host
@@ -10,14 +11,14 @@
 # namespace), so that the end of the namespace leaves nothing to clean up; and with -n, since mount
 # would else make a /run/mount for its notes.
 set -eu
+# shellcheck source=scripts/lib/child.sh
+. "${0%/*}/child.sh"
 
 main() {
+    catch_signals
     checkout=$1 root=$2 out=$3 network=$4
     shift 4
     trap 'echo "scripts/sandbox: the sandbox could not be set up" >&2; exit 125' EXIT
-    trap 'exit 129' HUP
-    trap 'exit 130' INT
-    trap 'exit 143' TERM
 
     exec 9<&- # the supervisor's lock on the root
     cache=$(dirname "$(dirname "$root")")
@@ -50,12 +51,29 @@ main() {
     umount -n -l .
     cd /usr/src/ukey
     [ "$network" = host ] || ! command -v ip >/dev/null || ip link set lo up
-    trap - EXIT HUP INT TERM
+    trap - EXIT
+    run_command "$@"
+}
+
+run_command() {
+    if [ -t 0 ] && [ -t 1 ]; then
+        # The person's terminal is not ours: a terminal of the sandbox's own, relayed, gives job
+        # control, a /dev/tty, and a name under /dev/pts that su and login can report.
+        command=
+        for word in "$@"; do
+            command="$command $(quote "$word")"
+        done
+        set -- script --quiet --return --command "exec$command" /dev/null
+    fi
     # Tests run as root; what could harm the machine even from in here is taken away.
-    exec setpriv --bounding-set -sys_module,-sys_rawio,-sys_time,-sys_boot \
+    run_child setpriv --bounding-set -sys_module,-sys_rawio,-sys_time,-sys_boot \
         env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-        HOME=/root SHELL=/bin/sh LANG=C.UTF-8 TERM="${TERM:-dumb}" \
-        sh scripts/lib/init.sh "$@"
+        HOME=/root SHELL=/bin/sh LANG=C.UTF-8 TERM="${TERM:-dumb}" "$@"
+}
+
+# quote WORD: print it so that a shell reads back the same word.
+quote() {
+    printf '%s\n' "$1" | sed "s/'/'\\\\''/g; 1s/^/'/; \$s/\$/'/"
 }
 
 make_devices() {

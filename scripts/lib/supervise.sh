@@ -10,8 +10,17 @@ here=${0%/*}
 . "$here/child.sh"
 
 main() {
+    catch_signals
     # A session of its own: a terminal's ^C reaches the sandbox once, through the supervisor.
     run_child setsid setpriv --pdeathsig KILL sh "$here/enter.sh" "$@"
+}
+
+# The kernel drops what is sent to a pid 1 that does not catch it. SIGWINCH, bit 27, is the last
+# signal that catch_signals sets a trap for.
+not_ready() {
+    ! grep -q '^State:.*zombie' "/proc/$child/status" 2>/dev/null || return 1
+    caught=$(sed -n 's/^SigCgt:[[:space:]]*/0x/p' "/proc/$child/status" 2>/dev/null)
+    [ -n "$caught" ] && [ $((caught >> 27 & 1)) = 0 ]
 }
 
 main "$@"

@@ -29,6 +29,7 @@ apt-mark showmanual | comm -13 /tmp/before -
 find /etc/init.d /usr/lib/systemd/system -newer /tmp/before -type f
 """
 
+
 @pytest.mark.network
 @pytest.mark.timeout(600)
 def test_two_at_once_build_one_root_and_the_machine_gets_only_the_bootstrap_tool() -> None:

@@ -7,6 +7,7 @@ A sandbox starts sandboxes, so the machine of these tests is the sandbox that th
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -196,6 +197,17 @@ def test_a_signal_reaches_the_command(number: signal.Signals) -> None:
     said, _ = running.communicate(timeout=10)
     assert (said, running.returncode) == (f"{name}\n", 9)
     assert not processes(word)
+
+
+def test_a_signal_is_not_lost_while_it_starts() -> None:
+    """The kernel drops signals for a pid 1 that is not ready for them: it takes any moment."""
+    for milliseconds in range(0, 100, 4):
+        running = subprocess.Popen([SANDBOX, "sleep", "1000"], start_new_session=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(milliseconds / 1000)
+        running.terminate()
+        assert running.wait(20) in (-signal.SIGTERM, 128 + signal.SIGTERM)
+    assert not processes("\0sleep\0001000")
 
 
 def test_orphans_are_reaped() -> None:
