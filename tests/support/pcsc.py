@@ -11,6 +11,9 @@ from smartcard import scard
 
 from .process import HostError
 
+#: How a stranger may leave a card.
+LEAVE, RESET = scard.SCARD_LEAVE_CARD, scard.SCARD_RESET_CARD
+
 
 def occupied() -> frozenset[str]:
     """The readers with a card in them; none where pcscd is not there."""
@@ -31,7 +34,7 @@ def occupied() -> frozenset[str]:
 
 
 @contextmanager
-def stranger(reader: str, disposition: int = scard.SCARD_LEAVE_CARD) -> Iterator[int]:
+def stranger(reader: str, disposition: int = LEAVE) -> Iterator[int]:
     """Another program's handle to a card, which at the end it leaves as `disposition` says."""
     result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
     _must(result)
@@ -54,7 +57,7 @@ def held(reader: str) -> Iterator[None]:
     with stranger(reader) as handle:
         _must(scard.SCardBeginTransaction(handle))
         yield
-        _must(scard.SCardEndTransaction(handle, scard.SCARD_LEAVE_CARD))
+        _must(scard.SCardEndTransaction(handle, LEAVE))
 
 
 def _must(result: int) -> None:

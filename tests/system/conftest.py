@@ -14,7 +14,7 @@ from tests.support import CHECKOUT
 from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import Daemon
-from tests.support.ukeys import Softkey
+from tests.support.ukeys import SLOTS, Softkey
 
 EXAMPLES = CHECKOUT / "pam.d-examples"
 #: ssh is let in from afar, and nobody is waited for: a test that wants either says so.
@@ -56,12 +56,12 @@ class Enrolled:
         return self.host.sshd((EXAMPLES / "sshd_config.d" / "10-ukey.conf").read_text())
 
 
-def enrol(host: Host, config: str = CONFIG, **make: Any) -> Enrolled:
+def enrol(host: Host, config: str = CONFIG, *, slots: int = SLOTS, **make: Any) -> Enrolled:
     """Start pcscd and the keyservice, make ``demo`` and a ukey, and bind it.
 
     `make`: as for ``Host.softkey``.
     """
-    pcscd, keyservice = host.pcscd(), host.keyservice(config)
+    pcscd, keyservice = host.pcscd(slots), host.keyservice(config)
     user, ukey = host.user(), host.softkey(**make)
     host.bind(user, ukey)
     made = Enrolled(host, pcscd, keyservice, user, ukey)

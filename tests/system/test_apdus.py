@@ -93,7 +93,7 @@ def test_after_insertion(person: Person) -> None:
 
 
 def test_after_somebodys_reset(person: Person) -> None:
-    with pcsc.stranger(person.reader, scard.SCARD_RESET_CARD):
+    with pcsc.stranger(person.reader, pcsc.RESET):
         pass
     person.must_login()
     again = [GET_DEV_INFO, OPEN_APPLICATION, OPEN_CONTAINER]

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Many people, one ukey; many ukeys; and people and programs who are in each other's way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, wait
+
+import pytest
+
+from tests.support import pcsc
+from tests.support.crowd import Crowd
+from tests.support.host import Host
+from tests.support.process import wait_until
+from tests.support.stacks import Answered, PamCode
+from tests.support.ukeys import SLOTS
+
+from .conftest import CONFIG, Enrolled, enrol
+
+WRONG = "000000"
+MANY = 64
+#: Seconds: the least that the configuration takes.
+DEADLINE = 5
+#: Seconds by which an answer may come after its deadline, on a machine with other work.
+GRACE = 1.0
+#: The APDUs of a login on a ukey that is known, idle and open (test_apdus).
+LOGIN = 5
+
+
+def settings(*, deadline: int = 60, device: int = 10, wait: int = 0) -> str:
+    """A configuration; times in seconds."""
+    return f"""
+[service]
+deadline = {deadline}
+[readers]
+deadline = {device}
+[authentication]
+wait_for_ukey = {wait}
+"""
+
+
+class People:
+    """Who logs in with the ukey of an enrolled person, through libpam."""
+
+    def __init__(self, enrolled: Enrolled) -> None:
+        self.enrolled = enrolled
+        self.card = enrolled.ukey.control
+        # the ukey's line alone: password hashes of 64 people at once would be all that is measured
+        enrolled.host.pam.stack("ukey", "auth required pam_ukey.so")
+        self._crowd: Crowd = enrolled.host.crowd()
+
+    def begin(self, pin: str | None = None, at: float = 0.0) -> Future[Answered]:
+        """Somebody who types a PIN, at the monotonic time `at` or at once."""
+        return self._crowd.begin(
+            "ukey", self.enrolled.user.name, [pin or self.enrolled.pin], pace=[at]
+        )
+
+    def login(self, pin: str | None = None) -> Answered:
+        return self.begin(pin).result(90)
+
+    def must_login(self) -> None:
+        answered = self.login()
+        assert answered.code is PamCode.SUCCESS, self.enrolled.host.authlog.text
+
+
+@pytest.fixture
+def people(host: Host) -> Iterator[People]:
+    made = People(enrol(host, settings()))
+    made.must_login()
+    yield made
+
+
+# -- two ukeys
+
+
+def test_two_ukeys_in_two_readers_work_at_the_same_time(host: Host) -> None:
+    demo = enrol(host, CONFIG, slots=2 * SLOTS)
+    bob, his = host.user("bob", "battery staple"), host.softkey("his", slot=SLOTS, pin=b"719365")
+    assert his.reader.rpartition(" ")[0] != demo.ukey.reader.rpartition(" ")[0]
+    host.bind(bob, his)
+    crowd = host.crowd()
+    for ukey in (demo.ukey, his):
+        ukey.control.misbehave(slow=200)
+    people = {"demo": (demo.user, demo.pin), "bob": (bob, "719365")}
+
+    def login(pins: dict[str, str]) -> dict[str, Answered]:
+        running = {
+            name: crowd.begin("login", name, [people[name][0].password, pin])
+            for name, pin in pins.items()
+        }
+        return {name: each.result(30) for name, each in running.items()}
+
+    both = login({name: pin for name, (_, pin) in people.items()})
+    assert {answered.code for answered in both.values()} == {PamCode.SUCCESS}
+    started = max(answered.answered[-1] for answered in both.values())
+    assert started < min(answered.ended for answered in both.values())
+
+    swapped = login({"demo": people["bob"][1], "bob": people["bob"][1]})
+    assert swapped["demo"].code is PamCode.AUTH_ERR
+    assert swapped["bob"].code is PamCode.SUCCESS
+    tries = his.file.load().applications[0].user.maximum
+    assert (demo.ukey.tries_left(), his.tries_left()) == (tries - 1, tries)
+
+
+# -- one ukey
+
+
+def test_many_logins_at_once_are_each_told_right_and_in_turn(host: Host) -> None:
+    """Every fourth types a wrong PIN. One after the other they answer, and are answered."""
+    people = People(enrol(host, settings()))
+    people.must_login()
+    people.card.misbehave(slow=4)
+    begun = time.monotonic() + 2
+    pins = [WRONG if number % 4 == 0 else people.enrolled.pin for number in range(MANY)]
+    running = [people.begin(pin, begun + 0.01 * number) for number, pin in enumerate(pins)]
+    all_answered = [each.result(60) for each in running]
+    for pin, answered in zip(pins, all_answered, strict=True):
+        assert answered.code is (PamCode.AUTH_ERR if pin == WRONG else PamCode.SUCCESS)
+    answers = [answered.answered[-1] for answered in all_answered]
+    assert answers == sorted(answers)
+    ends = [answered.ended for answered in all_answered]
+    assert ends == sorted(ends)
+    assert people.enrolled.ukey.tries_left() == 10
+
+
+def test_nobody_waits_past_the_deadline(host: Host) -> None:
+    """A slow ukey serves some of many within their deadline; the others are told then."""
+    people = People(enrol(host, settings(deadline=DEADLINE)))
+    people.must_login()
+    people.card.misbehave(slow=50)
+    begun = time.monotonic()
+    answered = [each.result(60) for each in [people.begin() for _ in range(MANY)]]
+    codes = [each.code for each in answered]
+    assert set(codes) == {PamCode.SUCCESS, PamCode.AUTHINFO_UNAVAIL}
+    assert codes.count(PamCode.SUCCESS) >= DEADLINE / (LOGIN * 0.050) / 2
+    assert max(each.ended for each in answered) < begun + DEADLINE + GRACE
+    people.card.behave()
+    people.must_login()
+
+
+# -- strangers
+
+
+def test_a_stranger_who_holds_the_reader_costs_a_login_and_not_the_reader(host: Host) -> None:
+    people = People(enrol(host, settings(device=1)))
+    people.must_login()
+    with pcsc.held(people.enrolled.ukey.reader):
+        for _ in range(2):
+            answered = people.login()
+            assert answered.code is PamCode.AUTHINFO_UNAVAIL
+            assert answered.took < 1 + GRACE
+    people.must_login()
+    assert people.enrolled.keyservice.running
+
+
+def test_a_login_waits_for_a_stranger_who_lets_go_in_time(people: People) -> None:
+    with pcsc.held(people.enrolled.ukey.reader):
+        login = people.begin()
+        assert wait([login], timeout=1).not_done
+    assert login.result(30).code is PamCode.SUCCESS
+
+
+def test_a_stranger_on_one_reader_is_not_in_the_way_on_another(host: Host) -> None:
+    enrolled = enrol(host, settings())
+    bob, his = host.user("bob", "battery staple"), host.softkey("his", slot=1)
+    host.bind(bob, his)
+    crowd = host.crowd()
+    with pcsc.held(enrolled.ukey.reader):
+        waiting = crowd.begin("login", enrolled.user.name, enrolled.right)
+        answered = crowd.begin("login", bob.name, [bob.password, enrolled.pin]).result(30)
+        assert answered.code is PamCode.SUCCESS
+        assert not waiting.done()
+    assert waiting.result(30).code is PamCode.SUCCESS
+
+
+def test_a_stranger_who_resets_the_card_all_the_time_lets_logins_through(people: People) -> None:
+    reader, enough = people.enrolled.ukey.reader, threading.Event()
+
+    def reset_on_and_on() -> None:
+        while not enough.is_set():
+            with pcsc.stranger(reader, pcsc.RESET):
+                pass
+
+    thread = threading.Thread(target=reset_on_and_on)
+    thread.start()
+    try:
+        codes = [people.login().code for _ in range(10)]
+    finally:
+        enough.set()
+        thread.join()
+    assert PamCode.SUCCESS in codes
+    people.must_login()
+
+
+# -- in and out
+
+
+def test_inserted_while_a_login_waits_for_it(host: Host) -> None:
+    enrolled = enrol(host, settings(wait=20))
+    enrolled.ukey.remove()
+    terminal = host.console()
+    shell = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+    terminal.start([*shell, "su", enrolled.user.name, "-c", "echo in:$(id -un)"])
+    assert terminal.wait_question() == "Password:"
+    inserted = threading.Timer(1, enrolled.ukey.control.insert)
+    inserted.start()
+    prompts = terminal.converse(enrolled.right)
+    inserted.join()
+    assert f"Insert ukey {enrolled.ukey.serial}." in terminal.screen
+    assert prompts == ["Password:", f"PIN of ukey {enrolled.ukey.serial}:"]
+    assert f"in:{enrolled.user.name}" in terminal.screen
+
+
+def test_not_inserted_while_a_login_waits_for_it(host: Host) -> None:
+    people = People(enrol(host, settings(wait=2)))
+    people.enrolled.ukey.remove()
+    begun = time.monotonic()
+    answered = people.login()
+    assert answered.code is PamCode.AUTHINFO_UNAVAIL
+    assert not answered.prompts
+    assert begun + 2 <= answered.ended < begun + 2 + GRACE
+
+
+@pytest.mark.parametrize("when", ("before", "after"))
+def test_pulled_out_at_any_apdu_of_a_login_and_put_back(host: Host, when: str) -> None:
+    people = People(enrol(host, settings(wait=10)))
+    people.must_login()
+    for number in range(1, LOGIN + 1):
+        people.card.reset_apdus()
+        people.card.misbehave(pull=when, at=number)
+        answered = people.login()
+        assert answered.code is PamCode.AUTHINFO_UNAVAIL, (number, answered)
+        assert len(people.card.apdus()) >= number
+        wait_until(lambda: not pcsc.occupied(), "out of the reader")
+        people.card.behave()
+        people.card.insert()
+        people.must_login()
+    assert people.enrolled.keyservice.running
