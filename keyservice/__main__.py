@@ -26,7 +26,7 @@ from keyservice.access.throttle import Throttle, boot_id
 from keyservice.access.world import World, machine_id
 from keyservice.config import Config, load
 from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, RUN_DIR, STATE_DIR
-from keyservice.core.errors import ConfigurationError, UkeyError
+from keyservice.core.errors import ConfigurationError, StoreFailed, UkeyError
 from keyservice.core.hardening import harden
 from keyservice.crypto import sm2
 from keyservice.front import listeners
@@ -185,13 +185,13 @@ def _join_bus(world: World, sessions: Sessions) -> asyncio.Task[None] | None:
 
 def _world(config: Config, log: LogSocket, ukeys: Ukeys) -> World:
     records, state = Folder(Path(RECORDS_DIR)), Folder(Path(STATE_DIR))
-    for folder in (records, state):
-        for name in folder.prepare():
-            _log.warning("%s: removed %s, left by a killed writer", folder.path, name)
     revocations = Revocations(state)
     try:
+        for folder in (records, state):
+            for name in folder.prepare():
+                _log.warning("%s: removed %s, left by a killed writer", folder.path, name)
         revocations.all()
-    except UkeyError as error:
+    except UkeyError as error:  # the tools are needed to put it right, and tell of it
         _log.error("%s; nobody can log in with a ukey until it is put right", error)
     return World(
         rules=config.rules,
@@ -215,7 +215,7 @@ def _only_one(state: Path) -> Iterator[None]:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigurationError("another keyservice runs on this host") from None
+            raise StoreFailed("another keyservice runs on this host") from None
         yield
     finally:
         os.close(folder)

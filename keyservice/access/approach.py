@@ -40,6 +40,8 @@ from .world import UkeyHandle, World
 
 _T = TypeVar("_T")
 _W = TypeVar("_W")
+#: Begins what is to be done, and no sooner than it may be.
+_Work = Callable[[], Coroutine[Any, Any, _T]]
 
 #: Seconds that a write to the records may take.
 STORE_SECONDS = 10.0
@@ -196,38 +198,52 @@ async def spend(
     talk: Conversation,
     texts: Texts,
     serial: str,
-    work: Coroutine[Any, Any, _T],
+    work: _Work[_T],
     *,
     lasting: bool = False,
 ) -> _T:
-    """Run `work`, which sends a PIN to the ukey `serial`: in turn, throttled, and to its end.
+    """Run `work`, which sends the user PIN to the ukey `serial`: in turn, throttled, to its end.
+
+    Raises :class:`Throttled` before anything is sent, and what `work` raises. `lasting` is as for
+    :func:`in_turn`.
+    """
+
+    async def counted() -> _T:
+        world.throttle.check(serial)
+        try:
+            result = await work()
+        except (PinWrong, PinLocked):
+            await world.throttle.failed(serial)
+            raise
+        await world.throttle.passed(serial)
+        return result
+
+    return await in_turn(world, talk, texts, serial, counted, lasting=lasting)
+
+
+async def in_turn(
+    world: World,
+    talk: Conversation,
+    texts: Texts,
+    serial: str,
+    work: _Work[_T],
+    *,
+    lasting: bool = False,
+) -> _T:
+    """Run `work` with the ukey `serial` to itself, and to its end even if the person hangs up.
 
     `lasting`: it changes something, so that its success counts even if nobody hears of it.
-    Raises :class:`Throttled` before anything is sent, and what `work` raises.
     """
     try:
         async with world.turns.of(serial, lambda: talk.wait(texts.wait_for_turn(), WaitFor.TURN)):
-            world.throttle.check(serial)
             return await unbroken(
-                _counted(world, serial, work),
+                work(),
                 lambda: talk.wait(texts.wait_for_device(), WaitFor.DEVICE),
                 lasting=lasting,
             )
     except UkeyError as error:
         error.facts.setdefault("serial", serial)
         raise
-    finally:
-        work.close()  # where it was never begun
-
-
-async def _counted(world: World, serial: str, work: Coroutine[Any, Any, _T]) -> _T:
-    try:
-        result = await work
-    except (PinWrong, PinLocked):
-        await world.throttle.failed(serial)
-        raise
-    await world.throttle.passed(serial)
-    return result
 
 
 async def store(write: Callable[[_W], None], what: _W) -> None:

@@ -7,6 +7,8 @@ SUCCESS is said at one place, at the end of :func:`_login`; IGNORE at one, at it
 
 from __future__ import annotations
 
+from functools import partial
+
 from keyservice.contract.names import Code, Flag, WaitFor
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import NotEnrolled, RemoteRefused, SignatureWrong, UkeyError
@@ -90,7 +92,7 @@ async def _login(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
 
     few = known.left if known is not None and known.left < known.maximum else None
     pin = await approach.ask_pin(talk, texts.pin_prompt(binding.serial, few))
-    proof = _prove(world, talk, attempt, person, binding, handle, pin, keep)
+    proof = partial(_prove, world, talk, attempt, person, binding, handle, pin, keep)
     await approach.spend(world, talk, texts, binding.serial, proof)
     _check_still_bound(world, person, binding)
     return Verdict(Code.SUCCESS)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 
 from keyservice.contract.names import Code, Flag
 from keyservice.contract.steps import Verdict
@@ -64,14 +65,15 @@ async def bind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     await _check_pin_state(talk, attempt, handle, ref, keep)
 
     serial = handle.info.serial
+    world.throttle.check(serial)
     pin = await approach.ask_pin(talk, texts.pin_prompt(serial))
     if generate:
         await talk.info(texts.generating())
-        making = handle.generate(ref, pin, keep, approach.deadline(talk))
+        making = partial(handle.generate, ref, pin, keep, approach.deadline(talk))
         key = await approach.spend(world, talk, texts, serial, making, lasting=True)
         _check_key(world, key, handle, taken)
     key = await handle.public_key(ref, approach.deadline(talk))
-    trial = _try(world, talk, person, handle, ref, key, pin, keep)
+    trial = partial(_try, world, talk, person, handle, ref, key, pin, keep)
     await approach.spend(world, talk, texts, serial, trial)
 
     binding = _binding(person, handle, ref, key, attempt.caller)
@@ -161,7 +163,7 @@ async def _prove(world: World, talk: Conversation, attempt: Attempt, binding: Bi
     pin = await approach.ask_pin(talk, texts.pin_prompt(binding.serial))
     person = Person(binding.user, binding.uid)
     key = PublicKey(binding.algorithm, binding.point)
-    trial = _try(world, talk, person, handle, ref, key, pin, keep)
+    trial = partial(_try, world, talk, person, handle, ref, key, pin, keep)
     await approach.spend(world, talk, texts, binding.serial, trial)
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from keyservice.contract.names import Code
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import NotAllowed, NotEnrolled, PinsDiffer, PinUnchanged
@@ -29,7 +31,7 @@ async def change_pin(world: World, talk: Conversation, attempt: Attempt) -> Verd
     serial = handle.info.serial
     old = await approach.ask_pin(talk, texts.old_pin(serial))
     new = await _new_pin(talk, texts, old)
-    changing = handle.change_pin(ref, old, new, keep, approach.deadline(talk))
+    changing = partial(handle.change_pin, ref, old, new, keep, approach.deadline(talk))
     await approach.spend(world, talk, texts, serial, changing, lasting=True)
     return Verdict(Code.SUCCESS, texts.pin_changed(serial), detail={"serial": serial})
 
@@ -44,8 +46,10 @@ async def unblock_pin(world: World, talk: Conversation, attempt: Attempt) -> Ver
     approach.require_tries(state, serial, Keep.LAST)
     admin = await approach.ask_pin(talk, texts.admin_pin(serial))
     new = await _new_pin(talk, texts, None)
-    unblocking = handle.unblock_pin(ref, admin, new, approach.deadline(talk))
-    await approach.spend(world, talk, texts, serial, unblocking, lasting=True)
+    unblocking = partial(handle.unblock_pin, ref, admin, new, approach.deadline(talk))
+    # no pause holds it up, and none follows: they are for the user PIN, and end with a new one
+    await approach.in_turn(world, talk, texts, serial, unblocking, lasting=True)
+    await world.throttle.passed(serial)
     return Verdict(Code.SUCCESS, texts.pin_unblocked(serial), detail={"serial": serial})
 
 
@@ -56,7 +60,7 @@ async def verify_pin(world: World, talk: Conversation, attempt: Attempt) -> Verd
     await _show_tries(world, talk, texts, handle, ref, keep)
     serial = handle.info.serial
     pin = await approach.ask_pin(talk, texts.pin_prompt(serial))
-    verifying = handle.verify_pin(ref, pin, keep, approach.deadline(talk))
+    verifying = partial(handle.verify_pin, ref, pin, keep, approach.deadline(talk))
     state = await approach.spend(world, talk, texts, serial, verifying)
     return Verdict(
         Code.SUCCESS,

@@ -33,6 +33,7 @@ from keyservice.core.errors import (
     Cancelled,
     DeadlinePassed,
     NoSession,
+    NotAllowed,
     UkeyError,
 )
 from keyservice.core.secret import Secret
@@ -47,6 +48,9 @@ from .world import World
 
 PER_UID = 4  #: sessions of one uid at a time
 PER_ROOT = 256
+#: Of root's, those of programs that one person began: su asks its prompts as root, and whoever
+#: starts it by the hundred must not use up what everybody logs in with.
+PER_PERSON = 64
 TICK = 2.0  #: seconds; under ``uniform`` a failure shows at a multiple of it after the answer
 #: Seconds before a release from which on the loop is kept awake. epoll sleeps whole milliseconds,
 #: counted from whenever the loop last had something to do: a release that just woke it would tell,
@@ -87,11 +91,18 @@ class Session:
     """One conversation. Made by :meth:`Sessions.begin` only."""
 
     def __init__(
-        self, owner: Owner, deadline: float, *, silent: bool, gone: Callable[[Session], None]
+        self,
+        owner: Owner,
+        deadline: float,
+        *,
+        person: int | None,
+        silent: bool,
+        gone: Callable[[Session], None],
     ) -> None:
         """`deadline` is on the loop's clock; `gone` is called when nothing is left to do."""
         self.id = secrets.token_bytes(SESSION_ID_BYTES)
         self.owner = owner
+        self.person = person  #: who began it, see ``Caller.person``
         self.answered_at: float | None = None  #: when the last answer came, on the loop's clock
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
@@ -253,12 +264,19 @@ class Sessions:
         Raises :class:`NotAllowed`, :class:`BadRequest`, and :class:`Busy` where the connection
         has a session or the uid has too many; nothing was begun then.
         """
-        policy.check_begin(caller, request)
+        try:
+            policy.check_begin(caller, request)
+        except NotAllowed as error:
+            attempt = Attempt(caller, request, b"")
+            verdict = verdicts.of(error, self._world.texts(request))
+            self._world.audit.attempt(attempt, verdict, error)
+            raise
         self._check_room(owner)
         seconds = min(request.timeout or DEADLINE_MAX, self._world.rules.deadline)
         session = Session(
             owner,
             asyncio.get_running_loop().time() + seconds,
+            person=caller.person,
             silent=Flag.SILENT in request.flags,
             gone=self._forget,
         )

@@ -50,6 +50,7 @@ def refused(held: Held, code: Code, error: ErrorName, *, asked: bool) -> None:
     assert held.verdict.text
 
 
+@pytest.mark.smoke
 def test_the_right_pin_lets_in(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
@@ -71,6 +72,7 @@ def test_the_right_pin_lets_in(tmp_path: Path, ukey: Softkey) -> None:
     run(tmp_path, scene)
 
 
+@pytest.mark.smoke
 def test_a_wrong_pin_costs_a_try_and_says_so(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
@@ -318,6 +320,7 @@ def test_a_revoked_key_stays_revoked_when_its_record_comes_back(
     run(tmp_path, scene)
 
 
+@pytest.mark.smoke
 def test_what_is_unbound_or_revoked_during_the_prompt_does_not_let_in(
     tmp_path: Path, ukey: Softkey
 ) -> None:

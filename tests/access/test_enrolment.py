@@ -51,6 +51,7 @@ def point(softkey: Softkey, container: int = 0) -> bytes:
     return key.point
 
 
+@pytest.mark.smoke
 def test_binding(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         held = await service.hold(bind(), PIN, caller=ROOT)
@@ -81,6 +82,8 @@ def test_binding_is_roots(tmp_path: Path) -> None:
         for request in (bind(), unbind(), Request(Operation.UNBLOCK_PIN, serial="SN0")):
             with pytest.raises(NotAllowed):
                 service.begin(request, LOCKER)
+        assert all("verdict=PERM_DENIED" in line for line in service.lines())
+        assert len(service.sessions) == 0
 
     run(tmp_path, scene)
 
@@ -141,6 +144,7 @@ def test_a_wrong_pin_and_the_last_try(tmp_path: Path, make: Make) -> None:
 
     async def scene(service: Service) -> None:
         await nothing_stored(service, bind(), WRONG, error=ErrorName.PIN_WRONG)
+        assert ukey.tries_left() == 1
         for caller in (ROOT, GETTY):  # it is a login's, whoever began this
             await nothing_stored(service, bind(), error=ErrorName.TRY_WITHHELD, caller=caller)
         assert ukey.tries_left() == 1

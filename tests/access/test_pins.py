@@ -159,7 +159,9 @@ def test_unblocking(tmp_path: Path, make: Make) -> None:
         service.bind(ukey)
         await service.login(WRONG)
         assert (await service.login()).verdict.error is ErrorName.PIN_LOCKED
-        service.clock.seconds += 3600
+        for _ in range(2):
+            await service.world.throttle.failed("SN0")
+        assert service.world.throttle.pause("SN0") == 60  # which unblocking ends
         held = await service.hold(unblock(), ADMIN_PIN, NEW, NEW, caller=ROOT)
         assert held.kinds == ["Info", "Prompt", "Prompt", "Prompt", "Verdict"]
         first = held.steps[0]
@@ -176,6 +178,7 @@ def test_the_admin_pins_last_try_is_never_spent(tmp_path: Path, make: Make) -> N
     async def scene(service: Service) -> None:
         held = await service.hold(unblock(), WRONG, NEW, NEW, caller=ROOT)
         assert held.verdict.error is ErrorName.PIN_WRONG
+        assert service.world.throttle._failures == {}
         for caller in (ROOT, GETTY):
             held = await service.hold(unblock(), caller=caller)
             assert (held.kinds, held.code) == (["Info", "Verdict"], Code.MAXTRIES)

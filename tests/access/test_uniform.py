@@ -34,6 +34,8 @@ from .rig import (
     uniform,
 )
 
+pytestmark = pytest.mark.alone
+
 #: Seconds after the tick within which a verdict is out, on a machine that others use too.
 LATE = 0.1
 DECOY = Flag.UNIFORM | Flag.DECOY
