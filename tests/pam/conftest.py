@@ -37,7 +37,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def alice() -> Iterator[None]:
     """A user with PASSWORD."""
     must(["useradd", "-M", "alice"])
