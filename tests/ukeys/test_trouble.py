@@ -225,13 +225,12 @@ def test_a_mute_ukey_costs_its_deadline_until_it_is_pulled(softkey: Softkey) -> 
 
 def test_another_ukey_in_the_same_place_is_never_given_the_pin(host: Host, pcscd: Daemon) -> None:
     one = host.softkey("one", serial="SN1", pin=PIN)
-    two = host.softkey("two", serial="SN2", pin=PIN, inserted=False)
 
     async def scenario(ukeys: Ukeys) -> None:
         handle = await found(ukeys)
         assert await sign(handle)
-        one.remove()
-        two.control.insert()  # before pcscd's next poll, mostly: then it has seen nothing
+        one.close()
+        two = host.softkey("two", serial="SN2", pin=PIN)  # pcscd, mostly, has seen nothing
         with pytest.raises(UkeyRemoved):
             await sign(handle)
         assert 0x18 not in commands(two)
