@@ -9,9 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keyservice.contract.names import Code as Said
+from keyservice.contract.steps import Prompt, Verdict
 from tests.pam.libpam import Code
 from tests.pam.scripted import Act, SocketService
 from tests.pam.scripted_bus import BusService
+
+#: How the driver answers, and a script that it fits.
+PIN = "=314159"
+ASK = Prompt("PIN: ")
+YES = (ASK, Verdict(Said.SUCCESS))
 
 #: Where scripts/install puts it.
 ENTRY = "/usr/lib/ukey/pam_ukey/pam_python_entry.py"

@@ -13,17 +13,12 @@ from typing import Any
 
 import pytest
 
-from keyservice.contract.names import Code as Said
-from keyservice.contract.steps import Prompt, Verdict
 from tests.pam.libpam import Code
-from tests.pam.modules import ENTRY, Module
+from tests.pam.modules import ENTRY, PIN, YES, Module
 from tests.pam.scripted import SocketService
 from tests.support import CHECKOUT
 from tests.support.authlog import Authlog
 from tests.support.process import must
-
-PIN = "=314159"
-YES = (Prompt("PIN: "), Verdict(Said.SUCCESS))
 
 
 @pytest.fixture

@@ -149,6 +149,7 @@ def test_the_files_tell_the_same(path: Path) -> None:
     assert auth_lines(other.read_text()) == lines
 
 
+@pytest.mark.smoke
 def test_the_textbooks_pair_would_be_caught(built: Path, tmp_path: Path) -> None:
     """The table finds stacks that fail open: the one that this product replaces, and two slips."""
     good = (EXAMPLES / "debian/helpful/common-auth").read_text()
