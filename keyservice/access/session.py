@@ -48,9 +48,6 @@ from .world import World
 
 PER_UID = 4  #: sessions of one uid at a time
 PER_ROOT = 256
-#: Of root's, those of programs that one person began: su asks its prompts as root, and whoever
-#: starts it by the hundred must not use up what everybody logs in with.
-PER_PERSON = 64
 TICK = 2.0  #: seconds; under ``uniform`` a failure shows at a multiple of it after the answer
 #: Seconds before a release from which on the loop is kept awake. epoll sleeps whole milliseconds,
 #: counted from whenever the loop last had something to do: a release that just woke it would tell,
@@ -91,18 +88,11 @@ class Session:
     """One conversation. Made by :meth:`Sessions.begin` only."""
 
     def __init__(
-        self,
-        owner: Owner,
-        deadline: float,
-        *,
-        person: int | None,
-        silent: bool,
-        gone: Callable[[Session], None],
+        self, owner: Owner, deadline: float, *, silent: bool, gone: Callable[[Session], None]
     ) -> None:
         """`deadline` is on the loop's clock; `gone` is called when nothing is left to do."""
         self.id = secrets.token_bytes(SESSION_ID_BYTES)
         self.owner = owner
-        self.person = person  #: who began it, see ``Caller.person``
         self.answered_at: float | None = None  #: when the last answer came, on the loop's clock
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
@@ -276,7 +266,6 @@ class Sessions:
         session = Session(
             owner,
             asyncio.get_running_loop().time() + seconds,
-            person=caller.person,
             silent=Flag.SILENT in request.flags,
             gone=self._forget,
         )
