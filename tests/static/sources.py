@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 #: Not written by people, or not ours.
-_SKIPPED = {"LICENSE", "requirements-dev.txt", "requirements-vendor.txt"}
+_SKIPPED = {"LICENSE"}
 _FOLDERS = {".git", ".venv", "__pycache__", "build", "dist"}
 _BINARY = {".png", ".jpg", ".woff2", ".mo", ".so", ".o", ".pyc"}
 _CODE = {".py", ".c", ".h", ".sh"}
