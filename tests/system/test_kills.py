@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import partial
 
 import pytest
 
@@ -32,6 +33,11 @@ def change(enrolled: Enrolled, old: str, new: str) -> subprocess.Popen[str]:
     return process
 
 
+def reached(enrolled: Enrolled, process: subprocess.Popen[str], number: int) -> bool:
+    """The ukey has got that many APDUs, or there are no more."""
+    return len(enrolled.ukey.control.apdus()) >= number or process.poll() is not None
+
+
 def log_in(enrolled: Enrolled, pin: str) -> Outcome:
     return enrolled.host.su(enrolled.user, [enrolled.user.password, pin])
 
@@ -51,10 +57,7 @@ def test_killed_after_every_apdu_of_a_pin_change(enrolled: Enrolled) -> None:
         ukey.control.reset_apdus()
         ukey.control.misbehave(slow=HELD, at=number)
         process = change(enrolled, enrolled.pin, NEW_PIN)
-        wait_until(
-            lambda n=number, p=process: len(ukey.control.apdus()) >= n or p.poll() is not None,
-            f"APDU {number} of a PIN change",
-        )
+        wait_until(partial(reached, enrolled, process, number), f"APDU {number} of a PIN change")
         if process.poll() is not None:
             break
         changed = any(ins == CHANGE_PIN and sw == 0x9000 for ins, sw in ukey.control.apdus())
