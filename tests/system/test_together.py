@@ -7,18 +7,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 
 import pytest
 
 from tests.support import pcsc
-from tests.support.crowd import Crowd
 from tests.support.host import Host
 from tests.support.process import wait_until
 from tests.support.stacks import Answered, PamCode
 from tests.support.ukeys import SLOTS
 
-from .conftest import CONFIG, Enrolled, enrol
+from .conftest import CONFIG, enrol
+from .people import People, settings
 
 WRONG = "000000"
 MANY = 64
@@ -28,42 +28,6 @@ DEADLINE = 5
 GRACE = 1.0
 #: The APDUs of a login on a ukey that is known, idle and open (test_apdus).
 LOGIN = 5
-
-
-def settings(*, deadline: int = 60, device: int = 10, wait: int = 0) -> str:
-    """A configuration; times in seconds."""
-    return f"""
-[service]
-deadline = {deadline}
-[readers]
-deadline = {device}
-[authentication]
-wait_for_ukey = {wait}
-"""
-
-
-class People:
-    """Who logs in with the ukey of an enrolled person, through libpam."""
-
-    def __init__(self, enrolled: Enrolled) -> None:
-        self.enrolled = enrolled
-        self.card = enrolled.ukey.control
-        # the ukey's line alone: password hashes of 64 people at once would be all that is measured
-        enrolled.host.pam.stack("ukey", "auth required pam_ukey.so")
-        self._crowd: Crowd = enrolled.host.crowd()
-
-    def begin(self, pin: str | None = None, at: float = 0.0) -> Future[Answered]:
-        """Somebody who types a PIN, at the monotonic time `at` or at once."""
-        return self._crowd.begin(
-            "ukey", self.enrolled.user.name, [pin or self.enrolled.pin], pace=[at]
-        )
-
-    def login(self, pin: str | None = None) -> Answered:
-        return self.begin(pin).result(90)
-
-    def must_login(self) -> None:
-        answered = self.login()
-        assert answered.code is PamCode.SUCCESS, self.enrolled.host.authlog.text
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Anybody who logs in with one ukey, again and again or many at once, through libpam alone."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Any
+
+from tests.support.stacks import Answered, PamCode
+
+from .conftest import Enrolled
+
+#: The ukey's line alone: where many log in, hashes of passwords would be most of the work.
+STACK = "auth required pam_ukey.so {options}"
+
+
+def settings(*, deadline: int = 60, device: int = 10, wait: int = 0) -> str:
+    """A configuration: seconds that a session and a device may take, and that a ukey is awaited."""
+    return f"""
+[service]
+deadline = {deadline}
+[readers]
+deadline = {device}
+[authentication]
+wait_for_ukey = {wait}
+[services.locker]
+allow_remote = true
+"""
+
+
+class People:
+    """Who logs in with the ukey of an enrolled person."""
+
+    def __init__(self, enrolled: Enrolled, options: str = "") -> None:
+        """`options`: of the module."""
+        self.enrolled = enrolled
+        self.card = enrolled.ukey.control
+        enrolled.host.pam.stack("ukey", STACK.format(options=options))
+        self._crowd = enrolled.host.crowd()
+
+    def begin(self, pin: str | None = None, at: float = 0.0, **more: Any) -> Future[Answered]:
+        """Somebody who types a PIN, at the monotonic time `at` or at once.
+
+        `more`: as for ``Crowd.begin``.
+        """
+        answers = [self.enrolled.pin if pin is None else pin]
+        return self._crowd.begin("ukey", self.enrolled.user.name, answers, pace=[at], **more)
+
+    def login(self, pin: str | None = None) -> Answered:
+        return self.begin(pin).result(90)
+
+    def must_login(self) -> Answered:
+        answered = self.login()
+        assert answered.code is PamCode.SUCCESS, (answered, self.enrolled.host.authlog.text)
+        return answered
