@@ -25,7 +25,7 @@ from keyservice.access.session import Owner, Session, Sessions
 from keyservice.access.settings import Rules
 from keyservice.access.throttle import Throttle
 from keyservice.access.world import World
-from keyservice.contract.names import Code, Flag, Operation
+from keyservice.contract.names import Code, ErrorName, Flag, Operation
 from keyservice.contract.steps import Prompt, Step, Verdict
 from keyservice.core.errors import ReaderAbsent, UnknownUser
 from keyservice.core.secret import Secret
@@ -162,6 +162,13 @@ class Service:
         binding = replace(binding, **changes)
         self.world.bindings.add(binding)
         return binding
+
+
+def refused(held: Held, code: Code, error: ErrorName, *, asked: bool) -> None:
+    """It ended with `code` for `error`; the PIN was asked, or not, and something was said."""
+    assert (held.code, held.verdict.error) == (code, error)
+    assert bool(held.prompts) is asked
+    assert held.verdict.text
 
 
 def login(user: str = "alice", **fields: Any) -> Request:

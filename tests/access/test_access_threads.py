@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 
 import pytest
 
 from keyservice.access import threads
 from keyservice.core.errors import DeadlinePassed
+from tests.support import CHECKOUT
 
 SECONDS = 10.0
 
@@ -76,3 +79,15 @@ def test_a_burst_leaves_few_threads() -> None:
     for thread in kept:
         thread.join(0.2)
     assert sum(thread.is_alive() for thread in kept) <= threads.IDLE
+
+
+def test_what_hangs_does_not_keep_the_service_from_ending() -> None:
+    text = """
+import asyncio, threading
+from keyservice.access import threads
+asyncio.run(threads.call(0.1, threading.Event().wait))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=CHECKOUT, capture_output=True, timeout=10, check=False
+    )
+    assert b"DeadlinePassed" in done.stderr
