@@ -20,6 +20,7 @@ from bench.timing import interleave, prove
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 SM2_TURNS = 9
+BUSY = 0.7  #: a load average above which figures are no good
 PACKAGES = {
     "Linux-PAM": "libpam0g",
     "pcscd": "pcscd",
@@ -48,6 +49,9 @@ def main() -> None:
 
 def measure(rounds: int, workdir: Path) -> Figures:
     """Everything, in one go. Says on standard error what is under way."""
+    load = os.getloadavg()[0]
+    if load > BUSY:
+        say(f"the machine does other things as well (load {load:.1f}): figures will be too high")
     with ours.ready() as host:
         say(f"logins, {rounds} rounds")
         user = host.user
