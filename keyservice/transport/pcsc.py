@@ -11,15 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from smartcard import scard
 
 from keyservice.core.errors import ReaderAbsent, UkeyAbsent, UkeyError, UkeyFailed, UkeyRemoved
-
-#: The name under which pcscd reports readers that come and go.
-PNP_NOTIFICATION = r"\\?PnP?\Notification"
 
 _SERVICE_GONE: Final = frozenset(
     {
@@ -59,16 +55,6 @@ _BEGIN_ATTEMPTS: Final = 4
 
 class TransportError(UkeyFailed):
     """The card or its reader did not do what was asked. Facts: reader, code (PC/SC's)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderState:
-    """A reader as pcscd sees it. `events` counts insertions and removals, and wraps at 65536."""
-
-    name: str
-    present: bool
-    mute: bool
-    events: int
 
 
 class Context:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from . import wire
+from .fields import MESSAGE_MAX
 
 #: Isolated, so that neither environment nor working directory says what is imported; no .pyc is
 #: written. The package's folder is the one thing that it must be told.
@@ -39,7 +39,7 @@ class Child:
         self._loop = asyncio.get_running_loop()
         self._on_message = on_message
         self._on_end = on_end
-        self._buffer = bytearray(wire.MESSAGE_MAX + 1)
+        self._buffer = bytearray(MESSAGE_MAX + 1)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from enum import IntEnum
 from typing import Protocol
 
 from keyservice.core.errors import (
@@ -32,10 +31,19 @@ from keyservice.transport.apdu import SW, CardError, Commands, Link, ResponseErr
 from . import gmt0017_pin as pins
 from .base import Container, Keep, KeyRef, PinState, PublicKey, UkeyInfo
 from .gmt0017_data import (
+    CLA,
+    CLA_MAC,
+    CONTAINERS_MAX,
+    DIGEST_BYTES,
+    ID_BYTES,
+    P1_HOST_HASH,
+    P1_SIGNING_KEY,
     POINT_BYTES,
     ContainerInfo,
     DeviceInfo,
+    Ins,
     OpenedApplication,
+    Role,
     build_bits,
     parse_names,
     parse_pin_state,
@@ -43,45 +51,6 @@ from .gmt0017_data import (
 )
 from .quirks import ExpectedLength, Quirks
 from .settings import is_virtual
-
-
-class Ins(IntEnum):
-    """Instruction codes."""
-
-    GET_DEV_INFO = 0x04
-    GET_PIN_INFO = 0x14
-    CHANGE_PIN = 0x16
-    VERIFY_PIN = 0x18
-    UNBLOCK_PIN = 0x1A
-    CLEAR_SECURE_STATE = 0x1C
-    ENUM_APPLICATION = 0x22
-    OPEN_APPLICATION = 0x26
-    CLOSE_APPLICATION = 0x28
-    CREATE_CONTAINER = 0x40
-    OPEN_CONTAINER = 0x42
-    ENUM_CONTAINER = 0x46
-    GET_CONTAINER_INFO = 0x4A
-    GEN_RANDOM = 0x50
-    GEN_ECC_KEY_PAIR = 0x70
-    ECC_SIGN_DATA = 0x74
-    EXPORT_PUBLIC_KEY = 0x88
-
-
-class Role(IntEnum):
-    """P2 of the PIN commands."""
-
-    ADMIN = 0
-    USER = 1
-
-
-CLA = 0x80
-CLA_MAC = 0x84
-P1_HOST_HASH = 0x02  #: ECCSignData over e, made on the host
-P1_SIGNING_KEY = 0x01
-ID_BYTES = 2
-DIGEST_BYTES = 32
-#: Over all applications of a ukey.
-CONTAINERS_MAX = 32
 
 _MISSING_APPLICATION = (SW.NO_APPLICATION, SW.NO_APPLICATION_NAME)
 #: A firmware answers ``63C0 | left << 8``, which loses most of `left` and can look like another SW.

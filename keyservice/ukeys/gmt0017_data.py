@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a GM/T 0017-2012 ukey says, decoded. Every ``parse`` takes exactly the bytes it names."""
+"""The numbers of GM/T 0017-2012 as implementations speak it, and what a ukey says, decoded.
+
+Every ``parse`` takes exactly the bytes that it names.
+"""
 
 from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from enum import IntEnum
 
 from keyservice.transport.apdu import ResponseError
 
@@ -13,6 +17,44 @@ from .base import PinState
 from .quirks import ByteOrder
 from .text import is_name, is_serial, plain
 
+
+class Ins(IntEnum):
+    """Instruction codes."""
+
+    GET_DEV_INFO = 0x04
+    GET_PIN_INFO = 0x14
+    CHANGE_PIN = 0x16
+    VERIFY_PIN = 0x18
+    UNBLOCK_PIN = 0x1A
+    CLEAR_SECURE_STATE = 0x1C
+    ENUM_APPLICATION = 0x22
+    OPEN_APPLICATION = 0x26
+    CLOSE_APPLICATION = 0x28
+    CREATE_CONTAINER = 0x40
+    OPEN_CONTAINER = 0x42
+    ENUM_CONTAINER = 0x46
+    GET_CONTAINER_INFO = 0x4A
+    GEN_RANDOM = 0x50
+    GEN_ECC_KEY_PAIR = 0x70
+    ECC_SIGN_DATA = 0x74
+    EXPORT_PUBLIC_KEY = 0x88
+
+
+class Role(IntEnum):
+    """P2 of the PIN commands."""
+
+    ADMIN = 0
+    USER = 1
+
+
+CLA = 0x80
+CLA_MAC = 0x84
+P1_HOST_HASH = 0x02  #: ECCSignData over e, made on the host
+P1_SIGNING_KEY = 0x01
+ID_BYTES = 2
+DIGEST_BYTES = 32
+#: Over all applications of a ukey.
+CONTAINERS_MAX = 32
 POINT_BYTES = 64
 SIGNATURE_BYTES = 64
 KEY_BITS = 256

@@ -18,8 +18,9 @@ from keyservice.core.errors import DeadlinePassed, UkeyError, UkeyFailed
 from keyservice.core.secret import wipe
 
 from .child import Child
+from .fields import WireError
 from .text import plain
-from .wire import Answer, WireError, parse_answer
+from .wire import Answer, parse_answer
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,11 @@ from contextlib import suppress
 from keyservice.core.errors import ReaderAbsent, ReaderRefused, UkeyAbsent, UkeyAmbiguous, UkeyError
 
 from .child import Child
+from .fields import WireError
 from .handle import UkeyHandle
+from .reports import parse_readers
 from .settings import ReaderSettings
 from .slot import Presence, ReaderEvent, Slot
-from .wire import WireError, parse_readers
 
 __all__ = ["Presence", "ReaderEvent", "UkeyHandle", "Ukeys"]
 

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 
 from keyservice.core.errors import UkeyAbsent, UkeyError, UkeyUnknown
+from keyservice.transport.state import ReaderState
 
 from .base import KeyRef, PinState, PublicKey, UkeyInfo
 from .lane import Lane
 from .quirks import Quirks, choose
 from .settings import ReaderSettings, is_virtual
 from .text import plain
-from .wire import Answer, Op, ReaderSeen, build_request
+from .wire import Answer, Op, build_request
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Slot:
         reader = plain(self._reader)
         return Presence(reader, self.present, self.info, pin, self.refused, self.virtual)
 
-    def update(self, seen: ReaderSeen) -> None:
+    def update(self, seen: ReaderState) -> None:
         """Take in what the watcher has seen."""
         if (seen.present, seen.events) == (self.present, self._events):
             return

@@ -2,20 +2,17 @@
 # Copyright the pam-ukey authors
 """What the service and its device workers say to each other: plain data in frames.
 
-The frames are those of the sockets, one per message of a SOCK_SEQPACKET pair. The service
-believes nothing that a worker says beyond its form, which is checked here to the last byte:
-whoever parses what a device sends may have been taken over by it.
+The service believes nothing that a worker says beyond its form, which is checked here to the last
+byte: whoever parses what a device sends may have been taken over by it.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
 from keyservice.contract import frames
-from keyservice.contract.names import FRAME_MAX
 from keyservice.core.errors import (
     BadRequest,
     NoKeyPair,
@@ -33,16 +30,24 @@ from keyservice.core.errors import (
 from keyservice.core.secret import Secret
 
 from .base import Container, Keep, KeyRef, PinState, PublicKey, UkeyInfo
+from .fields import (
+    Fields,
+    WireError,
+    bytes_of,
+    exactly,
+    number_of,
+    parse,
+    plain_of,
+    text_of,
+)
 from .quirks import ByteOrder, ExpectedLength, MacLength, PinHash, Quirks
-from .text import is_name, is_plain, is_serial, plain
+from .text import is_name, is_serial, plain
 
-MESSAGE_MAX = frames.HEADER.size + FRAME_MAX
 POINT_BYTES = 64
 SIGNATURE_BYTES = 64
-#: As many readers as pcsc-lite knows at most.
-READERS_MAX = 16
 _TEXT_MAX = 200
-_LABEL_MAX = 256  #: bytes of UTF-8
+#: Bytes of UTF-8.
+_KIND_MAX, _LABEL_MAX, _MANUFACTURER_MAX = 16, 32, 64
 
 
 class Op(IntEnum):
@@ -60,12 +65,10 @@ class Op(IntEnum):
 
 
 class Kind(IntEnum):
-    """What workers and the watcher answer."""
+    """What a worker answers."""
 
     DONE = 0x40
     FAILED = 0x41
-    READERS = 0x50
-    NO_PCSCD = 0x51
 
 
 class Tag(IntEnum):
@@ -98,13 +101,6 @@ _ERRORS: tuple[type[UkeyError], ...] = (
     *(UkeyRemoved, UkeyAbsent, ReaderAbsent, UkeyUnknown, NoKeyPair),
     *(PinWrong, PinLocked, TryWithheld, PinRefused, BadRequest, UkeyFailed),
 )
-
-Fields = Mapping[int, memoryview]
-
-
-class WireError(Exception):
-    """The other side does not keep to this file."""
-
 
 # -- service to worker
 
@@ -165,14 +161,14 @@ def build_request(
 
 def parse_request(message: bytearray) -> Request:
     """Take a request apart; `message` is the caller's to wipe, the request's secrets its own."""
-    kind, fields = _parse(message)
+    kind, fields = parse(message)
     return Request(
         op=Op(kind),
-        serial=_text(fields, Tag.SERIAL),
-        ref=KeyRef(_text(fields, Tag.APPLICATION), _text(fields, Tag.CONTAINER)),
+        serial=text_of(fields, Tag.SERIAL),
+        ref=KeyRef(text_of(fields, Tag.APPLICATION), text_of(fields, Tag.CONTAINER)),
         quirks=_unpack_quirks(bytes(fields[Tag.QUIRKS])),
-        keep=Keep(_number(fields, Tag.KEEP)),
-        admin=bool(_number(fields, Tag.ADMIN)),
+        keep=Keep(number_of(fields, Tag.KEEP)),
+        admin=bool(number_of(fields, Tag.ADMIN)),
         digest=bytes(fields[Tag.DIGEST]),
         pin=Secret(fields.get(Tag.PIN, b"")),
         new_pin=Secret(fields.get(Tag.NEW_PIN, b"")),
@@ -230,26 +226,26 @@ class Answer:
 
     def info(self, reader: str, virtual: bool) -> UkeyInfo:
         """The ukey in `reader`; its serial may be empty."""
-        serial = _text(self.fields, Tag.SERIAL)
+        serial = text_of(self.fields, Tag.SERIAL)
         if serial and not is_serial(serial):
             raise WireError("a serial that cannot be one")
         return UkeyInfo(
-            kind=_plain(self.fields, Tag.KIND),
+            kind=plain_of(self.fields, Tag.KIND, _KIND_MAX),
             reader=reader,
             serial=serial,
-            label=_plain(self.fields, Tag.LABEL),
-            manufacturer=_plain(self.fields, Tag.MANUFACTURER),
+            label=plain_of(self.fields, Tag.LABEL, _LABEL_MAX),
+            manufacturer=plain_of(self.fields, Tag.MANUFACTURER, _MANUFACTURER_MAX),
             virtual=virtual,
         )
 
     def containers(self) -> list[Container]:
-        return _unpack_containers(_bytes(self.fields, Tag.CONTAINERS))
+        return _unpack_containers(bytes_of(self.fields, Tag.CONTAINERS))
 
     def key(self) -> PublicKey:
-        return PublicKey("sm2", _exactly(self.fields, Tag.POINT, POINT_BYTES))
+        return PublicKey("sm2", exactly(self.fields, Tag.POINT, POINT_BYTES))
 
     def signature(self) -> bytes:
-        return _exactly(self.fields, Tag.SIGNATURE, SIGNATURE_BYTES)
+        return exactly(self.fields, Tag.SIGNATURE, SIGNATURE_BYTES)
 
     def state(self) -> PinState:
         """The PIN state that was asked for, of either role."""
@@ -260,108 +256,24 @@ class Answer:
 
 def parse_answer(message: bytearray, reader: str) -> Answer:
     """Take a worker's answer apart. Raises :class:`WireError`."""
-    kind, fields = _parse(message)
+    kind, fields = parse(message)
     pin_state = _parse_pin_state(fields)
     if kind == Kind.DONE:
         return Answer(fields, None, pin_state)
     if kind != Kind.FAILED:
         raise WireError("an answer of no kind")
-    index = _number(fields, Tag.ERROR)
+    index = number_of(fields, Tag.ERROR)
     if index >= len(_ERRORS):
         raise WireError("an error that is not known")
     facts: dict[str, str | int] = {"reader": reader}
     for tag, fact in ((Tag.LEFT, "left"), (Tag.MAXIMUM, "maximum")):
         if tag in fields:
-            facts[fact] = _number(fields, tag)
-    text = plain(_bytes(fields, Tag.TEXT)[:_TEXT_MAX].decode("utf-8", "replace"))
+            facts[fact] = number_of(fields, tag)
+    text = plain(bytes_of(fields, Tag.TEXT)[:_TEXT_MAX].decode("utf-8", "replace"))
     return Answer(fields, _ERRORS[index](text, **facts), pin_state)
 
 
-# -- watcher to service
-
-
-@dataclass(frozen=True, slots=True)
-class ReaderSeen:
-    """A reader and whether a card is in it. `events` grows with each insertion and removal."""
-
-    name: str
-    present: bool
-    events: int
-
-
-def build_readers(readers: Iterable[ReaderSeen]) -> bytearray:
-    """The message that these are all readers, at most 16."""
-    fields = {}
-    for index, reader in enumerate(readers):
-        head = bytes((reader.present,)) + reader.events.to_bytes(2, "big")
-        fields[index] = head + reader.name.encode("utf-8", "surrogateescape")
-    return frames.build(Kind.READERS, fields)
-
-
-def build_no_pcscd() -> bytearray:
-    """The message that pcscd is not there."""
-    return frames.build(Kind.NO_PCSCD, {})
-
-
-def parse_readers(message: bytearray) -> list[ReaderSeen] | None:
-    """All readers, or None where pcscd is not there. Raises :class:`WireError`."""
-    kind, fields = _parse(message)
-    if kind == Kind.NO_PCSCD:
-        return None
-    if kind != Kind.READERS or len(fields) > READERS_MAX:
-        raise WireError("not a list of readers")
-    readers = []
-    for value in fields.values():
-        if len(value) < 4 or value[0] > 1:
-            raise WireError("not a reader")
-        # the name goes back to pcscd as it came; it is made plain where it is shown
-        name = bytes(value[3:]).decode("utf-8", "surrogateescape")
-        readers.append(ReaderSeen(name, bool(value[0]), int.from_bytes(value[1:3], "big")))
-    return readers
-
-
 # -- fields
-
-
-def _parse(message: bytearray) -> tuple[int, Fields]:
-    """The kind and the fields, which are views into `message`: nothing of it is copied."""
-    try:
-        kind, length = frames.parse_header(message[: frames.HEADER.size])
-        del message[: frames.HEADER.size]
-        if length != len(message):
-            raise WireError("a message of another length than it says")
-        return kind, frames.parse_fields(message)
-    except (frames.FrameError, struct.error) as error:
-        raise WireError(str(error)) from None
-
-
-def _bytes(fields: Fields, tag: Tag) -> bytes:
-    return bytes(fields.get(tag, b""))
-
-
-def _exactly(fields: Fields, tag: Tag, length: int) -> bytes:
-    value = _bytes(fields, tag)
-    if len(value) != length:
-        raise WireError(f"field {tag.name} has {len(value)} bytes, not {length}")
-    return value
-
-
-def _number(fields: Fields, tag: Tag) -> int:
-    return _exactly(fields, tag, 1)[0]
-
-
-def _text(fields: Fields, tag: Tag) -> str:
-    try:
-        return _bytes(fields, tag).decode()
-    except UnicodeDecodeError:
-        raise WireError(f"field {tag.name} is not UTF-8") from None
-
-
-def _plain(fields: Fields, tag: Tag) -> str:
-    text = _text(fields, tag)
-    if len(fields.get(tag, b"")) > _LABEL_MAX or not is_plain(text):
-        raise WireError(f"field {tag.name} is not plain text")
-    return text
 
 
 def _pin_state_field(state: PinState | None) -> dict[int, bytes]:
@@ -373,7 +285,7 @@ def _pin_state_field(state: PinState | None) -> dict[int, bytes]:
 def _parse_pin_state(fields: Fields) -> PinState | None:
     if Tag.PIN_STATE not in fields:
         return None
-    maximum, left, default = _exactly(fields, Tag.PIN_STATE, 3)
+    maximum, left, default = exactly(fields, Tag.PIN_STATE, 3)
     if not left <= maximum or default > 1:
         raise WireError("a PIN state that cannot be one")
     return PinState(maximum, left, bool(default))

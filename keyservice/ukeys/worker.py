@@ -19,6 +19,7 @@ from keyservice.transport.pcsc import Card, Context
 
 from . import wire
 from .confine import confine
+from .fields import MESSAGE_MAX
 from .gmt0017 import Gmt0017
 from .registry import recognise
 from .wire import Op, Request
@@ -90,7 +91,7 @@ class Worker:
 
 def serve(channel: socket.socket, worker: Worker) -> None:
     """Answer requests until the service closes its end."""
-    buffer = bytearray(wire.MESSAGE_MAX)
+    buffer = bytearray(MESSAGE_MAX)
     while length := channel.recv_into(buffer):
         message = buffer[:length]
         buffer[:length] = bytes(length)

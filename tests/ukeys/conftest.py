@@ -1,42 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The real readers and ukeys of a test: pcscd, emulated ukeys, and the pool above them."""
+"""A ukey for each kind of test: emulated behind real pcscd, or a script behind a stub."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import secrets
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import TypeVar
-
 import pytest
 
-from keyservice.core.errors import UkeyAbsent
-from keyservice.core.secret import Secret
-from keyservice.crypto import sm2
-from keyservice.ukeys.base import Keep, KeyRef
-from keyservice.ukeys.pool import ReaderEvent, UkeyHandle, Ukeys
-from keyservice.ukeys.settings import ReaderSettings
+from keyservice.transport import pcsc
+from keyservice.ukeys.base import Keep
+from keyservice.ukeys.gmt0017 import Gmt0017
 from tests.support.host import Host
 from tests.support.process import Daemon
 from tests.support.ukeys import Softkey
-
-T = TypeVar("T")
-
-REF = KeyRef("ukey", "login")
-PIN, WRONG, NEW = b"528491", b"111111", b"90210467"
-SETTINGS = ReaderSettings(allow_virtual_readers=True)
-#: Seconds that nothing should need, on a machine that others use too.
-PATIENCE = 20.0
-
-#: A login on a ukey that is known, idle and open.
-LOGIN = [0x14, 0x50, 0x18, 0x74, 0x1C]
-
-_engine = sm2.engine()
+from tests.transport.scard_stub import ScardStub
+from tests.ukeys.real import PIN as REAL_PIN
+from tests.ukeys.scripted import (
+    CHALLENGE,
+    CLEAR,
+    E32,
+    OK,
+    OPEN_APP,
+    OPEN_BOX,
+    PIN,
+    REF,
+    RS,
+    SIGNED,
+    VERIFY,
+    dev_info,
+    pin_info,
+)
 
 
 @pytest.fixture
@@ -46,113 +38,29 @@ def pcscd(host: Host) -> Daemon:
 
 @pytest.fixture
 def softkey(host: Host, pcscd: Daemon) -> Softkey:
-    return host.softkey(serial="SN1", pin=PIN)
+    return host.softkey(serial="SN1", pin=REAL_PIN)
 
 
-def soon(seconds: float = PATIENCE) -> float:
-    return time.monotonic() + seconds
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> ScardStub:
+    made = ScardStub()
+    monkeypatch.setattr(pcsc, "scard", made)
+    return made
 
 
-def run(scenario: Callable[[Ukeys], Awaitable[T]], settings: ReaderSettings = SETTINGS) -> T:
-    """Run `scenario` with a pool that has been started; no process of it is left afterwards."""
-
-    async def main() -> T:
-        async with pool(settings) as ukeys:
-            return await asyncio.wait_for(scenario(ukeys), 55)
-
-    result = asyncio.run(main())
-    assert children() == {}
-    return result
+@pytest.fixture
+def ukey(stub: ScardStub) -> Gmt0017:
+    """Just inserted and recognised."""
+    stub.expect(dev_info())
+    made = Gmt0017.recognise(pcsc.Card("R"))
+    assert made is not None
+    return made
 
 
-@asynccontextmanager
-async def pool(settings: ReaderSettings) -> AsyncIterator[Ukeys]:
-    ukeys = Ukeys(settings)
-    await ukeys.start()
-    try:
-        yield ukeys
-    finally:
-        await ukeys.stop()
-
-
-async def found(ukeys: Ukeys, serial: str = "SN1") -> UkeyHandle:
-    """The ukey, as soon as it is there."""
-
-    def there() -> bool:
-        try:
-            ukeys.find(serial)
-        except UkeyAbsent:
-            return False
-        return True
-
-    await ukeys.settled(soon())
-    await until(ukeys, there)
-    return ukeys.find(serial)
-
-
-async def until(ukeys: Ukeys, condition: Callable[[], bool]) -> list[ReaderEvent]:
-    """Wait for reader events until `condition` holds; what happened meanwhile."""
-    events: list[ReaderEvent] = []
-    changed = asyncio.Event()
-
-    def happened(event: ReaderEvent) -> None:
-        events.append(event)
-        changed.set()
-
-    forget = ukeys.subscribe(happened)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not condition():
-                await changed.wait()
-                changed.clear()
-    finally:
-        forget()
-    return events
-
-
-async def sign(
-    handle: UkeyHandle, pin: bytes = PIN, keep: Keep = Keep.RESERVE, deadline: float | None = None
-) -> bool:
-    """Sign something fresh; whether the signature is right."""
-    message = secrets.token_bytes(40)
-    limit = deadline or soon()
-    point = (await handle.public_key(REF, limit)).point
-    with Secret(pin) as secret:
-        signature = await handle.sign(REF, secret, sm2.digest(point, message), keep, limit)
-    return _engine.verify(point, message, signature)
-
-
-def commands(softkey: Softkey) -> list[int]:
-    """The INS of each command since the last call."""
-    told = [ins for ins, _ in softkey.control.apdus()]
-    softkey.control.reset_apdus()
-    return told
-
-
-def children() -> dict[str, list[int]]:
-    """The pids of our workers and watchers that live."""
-    result: dict[str, list[int]] = {}
-    for pid, command in _processes():
-        for kind in ("worker", "watcher"):
-            if f"keyservice.ukeys.{kind} " in command:
-                result.setdefault(kind, []).append(pid)
-    return result
-
-
-def worker_of(reader: str) -> int:
-    """The pid of the reader's worker."""
-    [pid] = [p for p, command in _processes() if command.endswith(f"{reader}\0")]
-    return pid
-
-
-def _processes() -> Iterator[tuple[int, str]]:
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                stat = (folder / "stat").read_text()
-                command = (folder / "cmdline").read_text(errors="replace")
-            except OSError:
-                continue
-            state, parent = stat.rpartition(")")[2].split()[:2]
-            if int(parent) == os.getpid() and state != "Z":
-                yield int(folder.name), command
+@pytest.fixture
+def opened(stub: ScardStub, ukey: Gmt0017) -> Gmt0017:
+    """Known, idle, open."""
+    stub.expect(OPEN_APP, pin_info(10), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED, CLEAR)
+    assert ukey.sign(REF, PIN, E32, Keep.RESERVE) == RS
+    assert stub.done() == ["begin", "end leave"]
+    return ukey

@@ -16,7 +16,7 @@ import pytest
 from keyservice.ukeys.pool import Ukeys
 from tests.support import CHECKOUT
 from tests.support.ukeys import Softkey
-from tests.ukeys.conftest import PIN, children, found, run, sign
+from tests.ukeys.real import PIN, children, found, run, sign
 
 _LANDLOCK = ctypes.CDLL(None).syscall(444, None, 0, 1) > 0
 

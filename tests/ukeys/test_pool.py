@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The pool on real pcscd: what is found, what a login costs, who waits for whom."""
+"""The pool on real pcscd: what is found, what a login costs, which reader is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import asyncio
 import pytest
 
 from keyservice.core.errors import (
-    DeadlinePassed,
     PinLocked,
     PinRefused,
     PinWrong,
@@ -20,20 +19,15 @@ from keyservice.core.errors import (
     UkeyAmbiguous,
     UkeyRemoved,
 )
-from keyservice.core.secret import Secret
-from keyservice.ukeys.base import Container, Keep, KeyRef, PinState, UkeyInfo
+from keyservice.ukeys.base import Keep, PinState, UkeyInfo
 from keyservice.ukeys.pool import ReaderEvent, Ukeys
 from keyservice.ukeys.settings import ReaderSettings
 from tests.support.host import Host
-from tests.support.process import Daemon
 from tests.support.ukeys import Softkey
-from tests.ukeys.conftest import (
+from tests.ukeys.real import (
     LOGIN,
-    NEW,
-    PATIENCE,
     PIN,
     REF,
-    SETTINGS,
     WRONG,
     commands,
     found,
@@ -165,105 +159,6 @@ def _reset_by_a_stranger() -> None:
     card.close()
 
 
-# -- many at once
-
-
-def test_sixty_four_at_once_on_one_ukey_each_in_turn(softkey: Softkey) -> None:
-    async def scenario(ukeys: Ukeys) -> None:
-        handle = await found(ukeys)
-        await sign(handle)
-        commands(softkey)
-        order: list[int] = []
-
-        async def one(number: int) -> bool:
-            right = await sign(handle)
-            order.append(number)
-            return right
-
-        assert all(await asyncio.gather(*map(one, range(64))))
-        assert order == list(range(64))
-        assert commands(softkey) == LOGIN * 64
-
-    run(scenario)
-
-
-def test_one_that_goes_away_while_waiting_sends_nothing(softkey: Softkey) -> None:
-    async def scenario(ukeys: Ukeys) -> None:
-        handle = await found(ukeys)
-        await sign(handle)
-        softkey.control.misbehave(slow=100)
-        commands(softkey)
-        first = asyncio.ensure_future(sign(handle))
-        others = [asyncio.ensure_future(sign(handle, WRONG)) for _ in range(3)]
-        await asyncio.sleep(0.1)
-        for other in others:
-            other.cancel()
-        assert await first
-        softkey.control.behave()
-        assert await sign(handle)
-        assert commands(softkey) == LOGIN * 2
-
-    run(scenario)
-
-
-def test_one_that_goes_away_while_served_leaves_the_ukey_in_order(softkey: Softkey) -> None:
-    async def scenario(ukeys: Ukeys) -> None:
-        handle = await found(ukeys)
-        await sign(handle)
-        softkey.control.misbehave(slow=60)
-        commands(softkey)
-        first = asyncio.ensure_future(sign(handle, WRONG))
-        await asyncio.sleep(0.1)
-        first.cancel()
-        softkey.control.behave()
-        assert await sign(handle)
-        assert commands(softkey) == [0x14, 0x50, 0x18, 0x1C, *LOGIN]
-        known = handle.known_pin(REF)
-        assert known is not None
-        assert known.left == 10
-
-    run(scenario)
-
-
-def test_a_deadline_in_the_queue(softkey: Softkey) -> None:
-    async def scenario(ukeys: Ukeys) -> None:
-        handle = await found(ukeys)
-        await sign(handle)
-        softkey.control.misbehave(slow=200)
-        first = asyncio.ensure_future(sign(handle))
-        await asyncio.sleep(0)
-        with pytest.raises(DeadlinePassed):
-            await sign(handle, deadline=soon(0.3))
-        with pytest.raises(DeadlinePassed):
-            await sign(handle, deadline=soon(-1))
-        assert await first
-
-    run(scenario)
-
-
-def test_two_ukeys_do_not_wait_for_each_other(host: Host, softkey: Softkey) -> None:
-    other = host.softkey("other", slot=1, serial="SN2", pin=PIN)
-
-    async def scenario(ukeys: Ukeys) -> None:
-        one, two = await found(ukeys, "SN1"), await found(ukeys, "SN2")
-        await asyncio.gather(sign(one), sign(two))
-        softkey.control.misbehave(slow=300)
-        slow = asyncio.ensure_future(sign(one))
-        for _ in range(5):
-            assert await sign(two)
-        assert not slow.done()
-        assert await slow
-        softkey.control.behave()
-        other.remove()
-        [event] = await until(ukeys, lambda: not ukeys.present()[1].card_present)
-        assert event.info == two.info
-        commands(softkey)
-        assert await sign(one)  # knows nothing of it
-        assert commands(softkey) == LOGIN
-
-    run(scenario)
-
-
 # -- which ukey, which reader
 
 
@@ -314,131 +209,3 @@ def test_no_pcscd_no_reader(host: Host) -> None:
         assert ukeys.present() == []
 
     run(scenario)
-
-
-# -- everything else that a ukey does
-
-
-def test_containers_and_a_new_pair(host: Host, pcscd: Daemon) -> None:
-    softkey = host.softkey(
-        serial="SN1", pin=PIN, containers=("login",), empty_containers=("empty",)
-    )
-
-    async def scenario(ukeys: Ukeys) -> None:
-        handle = await found(ukeys)
-        empty, new = KeyRef("ukey", "empty"), KeyRef("ukey", "new")
-        assert await handle.containers(soon()) == [Container(REF, True), Container(empty, False)]
-        for ref in (empty, new):
-            with Secret(PIN) as pin:
-                made = await handle.generate(ref, pin, Keep.LAST, soon())
-            assert made == await handle.public_key(ref, soon())
-        assert [each.has_key for each in await handle.containers(soon())] == [True] * 3
-
-    run(scenario)
-    softkey.close()
-
-
-def test_changing_and_unblocking_the_pin(host: Host, pcscd: Daemon) -> None:
-    host.softkey(serial="SN1", pin=PIN, admin_pin=b"80352917", tries=3)
-
-    async def scenario(ukeys: Ukeys) -> None:
-        handle = await found(ukeys)
-        with Secret(PIN) as old, Secret(NEW) as new:
-            await handle.change_pin(REF, old, new, Keep.LAST, soon())
-            with pytest.raises(PinWrong):
-                await handle.change_pin(REF, old, new, Keep.LAST, soon())
-        assert await sign(handle, NEW)
-        for _ in range(3):
-            with pytest.raises(PinWrong):
-                await sign(handle, WRONG, Keep.NONE)
-        with pytest.raises(PinLocked):
-            await sign(handle, NEW)
-        with Secret(b"80352917") as admin, Secret(PIN) as new, Secret(WRONG) as wrong:
-            with pytest.raises(PinWrong) as refused:
-                await handle.unblock_pin(REF, wrong, new, soon())
-            assert refused.value.facts["left"] == 9
-            before = await handle.pin_state(REF, soon(), admin=True)
-            assert before == PinState(10, 9, default=False)
-            assert handle.known_pin(REF) == PinState(3, 0, default=False)
-            await handle.unblock_pin(REF, admin, new, soon())
-        assert handle.known_pin(REF) == PinState(3, 3, default=False)
-        with Secret(PIN) as pin:
-            assert await handle.verify_pin(REF, pin, Keep.LAST, soon()) == PinState(3, 3, False)
-
-    run(scenario)
-
-
-@pytest.mark.parametrize(
-    ("traits", "quirks"),
-    [
-        ({"byte_order": "big"}, {"byte_order": "big"}),
-        ({"mac_lc": "data+mac"}, {"mac_length": "command"}),
-        ({"mac_lc": "swapped"}, {"mac_length": "swapped"}),
-        ({"pin_hash": "sm3"}, {"pin_hash": "sm3"}),
-        ({"info_le": "0000", "le": "exact"}, {}),
-        ({"more_data": True}, {}),
-        ({"wrong_key": "shifted"}, {}),
-        ({"reopen": "refused"}, {}),
-        ({"authorisation": "once"}, {}),
-    ],
-)
-def test_makes_of_ukeys_by_configuration(
-    host: Host, pcscd: Daemon, traits: dict[str, object], quirks: dict[str, str]
-) -> None:
-    from keyservice.ukeys.quirks import ByteOrder, MacLength, PinHash, QuirkRule, Quirks
-    from tests.softkey.traits import Traits
-
-    host.softkey(serial="SN1", pin=PIN, traits=Traits(**traits))  # type: ignore[arg-type]
-    rule = QuirkRule(
-        serial="SN*",
-        quirks=Quirks(
-            byte_order=ByteOrder(quirks.get("byte_order", "little")),
-            mac_length=MacLength(quirks.get("mac_length", "data")),
-            pin_hash=PinHash(quirks.get("pin_hash", "sha1")),
-        ),
-    )
-
-    async def scenario(ukeys: Ukeys) -> None:
-        handle = await found(ukeys)
-        assert [each.ref for each in await handle.containers(soon())] == [REF]
-        assert await sign(handle)
-        with pytest.raises(PinWrong) as wrong:
-            await sign(handle, WRONG)
-        assert wrong.value.facts["left"] == 9
-        with Secret(PIN) as old, Secret(NEW) as new:
-            await handle.change_pin(REF, old, new, Keep.LAST, soon())
-        assert await sign(handle, NEW)
-
-    run(scenario, ReaderSettings(allow_virtual_readers=True, quirks=(rule,)))
-
-
-def test_a_serial_that_comes_late_is_waited_for(softkey: Softkey) -> None:
-    softkey.remove()
-
-    async def scenario(ukeys: Ukeys) -> None:
-        await ukeys.settled(soon())
-        softkey.control.misbehave(late_serial=1.0)
-        softkey.insert()
-        await until(ukeys, lambda: ukeys.present()[0].info is not None)
-        assert await sign(ukeys.find("SN1"))
-
-    run(scenario)
-
-
-def test_nothing_of_this_outlives_the_pool(softkey: Softkey) -> None:
-    async def scenario(ukeys: Ukeys) -> asyncio.Future[bool]:
-        handle = await found(ukeys)
-        softkey.control.misbehave(slow=500)
-        waiting = asyncio.ensure_future(sign(handle))
-        await asyncio.sleep(0.1)
-        return waiting
-
-    async def main() -> None:
-        ukeys = Ukeys(SETTINGS)
-        await ukeys.start()
-        waiting = await scenario(ukeys)
-        await asyncio.wait_for(ukeys.stop(), PATIENCE)
-        with pytest.raises(ReaderAbsent):
-            await waiting
-
-    asyncio.run(main())

@@ -13,18 +13,12 @@ from keyservice.core.secret import Secret
 from keyservice.transport import pcsc
 from keyservice.ukeys import wire
 from keyservice.ukeys.base import Keep, KeyRef
+from keyservice.ukeys.fields import MESSAGE_MAX
 from keyservice.ukeys.wire import Op
 from keyservice.ukeys.worker import Worker, serve
 from tests.transport.scard_stub import ScardStub
 
 GET_DEV_INFO = "80040000 000120"
-
-
-@pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch) -> ScardStub:
-    made = ScardStub()
-    monkeypatch.setattr(pcsc, "scard", made)
-    return made
 
 
 @pytest.fixture
@@ -64,6 +58,6 @@ def test_it_serves_until_the_service_goes(stub: ScardStub, worker: Worker) -> No
         ours.send(wire.build_request(Op.PROBE))
         ours.shutdown(socket.SHUT_WR)
         serve(theirs, worker)
-    answer = wire.parse_answer(bytearray(ours.recv(wire.MESSAGE_MAX)), "R")
+    answer = wire.parse_answer(bytearray(ours.recv(MESSAGE_MAX)), "R")
     assert answer.info("R", False).serial == "SN1"
     ours.close()

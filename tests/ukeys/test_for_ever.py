@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What a pool holds after many logins, and how soundly it sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from keyservice.core.errors import (
+    DeadlinePassed,
+    PinWrong,
+    ReaderAbsent,
+)
+from keyservice.ukeys.pool import Ukeys
+from tests.support.host import Host
+from tests.support.ukeys import Softkey
+from tests.ukeys.real import (
+    LOGIN,
+    PIN,
+    WRONG,
+    children,
+    commands,
+    found,
+    run,
+    sign,
+    soon,
+    worker_of,
+)
+
+READER = "Virtual PCD 00 00"
+
+
+def test_nothing_grows(softkey: Softkey) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        await sign(handle)
+        for _ in range(200):
+            await sign(handle)
+        worker = worker_of(READER)
+        before = [_held(pid) for pid in (os.getpid(), worker)]
+        for number in range(1000):
+            if number % 10 == 0:
+                with pytest.raises(PinWrong):
+                    await sign(handle, WRONG)
+            assert await sign(handle)
+        after = [_held(pid) for pid in (os.getpid(), worker)]
+        for (files, memory), (files_before, memory_before) in zip(after, before, strict=True):
+            assert files <= files_before
+            assert memory - memory_before < 1024  # KB
+
+    run(scenario)
+
+
+def _held(pid: int) -> tuple[int, int]:
+    """Open descriptors, and resident memory in KB."""
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    [memory] = [int(line.split()[1]) for line in status if line.startswith("VmRSS")]
+    return len(list(Path(f"/proc/{pid}/fd").iterdir())), memory
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_an_idle_pool_sleeps(host: Host, there: bool) -> None:
+    if there:
+        host.pcscd()
+        host.softkey(serial="SN1", pin=PIN)
+
+    async def scenario(ukeys: Ukeys) -> None:
+        if there:
+            await sign(await found(ukeys))
+        else:
+            with pytest.raises(ReaderAbsent):
+                await ukeys.settled(soon())
+            await asyncio.sleep(12)  # its patience grows: 0.02, 0.04, … 20.48 s
+        await asyncio.sleep(1)
+        pids = [pid for each in children().values() for pid in each]
+        before = {pid: _switches(pid) for pid in pids}
+        await asyncio.sleep(10)
+        # reading the numbers of a process does not wake it up
+        assert sum(_switches(pid) - before[pid] for pid in pids) <= 1
+
+    run(scenario)
+
+
+def _switches(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
+
+
+def test_a_login_costs_what_it_should_after_a_worker_was_replaced(softkey: Softkey) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        assert await sign(handle)
+        with pytest.raises(DeadlinePassed):
+            softkey.control.misbehave(slow=1000)
+            await sign(handle, deadline=soon(0.2))
+        softkey.control.behave()
+        commands(softkey)
+        assert await sign(handle)
+        told = commands(softkey)
+        assert sorted(told) == sorted([0x04, 0x26, 0x42, *LOGIN])
+
+    run(scenario)

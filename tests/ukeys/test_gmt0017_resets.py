@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""When a GM/T 0017 ukey is reset, and what is asked anew when it may have forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from keyservice.core.errors import (
+    UkeyFailed,
+    UkeyRemoved,
+)
+from keyservice.transport.apdu import ResponseError
+from keyservice.ukeys.base import Keep
+from keyservice.ukeys.gmt0017 import Gmt0017
+from keyservice.ukeys.quirks import ByteOrder, Quirks
+from tests.transport.scard_stub import REMOVED, RESET, Exchange, ScardStub
+from tests.ukeys.scripted import (
+    CHALLENGE,
+    CLEAR,
+    E32,
+    OK,
+    OPEN_APP,
+    OPEN_BOX,
+    PIN,
+    REF,
+    RS,
+    SIGN,
+    SIGNED,
+    VERIFY,
+    dev_info,
+    pin_info,
+)
+
+# -- a reset follows what a ukey in order does not do, and nothing else
+
+
+@pytest.mark.parametrize(
+    "exchanges",
+    [
+        [pin_info(10), CHALLENGE, (VERIFY, "6984")],
+        [pin_info(10), CHALLENGE, (VERIFY, "698a")],  # never sent twice
+        [pin_info(10), CHALLENGE, (VERIFY, "6c12")],
+        [pin_info(10), (CHALLENGE[0], "00112233445566" + OK)],
+        [pin_info(10), (CHALLENGE[0], "001122334455667788" + OK)],
+        [pin_info(10), CHALLENGE, (VERIFY, OK), (SIGN, "6982")],
+        [pin_info(10), CHALLENGE, (VERIFY, OK), (SIGN, "6a95")],
+        [pin_info(10), CHALLENGE, (VERIFY, OK), (SIGN, RS.hex() + OK)],
+        [pin_info(10), CHALLENGE, (VERIFY, OK), (SIGN, "00010000" + RS.hex() + "00" + OK)],
+        [pin_info(10), CHALLENGE, (VERIFY, OK), (SIGN, "00020000" + RS.hex() + OK)],
+        [pin_info(10), CHALLENGE, (VERIFY, OK), SIGNED, (CLEAR[0], "6f00")],
+        [pin_info(10), CHALLENGE, (VERIFY, "90")],
+    ],
+)
+def test_a_misbehaving_ukey_is_reset(
+    stub: ScardStub, opened: Gmt0017, exchanges: list[Exchange]
+) -> None:
+    stub.expect(*exchanges)
+    with pytest.raises(UkeyFailed):
+        opened.sign(REF, PIN, E32, Keep.NONE)
+    assert stub.done() == ["begin", "end reset"]
+    # and what it may have forgotten is asked anew
+    stub.expect(dev_info(), OPEN_APP, pin_info(9), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED, CLEAR)
+    assert opened.sign(REF, PIN, E32, Keep.RESERVE) == RS
+    stub.done()
+
+
+def test_the_other_byte_order_is_named(stub: ScardStub, opened: Gmt0017) -> None:
+    answer = "00000100" + RS.hex() + OK
+    stub.expect(pin_info(10), CHALLENGE, (VERIFY, OK), (SIGN, answer))
+    with pytest.raises(ResponseError, match="byte_order"):
+        opened.sign(REF, PIN, E32, Keep.NONE)
+    opened.quirks = Quirks(byte_order=ByteOrder.BIG)
+    stub.expect(
+        dev_info(), OPEN_APP, pin_info(9), OPEN_BOX, CHALLENGE, (VERIFY, OK), (SIGN, answer), CLEAR
+    )
+    assert opened.sign(REF, PIN, E32, Keep.NONE) == RS
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_pulled_out_at_any_command(stub: ScardStub, opened: Gmt0017, at: int) -> None:
+    for failure in ("", REMOVED):
+        exchanges = [pin_info(10), CHALLENGE, (VERIFY, OK), SIGNED, CLEAR]
+        stub.expect(*exchanges[:at], (exchanges[at][0], failure))
+        stub.exchanges += [("00c0000001", "")] if failure == "" else []
+        with pytest.raises(UkeyRemoved):
+            opened.sign(REF, PIN, E32, Keep.NONE)
+        assert stub.done() == ["begin", "disconnect leave"]
+        stub.expect(dev_info(), OPEN_APP, pin_info(9), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED)
+        stub.exchanges.append(CLEAR)
+        assert opened.sign(REF, PIN, E32, Keep.NONE) == RS
+
+
+# -- a card that has forgotten
+
+
+def test_somebody_elses_reset_costs_three_commands(stub: ScardStub, opened: Gmt0017) -> None:
+    stub.expect(
+        dev_info(), OPEN_APP, pin_info(10), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED, CLEAR
+    )
+    stub.begins = [RESET]
+    assert opened.sign(REF, PIN, E32, Keep.RESERVE) == RS
+    assert stub.done() == ["begin", "reconnect leave", "begin", "end leave"]
+
+
+def test_an_application_that_has_closed_is_opened(stub: ScardStub, opened: Gmt0017) -> None:
+    stub.expect(
+        (pin_info(0)[0], "698a"),
+        *(dev_info(), OPEN_APP, pin_info(10), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED, CLEAR),
+    )
+    assert opened.sign(REF, PIN, E32, Keep.RESERVE) == RS
+    stub.done()
+
+
+@pytest.mark.parametrize("other", [dev_info(b"SN2"), dev_info(b""), ("80040000 000120", "6d00")])
+def test_another_ukey_in_its_place_gets_no_pin(
+    stub: ScardStub, opened: Gmt0017, other: Exchange
+) -> None:
+    stub.expect(other)
+    stub.begins = [REMOVED]
+    with pytest.raises(UkeyRemoved):
+        opened.sign(REF, PIN, E32, Keep.NONE)
+    assert stub.done() == ["begin", "disconnect leave", "connect", "begin", "end leave"]
+
+
+def test_an_application_left_open_by_a_dead_process(stub: ScardStub, ukey: Gmt0017) -> None:
+    stub.expect((OPEN_APP[0], "6a8a"), dev_info(), OPEN_APP, pin_info(7))
+    assert ukey.pin_state(REF).left == 7
+    assert stub.done() == ["begin", "reconnect reset", "end leave"]

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Everything else that a ukey does, on real readers, for each make of ukey."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from keyservice.core.errors import (
+    PinLocked,
+    PinWrong,
+    ReaderAbsent,
+)
+from keyservice.core.secret import Secret
+from keyservice.ukeys.base import Container, Keep, KeyRef, PinState
+from keyservice.ukeys.pool import Ukeys
+from keyservice.ukeys.settings import ReaderSettings
+from tests.support.host import Host
+from tests.support.process import Daemon
+from tests.support.ukeys import Softkey
+from tests.ukeys.real import (
+    NEW,
+    PATIENCE,
+    PIN,
+    REF,
+    SETTINGS,
+    WRONG,
+    found,
+    run,
+    sign,
+    soon,
+    until,
+)
+
+GET_DEV_INFO, OPEN_APPLICATION, OPEN_CONTAINER, EXPORT = 0x04, 0x26, 0x42, 0x88
+
+
+def test_containers_and_a_new_pair(host: Host, pcscd: Daemon) -> None:
+    softkey = host.softkey(
+        serial="SN1", pin=PIN, containers=("login",), empty_containers=("empty",)
+    )
+
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        empty, new = KeyRef("ukey", "empty"), KeyRef("ukey", "new")
+        assert await handle.containers(soon()) == [Container(REF, True), Container(empty, False)]
+        for ref in (empty, new):
+            with Secret(PIN) as pin:
+                made = await handle.generate(ref, pin, Keep.LAST, soon())
+            assert made == await handle.public_key(ref, soon())
+        assert [each.has_key for each in await handle.containers(soon())] == [True] * 3
+
+    run(scenario)
+    softkey.close()
+
+
+def test_changing_and_unblocking_the_pin(host: Host, pcscd: Daemon) -> None:
+    host.softkey(serial="SN1", pin=PIN, admin_pin=b"80352917", tries=3)
+
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        with Secret(PIN) as old, Secret(NEW) as new:
+            await handle.change_pin(REF, old, new, Keep.LAST, soon())
+            with pytest.raises(PinWrong):
+                await handle.change_pin(REF, old, new, Keep.LAST, soon())
+        assert await sign(handle, NEW)
+        for _ in range(3):
+            with pytest.raises(PinWrong):
+                await sign(handle, WRONG, Keep.NONE)
+        with pytest.raises(PinLocked):
+            await sign(handle, NEW)
+        with Secret(b"80352917") as admin, Secret(PIN) as new, Secret(WRONG) as wrong:
+            with pytest.raises(PinWrong) as refused:
+                await handle.unblock_pin(REF, wrong, new, soon())
+            assert refused.value.facts["left"] == 9
+            before = await handle.pin_state(REF, soon(), admin=True)
+            assert before == PinState(10, 9, default=False)
+            assert handle.known_pin(REF) == PinState(3, 0, default=False)
+            await handle.unblock_pin(REF, admin, new, soon())
+        assert handle.known_pin(REF) == PinState(3, 3, default=False)
+        with Secret(PIN) as pin:
+            assert await handle.verify_pin(REF, pin, Keep.LAST, soon()) == PinState(3, 3, False)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("traits", "quirks"),
+    [
+        ({"byte_order": "big"}, {"byte_order": "big"}),
+        ({"mac_lc": "data+mac"}, {"mac_length": "command"}),
+        ({"mac_lc": "swapped"}, {"mac_length": "swapped"}),
+        ({"pin_hash": "sm3"}, {"pin_hash": "sm3"}),
+        ({"info_le": "0000", "le": "exact"}, {}),
+        ({"more_data": True}, {}),
+        ({"wrong_key": "shifted"}, {}),
+        ({"reopen": "refused"}, {}),
+        ({"authorisation": "once"}, {}),
+    ],
+)
+def test_makes_of_ukeys_by_configuration(
+    host: Host, pcscd: Daemon, traits: dict[str, object], quirks: dict[str, str]
+) -> None:
+    from keyservice.ukeys.quirks import ByteOrder, MacLength, PinHash, QuirkRule, Quirks
+    from tests.softkey.traits import Traits
+
+    host.softkey(serial="SN1", pin=PIN, traits=Traits(**traits))  # type: ignore[arg-type]
+    rule = QuirkRule(
+        serial="SN*",
+        quirks=Quirks(
+            byte_order=ByteOrder(quirks.get("byte_order", "little")),
+            mac_length=MacLength(quirks.get("mac_length", "data")),
+            pin_hash=PinHash(quirks.get("pin_hash", "sha1")),
+        ),
+    )
+
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        assert [each.ref for each in await handle.containers(soon())] == [REF]
+        assert await sign(handle)
+        with pytest.raises(PinWrong) as wrong:
+            await sign(handle, WRONG)
+        assert wrong.value.facts["left"] == 9
+        with Secret(PIN) as old, Secret(NEW) as new:
+            await handle.change_pin(REF, old, new, Keep.LAST, soon())
+        assert await sign(handle, NEW)
+
+    run(scenario, ReaderSettings(allow_virtual_readers=True, quirks=(rule,)))
+
+
+def test_a_serial_that_comes_late_is_waited_for(softkey: Softkey) -> None:
+    softkey.remove()
+
+    async def scenario(ukeys: Ukeys) -> None:
+        await ukeys.settled(soon())
+        softkey.control.misbehave(late_serial=1.0)
+        softkey.insert()
+        await until(ukeys, lambda: ukeys.present()[0].info is not None)
+        assert await sign(ukeys.find("SN1"))
+
+    run(scenario)
+
+
+def test_nothing_of_this_outlives_the_pool(softkey: Softkey) -> None:
+    async def scenario(ukeys: Ukeys) -> asyncio.Future[bool]:
+        handle = await found(ukeys)
+        softkey.control.misbehave(slow=500)
+        waiting = asyncio.ensure_future(sign(handle))
+        await asyncio.sleep(0.1)
+        return waiting
+
+    async def main() -> None:
+        ukeys = Ukeys(SETTINGS)
+        await ukeys.start()
+        waiting = await scenario(ukeys)
+        await asyncio.wait_for(ukeys.stop(), PATIENCE)
+        with pytest.raises(ReaderAbsent):
+            await waiting
+
+    asyncio.run(main())

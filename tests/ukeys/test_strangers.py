@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Others at the reader, and ukeys that misbehave: what it costs, and whom."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from keyservice.core.errors import (
+    DeadlinePassed,
+    PinWrong,
+    UkeyAbsent,
+    UkeyError,
+    UkeyFailed,
+    UkeyRemoved,
+)
+from keyservice.ukeys.base import Keep
+from keyservice.ukeys.pool import Ukeys
+from keyservice.ukeys.settings import ReaderSettings
+from tests.support import CHECKOUT
+from tests.support.host import Host
+from tests.support.process import Daemon
+from tests.support.ukeys import Softkey
+from tests.ukeys.real import (
+    LOGIN,
+    PIN,
+    REF,
+    back,
+    children,
+    commands,
+    found,
+    run,
+    sign,
+    soon,
+    until,
+)
+
+READER = "Virtual PCD 00 00"
+IMPATIENT = ReaderSettings(allow_virtual_readers=True, operation_deadline=1.0)
+
+_STRANGER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from keyservice.transport.pcsc import Card
+with Card(sys.argv[2]).transaction():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@asynccontextmanager
+async def stranger(reader: str) -> AsyncIterator[None]:
+    """Somebody who holds a transaction on the reader, and ends in it."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", _STRANGER, os.fspath(CHECKOUT), reader),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"held\n"
+    try:
+        yield
+    finally:
+        process.kill()
+        await process.wait()
+
+
+def test_a_stranger_costs_a_login_its_deadline_and_not_the_reader(
+    host: Host, softkey: Softkey
+) -> None:
+    host.softkey("other", slot=1, serial="SN2", pin=PIN)
+
+    async def scenario(ukeys: Ukeys) -> None:
+        one, two = await found(ukeys, "SN1"), await found(ukeys, "SN2")
+        assert await sign(one)
+        async with stranger(READER):
+            started = time.monotonic()
+            held = asyncio.ensure_future(sign(one, deadline=soon(0.8)))
+            assert await sign(two)  # nobody else waits
+            assert not held.done()
+            with pytest.raises(DeadlinePassed):
+                await held
+            assert 0.7 < time.monotonic() - started < 3
+            started = time.monotonic()
+            with pytest.raises(DeadlinePassed):  # the limit of one operation
+                await sign(one, deadline=soon(30))
+            assert time.monotonic() - started < 10
+        assert await sign(one)
+        assert len(children()["worker"]) == 2
+
+    run(scenario, IMPATIENT)
+
+
+def test_a_card_held_at_its_insertion_is_asked_again(softkey: Softkey) -> None:
+    softkey.remove()
+
+    async def scenario(ukeys: Ukeys) -> None:
+        await ukeys.settled(soon())
+        softkey.control.misbehave(slow=1500, ins=(0x04,))
+        softkey.insert()
+        await until(ukeys, lambda: ukeys.present()[0].card_present)
+        with pytest.raises(UkeyAbsent):
+            ukeys.find("SN1")
+        softkey.control.behave()
+        await until(ukeys, lambda: ukeys.present()[0].info is not None)
+        assert await sign(ukeys.find("SN1"))
+
+    run(scenario, IMPATIENT)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"garbage": "random"},
+        {"garbage": "byte"},
+        {"garbage": "status"},
+        {"garbage": "huge"},
+        {"lengthen": 1},
+        {"lengthen": -1},
+        {"sw": 0x6F00},
+        {"foreign": True},
+    ],
+)
+def test_nonsense_at_any_command_fails_that_login_and_the_next_works(
+    softkey: Softkey, faults: dict[str, Any]
+) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        await sign(handle)
+        for at in range(1, len(LOGIN) + 1):
+            commands(softkey)
+            softkey.control.misbehave(at=at, **faults)
+            try:
+                right = await sign(handle, keep=Keep.NONE)
+            except UkeyError as error:
+                assert isinstance(error, UkeyFailed | UkeyRemoved | PinWrong)
+                right = False
+            # an answer without data cannot be shortened
+            assert right == (faults == {"lengthen": -1} and at in (3, 5))
+            softkey.control.behave()
+            assert await sign(await found(ukeys))
+            assert softkey.tries_left() == 10
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("signature", ["flipped", "zero", "out-of-range", "other-key", "replayed"])
+def test_a_wrong_signature_is_passed_on_and_does_not_verify(
+    softkey: Softkey, signature: str
+) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        assert await sign(handle)
+        softkey.control.misbehave(signature=signature)
+        assert not await sign(handle)
+        softkey.control.behave()
+        assert await sign(handle)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_pulled_at_any_command(softkey: Softkey, when: str) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        for at in range(1, len(LOGIN) + 1):
+            handle = await found(ukeys)
+            await sign(handle)
+            commands(softkey)
+            softkey.control.misbehave(pull=when, at=at)
+            with pytest.raises(UkeyRemoved):
+                await sign(handle)
+            softkey.control.behave()
+            softkey.insert()
+            await back(ukeys)
+
+    run(scenario)
+
+
+def test_a_mute_ukey_costs_its_deadline_until_it_is_pulled(softkey: Softkey) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        await sign(handle)
+        softkey.control.misbehave(mute=True)
+        with pytest.raises(DeadlinePassed):
+            await sign(handle, deadline=soon(0.5))
+        assert handle.known_pin(REF) is None  # nobody knows whether a try was spent
+        softkey.remove()
+        softkey.control.behave()
+        softkey.insert()
+        await back(ukeys)
+
+    run(scenario, IMPATIENT)
+
+
+def test_another_ukey_in_the_same_place_is_never_given_the_pin(host: Host, pcscd: Daemon) -> None:
+    one = host.softkey("one", serial="SN1", pin=PIN)
+
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        assert await sign(handle)
+        one.close()
+        two = host.softkey("two", serial="SN2", pin=PIN)  # pcscd, mostly, has seen nothing
+        with pytest.raises(UkeyRemoved):
+            await sign(handle)
+        assert 0x18 not in commands(two)
+        await until(ukeys, lambda: any(e.info and e.info.serial == "SN2" for e in ukeys.present()))
+        assert await sign(ukeys.find("SN2"))
+        with pytest.raises(UkeyRemoved):
+            await sign(handle)
+
+    run(scenario)
+
+
+def test_a_card_that_is_no_ukey_is_left_alone(softkey: Softkey) -> None:
+    softkey.remove()
+
+    async def scenario(ukeys: Ukeys) -> None:
+        await ukeys.settled(soon())
+        softkey.control.misbehave(foreign=True)
+        softkey.insert()
+        await until(ukeys, lambda: ukeys.present()[0].card_present)
+        await ukeys.settled(soon())
+        assert ukeys.present()[0].info is None
+        with pytest.raises(UkeyAbsent):
+            ukeys.find("SN1")
+        assert commands(softkey) == [0x04]
+
+    run(scenario)
