@@ -37,7 +37,8 @@ def confine(parent: int) -> None:
     kernel refuses what every kernel has.
     """
     libc = ctypes.CDLL(None, use_errno=True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ^C at a service run by hand is its parent's
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # sent to a whole group, but the service's to obey
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
     _close_files(libc)

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 #: Seconds that :meth:`Ukeys.settled` waits for a card that does not say what it is: a ukey says it
 #: within two and a half, and another reader's login need not wait for a card that never does.
 _SETTLE_MAX = 3.0
+#: Seconds that killed processes are waited for.
+_STOP_MAX = 5.0
 #: Seconds before a watcher that has ended is started again.
 _WATCHER_DELAY = 1.0
 
@@ -56,11 +58,13 @@ class Ukeys:
         self._stopped = True
         self._callbacks.clear()
         watcher, self._watcher = self._watcher, None
-        if watcher is not None:
-            watcher.kill()
-            await watcher.wait()
         self._lose_readers(set(self._slots), ReaderAbsent("The service is stopping"))
-        await asyncio.gather(*self._closing)
+        with suppress(TimeoutError):  # the kernel has been told; a process can be late to hear
+            async with asyncio.timeout(_STOP_MAX):
+                await asyncio.gather(*self._closing)
+                if watcher is not None:
+                    watcher.kill()
+                    await watcher.wait()
 
     def present(self) -> list[Presence]:
         """All readers, in the order of their names, and what is in them."""

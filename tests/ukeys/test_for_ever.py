@@ -62,7 +62,7 @@ def _held(pid: int) -> tuple[int, int]:
     return len(list(Path(f"/proc/{pid}/fd").iterdir())), memory
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("there", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_an_idle_pool_sleeps(host: Host, there: bool) -> None:
     if there:
         host.pcscd()
