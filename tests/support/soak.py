@@ -2,8 +2,8 @@
 # Copyright the pam-ukey authors
 """A pytest plugin: long versions of tests that have one, and what they measured (scripts/soak).
 
-``--soak`` asks for the long versions (the fixture ``soak``) and takes the tests' time limits away.
-What a test records as ``figure`` is printed when it has ended.
+``--soak`` runs the tests that have a long version, which they know by the fixture ``soak``, without
+their time limits. What a test records as ``figure`` is printed when it has ended.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ import os
 
 import pytest
 
-SECONDS = 2 * 3600
+SECONDS = 2 * 3600  #: that a test may take
 
 #: Taken while this is imported, before pytest captures what tests write.
 _STDOUT = os.dup(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", help="run the long versions of tests")
+    parser.addoption("--soak", action="store_true", help="run the long versions")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--soak"):
+        items[:] = [item for item in items if "soak" in getattr(item, "fixturenames", ())]
         for item in items:
             item.add_marker(pytest.mark.timeout(SECONDS), append=False)
 

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The service after many logins, and while nobody does anything."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.host import Host
+from tests.support.process import Daemon, HostError, wait_until
+from tests.support.stacks import PamCode
+from tests.support.ukeys import SLOTS, reader_name
+
+from .conftest import CONFIG, enrol
+from .people import People
+
+#: Logins, and of them those after which memory is looked at: at the end too.
+LOGINS, LOGINS_SOAK = 10_000, 100_000
+LOOKS = (0.1, 0.4)
+AT_ONCE = 4
+#: KiB by which a process may grow from each look to the end: at first the allocator takes what it
+#: needs at most; later nothing grows but a leak, and this is some 20 bytes a login.
+SLACK = (1024, 128)
+#: Seconds of idleness that are watched.
+IDLE, IDLE_SOAK = 30, 300
+SECONDS_PER_WAKE_UP = 10
+
+Record = Callable[[str, object], None]
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the service, as /proc shows it."""
+
+    pid: int
+    name: str  #: service, watcher, worker of a reader
+
+    def memory(self) -> int:
+        """KiB that are its own: what a leak fills."""
+        for line in Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Anonymous:"):
+                return int(line.split()[1])
+        raise AssertionError("no Anonymous line")
+
+    def descriptors(self) -> int:
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
+    def wake_ups(self) -> int:
+        """How often its threads have gone to sleep so far: as often as they were woken."""
+        return sum(
+            int(line.split()[1])
+            for task in Path(f"/proc/{self.pid}/task").iterdir()
+            for line in (task / "status").read_text().splitlines()
+            if line.startswith("voluntary_ctxt_switches:")
+        )
+
+
+def processes(service: Daemon) -> list[Process]:
+    """The service's own and all that it started, oldest first."""
+    found, left = [], [service.pid]
+    while left:
+        pid = left.pop(0)
+        found.append(Process(pid, _name(Path(f"/proc/{pid}/cmdline").read_text())))
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            left += map(int, (task / "children").read_text().split())
+    return found
+
+
+def _name(command: str) -> str:
+    *arguments, last, _ = command.split("\0")
+    if any("keyservice.ukeys.worker" in argument for argument in arguments):
+        return f"worker of {last}"
+    return "watcher" if any("ukeys.watcher" in argument for argument in arguments) else "service"
+
+
+def log_in(people: People, times: int) -> float:
+    """That many logins, each by a process of its own, some at once; how many a second."""
+    begun, running, left = time.monotonic(), {people.begin()}, times - 1
+    while running:
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for login in done:
+            assert login.result().code is PamCode.SUCCESS
+        more = min(left, AT_ONCE - len(running))
+        running |= {people.begin() for _ in range(more)}
+        left -= more
+    return times / (time.monotonic() - begun)
+
+
+@dataclass(frozen=True)
+class Look:
+    """KiB of memory and the number of descriptors, by process."""
+
+    memory: dict[Process, int]
+    descriptors: dict[Process, int]
+
+    @classmethod
+    def at(cls, service: list[Process], descriptors: dict[Process, int] | None = None) -> Look:
+        """As it is now, or as soon as the last login's descriptors are closed."""
+        if descriptors is not None:
+            with suppress(HostError):
+                wait_until(
+                    lambda: descriptors == {each: each.descriptors() for each in service},
+                    "as many descriptors as before",
+                )
+        return cls(
+            {each: each.memory() for each in service},
+            {each: each.descriptors() for each in service},
+        )
+
+
+def test_memory_and_descriptors_are_flat(host: Host, soak: bool, record_property: Record) -> None:
+    people = People(enrol(host))
+    service = processes(people.enrolled.keyservice)
+    start = Look.at(service)
+    logins = LOGINS_SOAK if soak else LOGINS
+    looks, rates, done = [], [], 0
+    for share in (*LOOKS, 1):
+        rates.append(log_in(people, round(share * logins) - done))
+        done = round(share * logins)
+        assert processes(people.enrolled.keyservice) == service
+        looks.append(Look.at(service, start.descriptors))
+    told = "; ".join(
+        f"{each.name} {' '.join(str(look.memory[each]) for look in looks)} KiB,"
+        f" {looks[-1].descriptors[each]} descriptors"
+        for each in service
+    )
+    shares = " ".join(str(round(share * logins)) for share in (*LOOKS, 1))
+    rate = f"{min(rates):.0f} a second"
+    record_property("figure", f"endurance: after {shares} logins, {rate}: {told}")
+    for look, slack in zip(looks, SLACK, strict=False):
+        for each in service:
+            assert looks[-1].memory[each] <= look.memory[each] + slack, told
+    assert looks[-1].descriptors == start.descriptors, told
+
+
+def test_idle_it_sleeps(host: Host, soak: bool, record_property: Record) -> None:
+    """On the bus, with readers, a ukey and bindings, after a login."""
+    host.bus()
+    people = People(enrol(host, CONFIG))
+    people.must_login()
+    host.authlog.wait_for("owns org.ukey.KeyService1")
+    service = processes(people.enrolled.keyservice)
+    workers = [f"worker of {reader_name(0)} 00 {slot:02d}" for slot in range(SLOTS)]
+    assert sorted(each.name for each in service) == sorted(["service", "watcher", *workers])
+    seconds = IDLE_SOAK if soak else IDLE
+    time.sleep(2)  # what a login leaves to be done is done
+    before = {each: each.wake_ups() for each in service}
+    time.sleep(seconds)
+    woken = {each.name: each.wake_ups() - before[each] for each in service}
+    record_property("figure", f"idle: wake-ups in {seconds} s: {woken}")
+    assert sum(woken.values()) <= seconds / SECONDS_PER_WAKE_UP
+    people.must_login()
+    assert sum(each.wake_ups() for each in service) > sum(before.values()) + sum(woken.values())
