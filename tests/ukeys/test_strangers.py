@@ -142,8 +142,9 @@ def test_nonsense_at_any_command_fails_that_login_and_the_next_works(
             except UkeyError as error:
                 assert isinstance(error, UkeyFailed | UkeyRemoved | PinWrong)
                 right = False
-            # an answer without data cannot be shortened
-            assert right == (faults == {"lengthen": -1} and at in (3, 5))
+            # an answer without data cannot be shortened, and 6CXX is answered by asking again
+            harmless = faults == {"lengthen": -1} and at in (3, 5)
+            assert right == harmless or faults == {"garbage": "status"}
             softkey.control.behave()
             assert await sign(await found(ukeys))
             assert softkey.tries_left() == 10
