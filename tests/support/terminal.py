@@ -40,6 +40,7 @@ class Terminal:
         self._console: Path | None = None
         if console:
             self._console = Path("/dev", console)
+            self._made = not self._console.exists()
             self._console.touch()
             must(["mount", "--bind", self.path, self._console])
             self.path = self._console
@@ -162,5 +163,6 @@ class Terminal:
         os.close(self._master)
         if self._console is not None:
             must(["umount", self._console])
-            self._console.unlink()
+            if self._made:
+                self._console.unlink()
             self._console = None
