@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support import CHECKOUT
@@ -38,3 +40,16 @@ def test_two_at_once_build_one_root_and_the_machine_gets_only_the_bootstrap_tool
     told, installed = done.stdout.split("installed:\n")
     assert told.split() == ["first", "second", "1", "third", "full", "lock", "mnt"]
     assert installed.split() == ["mmdebstrap"]
+
+
+@pytest.mark.network
+@pytest.mark.timeout(900)
+def test_both_commands_of_the_readme_work_on_it() -> None:
+    script = "scripts/demo --auto\necho ---\nscripts/test --smoke"
+    done = run([SANDBOX, "--bare", "--network", "host", "sh", "-euc", script], seconds=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown, tested = done.stdout.split("\n---\n")
+    assert len(re.findall(r"^ *case=\S+ verdict=\S+ ms=\d+$", shown, re.MULTILINE)) >= 4
+    totals = re.search(r"^(\d+) passed, 0 failed", tested, re.MULTILINE)
+    assert totals is not None, tested
+    assert int(totals[1]) >= 20
