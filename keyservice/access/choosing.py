@@ -12,6 +12,7 @@ from keyservice.core.errors import (
     AlreadyBound,
     BadRequest,
     NoKeyPair,
+    NotOnUkey,
     ReaderRefused,
     UkeyAbsent,
     UkeyUnknown,
@@ -90,11 +91,13 @@ async def _serial(
 async def key_pair(
     talk: Conversation, texts: Texts, attempt: Attempt, handle: UkeyHandle
 ) -> KeyRef:
-    """Where the key pair lies that is to be bound. Raises :class:`NoKeyPair`."""
+    """Where the key pair lies that is to be bound. Raises :class:`NoKeyPair` and its kind."""
+    request = attempt.request
     wanted = _named(attempt, await handle.containers(approach.deadline(talk)))
     pairs = [container.ref for container in wanted if container.has_key]
     if not pairs:
-        raise NoKeyPair(serial=handle.info.serial)
+        named = request.application or request.container
+        raise (NotOnUkey if named else NoKeyPair)(serial=handle.info.serial)
     if len(pairs) == 1:
         return pairs[0]
     await talk.info(texts.containers((ref.application, ref.container) for ref in pairs))
@@ -105,7 +108,8 @@ async def key_pair(
 async def new_pair(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> KeyRef:
     """Where a key pair is to be made: in an empty container, or in a new one.
 
-    Raises :class:`BadRequest` where there is a pair already, or the application is not clear.
+    Raises :class:`BadRequest` where there is a pair already, or the application is not clear,
+    :class:`NotOnUkey` where the named one is not there.
     """
     containers = await handle.containers(approach.deadline(talk))
     application = _application(attempt, containers)
@@ -119,17 +123,30 @@ async def new_pair(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> 
         )
     if wanted:
         return wanted[0].ref
-    return KeyRef(application, attempt.request.container or NEW_CONTAINER)
+    ref = KeyRef(application, attempt.request.container or NEW_CONTAINER)
+    return ref if mine else await _without_containers(talk, handle, ref)
 
 
 async def application(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> KeyRef:
-    """Something in the application whose PIN is meant, on a ukey that is not bound."""
+    """Something in the application whose PIN is meant, on a ukey that is not bound.
+
+    Raises as :func:`new_pair`.
+    """
     containers = await handle.containers(approach.deadline(talk))
     name = _application(attempt, containers)
-    return next(
-        (each.ref for each in containers if each.ref.application == name),
-        KeyRef(name, NEW_CONTAINER),
-    )
+    for each in containers:
+        if each.ref.application == name:
+            return each.ref
+    return await _without_containers(talk, handle, KeyRef(name, NEW_CONTAINER))
+
+
+async def _without_containers(talk: Conversation, handle: UkeyHandle, ref: KeyRef) -> KeyRef:
+    """`ref`, if its application is on the ukey: one that holds nothing is in no list."""
+    try:
+        await handle.pin_state(ref, approach.deadline(talk))
+    except NoKeyPair:
+        raise NotOnUkey(serial=handle.info.serial) from None
+    return ref
 
 
 def _application(attempt: Attempt, containers: Sequence[Container]) -> str:

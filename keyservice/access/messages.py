@@ -66,16 +66,30 @@ _ERRORS: Mapping[type[UkeyError], str] = {
     errors.NoKeyPair: N_(
         "The ukey holds no SM2 key pair to sign with. Add --generate to have it make one."
     ),
+    errors.NotOnUkey: N_(
+        "The ukey has no such application or container, or no SM2 key pair there. Leave the name"
+        " out to see the key pairs that it has."
+    ),
+    errors.PinWrong: N_("The PIN is wrong."),
+    errors.AdminPinWrong: N_("The admin PIN is wrong."),
     errors.PinLocked: N_(
         "The PIN is locked. An administrator unblocks it with: chpinpw --unblock {serial}"
+    ),
+    errors.AdminPinLocked: N_(
+        "The admin PIN is locked as well. The PIN cannot be unblocked: replace the ukey."
     ),
     errors.TryWithheld: N_(
         "Only the last tries of the PIN are left, and they are kept back from here. Log in on a"
         " console of this machine, or have the PIN unblocked."
     ),
+    errors.AdminTryWithheld: N_(
+        "Only the last try of the admin PIN is left, which is never spent. Replace the ukey."
+    ),
     errors.Throttled: N_("Too many wrong PINs. Wait {seconds} seconds and try again."),
     errors.PinRefused: N_("A PIN has 6 to 16 bytes, and no control characters."),
-    errors.PinUnchanged: N_("That is the present PIN. Nothing was changed."),
+    errors.PinUnchanged: N_(
+        "The new PIN was typed the same as the present one. Nothing was changed."
+    ),
     errors.PinsDiffer: N_("The new PIN was not typed the same way twice. Nothing was changed."),
     errors.DefaultPin: N_(
         "The ukey still has the PIN that it was shipped with. Change it first with: chpinpw"
@@ -102,6 +116,13 @@ _ERRORS_OF_LOGIN: Mapping[type[UkeyError], str] = {
     errors.UnknownUser: N_("This host does not know you."),
 }
 
+#: What errors from below, which knows no catalogue, say to people as a ``{message}``.
+FROM_BELOW = (
+    N_("a user name has 1 to 256 bytes"),
+    N_("a user name holds no slash and no control character"),
+    N_("an application's or container's name has 1 to 48 plain bytes"),
+)
+
 
 class Texts:
     """The texts in one person's language."""
@@ -116,8 +137,6 @@ class Texts:
 
     def error(self, error: UkeyError) -> str:
         """What is wrong, and what the person can do next."""
-        if isinstance(error, errors.PinWrong):
-            return self._pin_wrong(error)
         if type(error) is errors.UkeyAbsent and "serial" not in error.facts:
             return self._("No ukey is inserted. Insert it and try again.")
         tables = (_ERRORS_OF_LOGIN, _ERRORS) if self._login else (_ERRORS,)
@@ -126,7 +145,7 @@ class Texts:
                 if kind in table:
                     message = _format(self._(error.message), **error.facts)
                     facts = {"message": message, **error.facts}
-                    return _format(self._(table[kind]), **facts)
+                    return self._with_tries(error, _format(self._(table[kind]), **facts))
         return self.bug()
 
     def bug(self) -> str:
@@ -246,18 +265,15 @@ class Texts:
         )
         return _format(text, left=left)
 
-    def pins_differ(self) -> str:
-        return self._("The two are not the same. Once more.")
-
     def generating(self) -> str:
         return self._("The ukey makes a key pair; this may take a while.")
 
-    def _pin_wrong(self, error: errors.PinWrong) -> str:
-        wrong = self._("The PIN is wrong.")
+    def _with_tries(self, error: UkeyError, text: str) -> str:
+        """After a wrong PIN, `text` and how many tries are left."""
         left = error.facts.get("left")
-        if not isinstance(left, int):
-            return wrong
-        return f"{wrong} {self.tries_left(left)}"
+        if not isinstance(error, errors.PinWrong) or not isinstance(left, int):
+            return text
+        return self._("{sentence} {next}").format(sentence=text, next=self.tries_left(left))
 
 
 class _Known(dict[str, str]):

@@ -4,11 +4,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 from keyservice.contract.names import Code
 from keyservice.contract.steps import Verdict
-from keyservice.core.errors import NotAllowed, NotEnrolled, PinsDiffer, PinUnchanged
+from keyservice.core.errors import (
+    AdminPinLocked,
+    AdminPinWrong,
+    AdminTryWithheld,
+    NotAllowed,
+    NotEnrolled,
+    PinLocked,
+    PinRefused,
+    PinsDiffer,
+    PinUnchanged,
+    PinWrong,
+    TryWithheld,
+)
 from keyservice.core.secret import Secret
 from keyservice.store.bindings import Binding
 from keyservice.ukeys.base import Keep, KeyRef
@@ -43,12 +57,14 @@ async def unblock_pin(world: World, talk: Conversation, attempt: Attempt) -> Ver
     serial = handle.info.serial
     state = await handle.pin_state(ref, approach.deadline(talk), admin=True)
     await talk.info(texts.admin_tries_left(state.left))
-    approach.require_tries(state, serial, Keep.LAST)
+    with _of_admin():
+        approach.require_tries(state, serial, Keep.LAST)
     admin = await approach.ask_pin(talk, texts.admin_pin(serial))
     new = await _new_pin(talk, texts, None)
     unblocking = partial(handle.unblock_pin, ref, admin, new, approach.deadline(talk))
     # no pause holds it up, and none follows: they are for the user PIN, and end with a new one
-    await approach.in_turn(world, talk, texts, serial, unblocking, lasting=True)
+    with _of_admin():
+        await approach.in_turn(world, talk, texts, serial, unblocking, lasting=True)
     await world.throttle.passed(serial)
     return Verdict(Code.SUCCESS, texts.pin_unblocked(serial), detail={"serial": serial})
 
@@ -119,11 +135,30 @@ async def _show_tries(
 
 async def _new_pin(talk: Conversation, texts: Texts, old: Secret | None) -> Secret:
     """A new PIN, typed twice. Raises :class:`PinRefused` and its kinds."""
-    for _ in range(ASKED):
-        new = await approach.ask_pin(talk, texts.new_pin())
-        if old is not None and new.matches(old):
-            raise PinUnchanged()
-        if new.matches(await talk.ask(texts.new_pin_again())):
+    again = ASKED
+    while True:
+        try:
+            new = await approach.ask_pin(talk, texts.new_pin())
+            if old is not None and new.matches(old):
+                raise PinUnchanged()
+            if not new.matches(await talk.ask(texts.new_pin_again())):
+                raise PinsDiffer()
             return new
-        await talk.error(texts.pins_differ())
-    raise PinsDiffer()
+        except PinRefused as error:
+            again -= 1
+            if not again:
+                raise
+            await talk.error(texts.error(error))
+
+
+@contextmanager
+def _of_admin() -> Iterator[None]:
+    """What is wrong with a PIN in the block is wrong with the admin PIN."""
+    try:
+        yield
+    except PinWrong as error:
+        raise AdminPinWrong("", **error.facts) from None
+    except PinLocked as error:
+        raise AdminPinLocked("", **error.facts) from None
+    except TryWithheld as error:
+        raise AdminTryWithheld("", **error.facts) from None

@@ -173,10 +173,18 @@ class NoKeyPair(UkeyError):
     name = ErrorName.NO_KEY_PAIR
 
 
+class NotOnUkey(NoKeyPair):
+    """The ukey has no application or container of that name, or no key pair in it."""
+
+
 class PinWrong(UkeyError):
     """The PIN is wrong. Facts: left (tries)."""
 
     name = ErrorName.PIN_WRONG
+
+
+class AdminPinWrong(PinWrong):
+    """The admin PIN is wrong. Facts: left (tries)."""
 
 
 class PinLocked(UkeyError):
@@ -185,10 +193,18 @@ class PinLocked(UkeyError):
     name = ErrorName.PIN_LOCKED
 
 
+class AdminPinLocked(PinLocked):
+    """The admin PIN is locked: no tries are left."""
+
+
 class TryWithheld(UkeyError):
     """A try is left, but this caller may not spend it. Facts: left (tries)."""
 
     name = ErrorName.TRY_WITHHELD
+
+
+class AdminTryWithheld(TryWithheld):
+    """The last try of the admin PIN is left, which nobody may spend. Facts: left (tries)."""
 
 
 class Throttled(UkeyError):

@@ -226,6 +226,22 @@ def test_without_a_pair_it_says_how_to_make_one(tmp_path: Path, make: Make) -> N
     run(tmp_path, scene)
 
 
+def test_a_name_that_is_not_on_the_ukey(tmp_path: Path, make: Make) -> None:
+    make(empty_containers=("spare",))
+
+    async def scene(service: Service) -> None:
+        for request in (
+            bind(container="none"),
+            bind(container="spare"),
+            bind(application="none"),
+            bind(application="none", flags=Flag.GENERATE),
+        ):
+            held = await nothing_stored(service, request, error=ErrorName.NO_KEY_PAIR)
+            assert "no such application or container" in held.verdict.text
+
+    run(tmp_path, scene)
+
+
 def test_a_pair_is_never_overwritten(tmp_path: Path, make: Make) -> None:
     ukey = make()
 

@@ -89,7 +89,7 @@ def test_every_error_has_a_text_and_a_code(kind: type[UkeyError]) -> None:
 
 
 def test_chinese(chinese: Texts) -> None:
-    assert chinese.error(errors.PinWrong(left=3)) == "PIN 码错误。 还剩 3 次机会。"
+    assert chinese.error(errors.PinWrong(left=3)) == "PIN 码错误。还剩 3 次机会。"
     assert chinese.error(errors.Throttled(seconds=60)) == "PIN 码错误次数太多。请等待 60 秒后重试。"
     refused = errors.NotAllowed("only root may do this for somebody else")
     assert chinese.error(refused) == "没有权限：只有 root 可以为他人这样做。"

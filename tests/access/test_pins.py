@@ -54,10 +54,10 @@ def test_a_user_changes_the_pin_of_their_own(tmp_path: Path, ukey: Softkey) -> N
     ("answers", "error"),
     [
         ((b"short",), ErrorName.PIN_REFUSED),
-        ((PIN, b"short"), ErrorName.PIN_REFUSED),
-        ((PIN, b"1" * 17), ErrorName.PIN_REFUSED),
-        ((PIN, b"73613\x00"), ErrorName.PIN_REFUSED),
-        ((PIN, PIN), ErrorName.PIN_REFUSED),
+        ((PIN, *[b"short"] * 3), ErrorName.PIN_REFUSED),
+        ((PIN, *[b"1" * 17] * 3), ErrorName.PIN_REFUSED),
+        ((PIN, *[b"73613\x00"] * 3), ErrorName.PIN_REFUSED),
+        ((PIN, *[PIN] * 3), ErrorName.PIN_REFUSED),
         ((PIN, *[NEW, WRONG] * 3), ErrorName.PIN_REFUSED),
         ((PIN, b""), ErrorName.CANCELLED),
         ((PIN, NEW, b""), ErrorName.CANCELLED),
@@ -81,11 +81,20 @@ def test_nothing_changes(
 def test_a_slip_is_asked_again(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
-        held = await service.hold(change(), PIN, NEW, WRONG, NEW, NEW, caller=LOCKER)
+        for slip, why in (
+            ((NEW, WRONG), "was not typed the same way twice"),
+            ((b"short",), "has 6 to 16 bytes"),
+            ((WRONG,), "was typed the same as the present one"),  # right or not: nobody knows yet
+        ):
+            held = await service.hold(change(), WRONG, *slip, NEW, NEW, caller=LOCKER)
+            assert held.verdict.error is ErrorName.PIN_WRONG
+            (slipped,) = [step.text for step in held.steps if isinstance(step, Error)]
+            assert why in slipped
+        held = await service.hold(change(), PIN, b"short", NEW, WRONG, NEW, NEW, caller=LOCKER)
         assert held.code is Code.SUCCESS
-        assert sum(isinstance(step, Error) for step in held.steps) == 1
+        assert sum(isinstance(step, Error) for step in held.steps) == 2
 
-    run(tmp_path, scene)
+    run(tmp_path, scene, PATIENT)
 
 
 def test_few_tries_are_shown_first(tmp_path: Path, ukey: Softkey) -> None:
@@ -178,13 +187,36 @@ def test_the_admin_pins_last_try_is_never_spent(tmp_path: Path, make: Make) -> N
     async def scene(service: Service) -> None:
         held = await service.hold(unblock(), WRONG, NEW, NEW, caller=ROOT)
         assert held.verdict.error is ErrorName.PIN_WRONG
+        assert held.verdict.text == "The admin PIN is wrong. 1 try is left."
         assert service.world.throttle._failures == {}
         for caller in (ROOT, GETTY):
             held = await service.hold(unblock(), caller=caller)
             assert (held.kinds, held.code) == (["Info", "Verdict"], Code.MAXTRIES)
             assert held.verdict.error is ErrorName.TRY_WITHHELD
+            assert "last try of the admin PIN" in held.verdict.text
         left = ukey.control.status()["applications"][0]["admin"]["left"]
         assert left == 1
+
+    run(tmp_path, scene)
+
+
+def test_a_locked_admin_pin_is_told_from_the_pin(tmp_path: Path, make: Make) -> None:
+    ukey = make(admin_tries=1)
+    ukey.remove()
+    ukey.close()
+    made = ukey.file.load()
+    made.applications[0].admin.left = 0
+    ukey.file.write(made)
+    ukey.start()
+    ukey.wait_seen()
+
+    async def scene(service: Service) -> None:
+        held = await service.hold(unblock(), caller=ROOT)
+        assert (held.code, held.verdict.error) == (Code.MAXTRIES, ErrorName.PIN_LOCKED)
+        assert held.verdict.text.startswith("The admin PIN is locked")
+        held = await service.hold(unblock(application="none"), caller=ROOT)
+        assert held.verdict.error is ErrorName.NO_KEY_PAIR
+        assert "no such application" in held.verdict.text
 
     run(tmp_path, scene)
 
