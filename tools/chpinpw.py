@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from keyservice.contract.names import Operation
 
-from .command import Manual, Parser, need_root, run
+from .command import Manual, Parser, name, need_root, run
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _, terminal_name
@@ -40,19 +40,19 @@ def parser() -> Parser:
     which.add_argument(
         "--serial",
         metavar="SERIAL",
-        default="",
+        type=name,
         help=_("the ukey whose PIN is changed; needed only when several are in readers"),
     )
     which.add_argument(
         "--unblock",
         metavar="SERIAL",
-        default="",
+        type=name,
         help=_("set a new PIN on this locked ukey, with its admin PIN"),
     )
     out.add_argument(
         "--application",
         metavar="NAME",
-        default="",
+        type=name,
         help=_("with --unblock: the application on the ukey whose PIN is meant, if it has several"),
     )
     return out

@@ -146,6 +146,13 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(int(Exit.USAGE))
 
 
+def name(text: str) -> str:
+    """argparse's type of an option that names something: an unset variable names nothing."""
+    if not text:
+        raise argparse.ArgumentTypeError(_("it is empty"))
+    return text
+
+
 def _common_keys(own: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """The keys that every command has, behind its own."""
     common = [

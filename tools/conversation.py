@@ -29,14 +29,15 @@ VERDICT_KEYS = (
 )
 
 
-def hold(operation: Operation, *, json: bool, **wanted: Value) -> Exit:
+def hold(operation: Operation, *, json: bool, **wanted: Value | None) -> Exit:
     """Hold the session to its verdict, show it, and return the exit status.
 
-    `wanted`: fields of ``requests.FIELDS``. With `json` the verdict goes to standard output as one
-    object; prompts and other words stay on standard error. Raises :class:`Failure` for every end
-    that is not SUCCESS.
+    `wanted`: fields of ``requests.FIELDS``; None for one that was not given. With `json` the
+    verdict goes to standard output as one object; prompts and other words stay on standard error.
+    Raises :class:`Failure` for every end that is not SUCCESS.
     """
     terminal = Terminal()
+    fields = {name: value for name, value in wanted.items() if value is not None}
     with (
         service.reached(),
         service.session(_TIMEOUT) as session,
@@ -44,7 +45,7 @@ def hold(operation: Operation, *, json: bool, **wanted: Value) -> Exit:
     ):
         carrier = _Carrier(terminal, session)
         guard.defer(carrier.cancel)
-        verdict = carrier.carry(session.begin(operation, lang=wish(), **wanted))
+        verdict = carrier.carry(session.begin(operation, lang=wish(), **fields))
     return _end(verdict, carrier.errors, json=json)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from keyservice.contract.names import RECORDS_DIR, Flag, Operation
 
-from .command import Manual, Parser, need_root, run
+from .command import Manual, Parser, name, need_root, run
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _
@@ -48,23 +48,23 @@ MANUAL = Manual(
 
 def parser() -> Parser:
     out = Parser("getpubkey", MANUAL)
-    out.add_argument("user", metavar="USER", help=_("the user who is to own the ukey"))
+    out.add_argument("user", metavar="USER", type=name, help=_("the user who is to own the ukey"))
     out.add_argument(
         "--serial",
         metavar="SERIAL",
-        default="",
+        type=name,
         help=_("the ukey to bind; needed only when several are in readers"),
     )
     out.add_argument(
         "--application",
         metavar="NAME",
-        default="",
+        type=name,
         help=_("the application on the ukey that holds the key pair"),
     )
     out.add_argument(
         "--container",
         metavar="NAME",
-        default="",
+        type=name,
         help=_("the container that holds the key pair; with several, you are asked"),
     )
     out.add_argument(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from keyservice.contract.names import ErrorName, Flag, Operation
 
-from .command import Failure, Manual, Parser, need_root, run
+from .command import Failure, Manual, Parser, name, need_root, run
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _
@@ -40,7 +40,7 @@ MANUAL = Manual(
 
 def parser() -> Parser:
     out = Parser("rmpubkey", MANUAL)
-    out.add_argument("user", metavar="USER", help=_("the user whose ukey is unbound"))
+    out.add_argument("user", metavar="USER", type=name, help=_("the user whose ukey is unbound"))
     out.add_argument(
         "--force",
         action="store_true",

@@ -93,6 +93,7 @@ REFUSALS = (
     N_("Too many calls wait for their reply"),
     N_("A fingerprint has 64 hexadecimal digits"),
     N_("No key with that fingerprint is revoked"),
+    N_("No ukey with that serial is bound, inserted or paused"),
     N_("The keyservice failed; its log says how."),
 )
 

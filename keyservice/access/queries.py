@@ -38,6 +38,7 @@ class Queries:
 
     async def list_ukeys(self, caller: Caller) -> list[Row]:
         """The readers with a card in them; for root all readers, and what is in them."""
+        await self._pcscd()  # a ukey that is still being recognised would pass for a foreign card
         bindings, _ = await threads.call(DEADLINE, self._world.bindings.all)
         owners = {binding.serial: binding for binding in bindings}
         rows = []
@@ -131,8 +132,13 @@ class Queries:
         )
 
     async def reset_throttle(self, caller: Caller, serial: str) -> None:
-        """End the pause of a ukey after wrong PINs. For root, audited."""
+        """End the pause of a ukey after wrong PINs. For root, audited.
+
+        Raises :class:`BadRequest` for a serial of which nothing is known: it was mistyped.
+        """
         _root(caller)
+        if not await self._known(serial):
+            raise BadRequest("No ukey with that serial is bound, inserted or paused")
         await self._world.throttle.passed(serial)
         self._world.audit.event("reset-throttle", caller, serial=serial, verdict="done")
 
@@ -161,6 +167,13 @@ class Queries:
         if owner is not None:
             row["user"] = owner.user
         return row
+
+    async def _known(self, serial: str) -> bool:
+        if self._world.throttle.counts(serial):
+            return True
+        infos = [each.info for each in self._world.ukeys.present()]
+        bindings, _ = await threads.call(DEADLINE, self._world.bindings.all)
+        return any(each is not None and each.serial == serial for each in (*infos, *bindings))
 
     async def _pcscd(self) -> bool:
         try:

@@ -66,6 +66,10 @@ class Throttle:
         until = max(self._everybody, entry.until if entry else 0.0)
         return max(0, math.ceil(until - self._now()))
 
+    def counts(self, serial: str) -> bool:
+        """Whether wrong PINs of the ukey are remembered."""
+        return serial in self._failures
+
     def check(self, serial: str) -> None:
         """Raise :class:`Throttled` while the ukey pauses. Facts: serial, seconds."""
         seconds = self.pause(serial)

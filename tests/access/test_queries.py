@@ -182,7 +182,10 @@ def test_ending_a_pause(tmp_path: Path, make: Make) -> None:
             await service.login(WRONG)
         (row, _) = await queries(service).list_ukeys(ROOT)
         assert row["pause"] == 60
+        with pytest.raises(BadRequest, match="No ukey with that serial"):
+            await queries(service).reset_throttle(ROOT, "SN9")
         await queries(service).reset_throttle(ROOT, "SN0")
+        await queries(service).reset_throttle(ROOT, "SN0")  # nothing to end is no mistake
         assert (await service.login(PIN)).code is Code.SUCCESS
         assert "event=reset-throttle" in service.lines()[-2]
 

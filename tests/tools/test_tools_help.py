@@ -87,6 +87,9 @@ def test_each_example_is_a_command_line_that_parses(commands: Commands, command:
         ["rmpubkey"],
         ["chpinpw", "--serial", "1", "--unblock", "2"],
         ["chpinpw", "--application", "1"],
+        ["chpinpw", "--unblock", ""],  # is not: change the PIN of whatever is inserted
+        ["chpinpw", "--serial="],
+        ["getpubkey", "", "--container", "c"],
         ["ukey"],
         ["ukey", "lsit"],
         ["ukey", "unrevoke"],

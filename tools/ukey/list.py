@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from tools import output
@@ -52,6 +53,8 @@ def command(arguments: Sequence[str]) -> Exit:
         output.emit({"ok": True, "ukeys": found})
     elif found:
         show(found)
+    elif os.geteuid() == 0:  # who would be shown empty ones
+        output.say(_("No reader is seen. 'ukey status' tells whether pcscd answers."))
     else:
         output.say(_("No ukey is in any reader. 'ukey watch' tells when one is inserted."))
     return Exit.OK

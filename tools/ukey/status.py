@@ -131,7 +131,7 @@ def _show(found: Row) -> None:
             (_("Open sessions"), text(found["sessions"])),
         ]
     if found["allow_virtual_readers"]:
-        said = _("ALLOWED: whoever reaches their port logs in with an emulated ukey; tests only")
+        said = _("ALLOWED: whoever runs an emulated ukey has its key; for tests only")
         lines.append((_("Emulated readers"), (said, Colour.ALARM)))
     if found["shared_pcsc"]:
         said = _("SHARED: any program can block the readers and burn tries of PINs")
