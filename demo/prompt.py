@@ -29,7 +29,7 @@ _TRY = (
     ("sudo ukey list", "what is in the readers; ukey status, watch, bindings"),
     ("sudo rmpubkey demo", "unbind it; sudo getpubkey demo binds it again"),
     ("sudo chpinpw", "change the PIN; --help of each tool says more"),
-    (f"tail {LOG}", "who tried what, and why it was refused"),
+    (f"grep event= {LOG} | tail -3", "who tried what, and why it was refused"),
 )
 HELP = """\
 You are visitor, on a console of this private Debian. Try:
