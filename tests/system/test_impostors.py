@@ -8,6 +8,7 @@ Whatever comes, the login gets a PAM code within its deadline, and the next one 
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,6 +132,7 @@ class RawLogin:
 
     def __init__(self, enrolled: Enrolled) -> None:
         self.link = FrameLink(ROOT_SOCKET, Deadline(30))
+        self.began = time.monotonic()
         request = {"user": enrolled.user.name, "service": "ukey", "tty": "tty1"}
         self.link.send(build_begin(Operation.AUTHENTICATION, request))
         self.id, step = self._step()
@@ -165,6 +167,13 @@ def test_only_its_own_connection_can_answer_a_session_of_a_socket(people: People
     one.answer(one.id, enrolled.pin)
     assert one.verdict() is Code.SUCCESS
     assert enrolled.ukey.tries_left() == 10
+
+
+def test_whoever_does_not_answer_is_told_at_the_deadline(host: Host) -> None:
+    deadline = 5  # the least that the configuration takes
+    login = RawLogin(enrol(host, settings(deadline=deadline)))
+    assert login.verdict() is Code.AUTHINFO_UNAVAIL
+    assert login.began + deadline <= time.monotonic() < login.began + deadline + GRACE
 
 
 @pytest.mark.parametrize(("options", "code"), [("", "CONV_ERR"), ("uniform", "AUTH_ERR")])
