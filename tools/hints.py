@@ -19,10 +19,6 @@ _AFTER: dict[ErrorName, str] = {
     ErrorName.UKEY_ABSENT: N_("'ukey list' shows which ukeys are seen."),
     ErrorName.UKEY_AMBIGUOUS: N_("Or name one with --serial; 'ukey list' shows the serials."),
     ErrorName.THROTTLED: N_("Or end the pause as root: ukey throttle reset {serial}"),
-    ErrorName.RECORD_DAMAGED: N_(
-        "Restore it from a backup; or remove it with 'rmpubkey --force USER' and bind anew. "
-        "'ukey bindings' lists every record that is damaged."
-    ),
     ErrorName.CONFIGURATION: N_("'keyservice --check-config' says what is wrong."),
 }
 

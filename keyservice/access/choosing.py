@@ -112,7 +112,7 @@ async def new_pair(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> 
     :class:`NotOnUkey` where the named one is not there.
     """
     containers = await handle.containers(approach.deadline(talk))
-    application = _application(attempt, containers)
+    application = await _application(talk, attempt, handle, containers)
     mine = [each for each in containers if each.ref.application == application]
     wanted = _named(attempt, mine)
     if attempt.request.container and any(each.has_key for each in wanted):
@@ -133,7 +133,7 @@ async def application(talk: Conversation, attempt: Attempt, handle: UkeyHandle) 
     Raises as :func:`new_pair`.
     """
     containers = await handle.containers(approach.deadline(talk))
-    name = _application(attempt, containers)
+    name = await _application(talk, attempt, handle, containers)
     for each in containers:
         if each.ref.application == name:
             return each.ref
@@ -149,13 +149,18 @@ async def _without_containers(talk: Conversation, handle: UkeyHandle, ref: KeyRe
     return ref
 
 
-def _application(attempt: Attempt, containers: Sequence[Container]) -> str:
+async def _application(
+    talk: Conversation, attempt: Attempt, handle: UkeyHandle, containers: Sequence[Container]
+) -> str:
+    """The named one, or the only one that holds something, or the only one."""
     named = attempt.request.application
     if named:
         return named
     names = {container.ref.application for container in containers}
     if not names:
-        raise BadRequest(N_("the ukey has no container yet; name the --application to use"))
+        names = set(await handle.applications(approach.deadline(talk)))
+    if not names:
+        raise BadRequest(N_("the ukey has no application yet; its maker's software makes one"))
     if len(names) > 1:
         raise BadRequest(
             N_("the ukey has several applications; name one of {applications}"),

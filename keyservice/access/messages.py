@@ -43,7 +43,10 @@ _ERRORS: Mapping[type[UkeyError], str] = {
         "The key of ukey {serial} was revoked on this host. If the ukey was found again, an"
         " administrator takes that back with: ukey unrevoke {key}"
     ),
-    errors.RecordDamaged: N_("The record {path} cannot be trusted: {why}."),
+    errors.RecordDamaged: N_(
+        "The record {path} cannot be trusted: {why}. Restore it from a backup; or remove a user's"
+        " with 'rmpubkey --force USER' and bind anew."
+    ),
     errors.RecordForeign: N_(
         "The record for {record_user} (uid {record_uid}) does not fit {user} (uid {uid}). If the"
         " user was renamed or made anew, remove the record with: rmpubkey {record_user}"

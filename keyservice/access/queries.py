@@ -61,15 +61,15 @@ class Queries:
 
     async def status(self, caller: Caller) -> Row:
         """How the service does, and what of its configuration weakens it."""
-        rules = self._world.rules
+        rules, pcscd = self._world.rules, await self._pcscd()
         row: Row = {
             "version": self._version,
             "sm2_engine": self._world.engine.name,
             "allow_virtual_readers": rules.allow_virtual_readers,
             "shared_pcsc": rules.shared_pcsc,
+            "pcscd": pcscd,
             "readers": len(self._world.ukeys.present()),
         }
-        row["pcscd"] = await self._pcscd()
         if caller.root:
             bindings, damaged = await threads.call(DEADLINE, self._world.bindings.all)
             row["bindings"] = len(bindings)

@@ -105,6 +105,10 @@ class Gmt0017:
 
     # -- without a PIN
 
+    def applications(self) -> list[str]:
+        with self._operation():
+            return self._names(Ins.ENUM_APPLICATION, b"")
+
     def containers(self) -> list[Container]:
         """All containers of all applications, at most 32."""
         with self._operation():

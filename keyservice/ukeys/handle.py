@@ -35,6 +35,10 @@ class UkeyHandle:
         """The user PIN's state as last seen, without asking the ukey; None where it was not."""
         return self._slot.pins.get(ref.application) if self._current else None
 
+    async def applications(self, deadline: float) -> list[str]:
+        """The names of the applications on the ukey, those that hold no container too."""
+        return await self._call(Op.APPLICATIONS, deadline, Answer.applications)
+
     async def containers(self, deadline: float) -> list[Container]:
         """What is on the ukey, at most 32 containers."""
         return await self._call(Op.CONTAINERS, deadline, Answer.containers)

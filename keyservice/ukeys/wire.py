@@ -62,6 +62,7 @@ class Op(IntEnum):
     CHANGE_PIN = 0x07
     UNBLOCK_PIN = 0x08
     GENERATE = 0x09
+    APPLICATIONS = 0x0A
 
 
 class Kind(IntEnum):
@@ -90,6 +91,7 @@ class Tag(IntEnum):
     SIGNATURE = 0x14
     PIN_STATE = 0x15  # maximum, left, default
     CONTAINERS = 0x16
+    APPLICATIONS = 0x17  # names, NUL between them
     ERROR = 0x20  # index into _ERRORS
     LEFT = 0x21
     MAXIMUM = 0x22
@@ -181,6 +183,7 @@ def parse_request(message: bytearray) -> Request:
 def build_done(
     *,
     info: UkeyInfo | None = None,
+    applications: Iterable[str] | None = None,
     containers: Iterable[Container] | None = None,
     key: PublicKey | None = None,
     signature: bytes | None = None,
@@ -193,6 +196,8 @@ def build_done(
         fields[Tag.SERIAL] = info.serial.encode()
         fields[Tag.LABEL] = info.label.encode()
         fields[Tag.MANUFACTURER] = info.manufacturer.encode()
+    if applications is not None:
+        fields[Tag.APPLICATIONS] = "\0".join(applications).encode()
     if containers is not None:
         fields[Tag.CONTAINERS] = b"".join(map(_pack_container, containers))
     if key is not None:
@@ -237,6 +242,13 @@ class Answer:
             manufacturer=plain_of(self.fields, Tag.MANUFACTURER, _MANUFACTURER_MAX),
             virtual=virtual,
         )
+
+    def applications(self) -> list[str]:
+        packed = text_of(self.fields, Tag.APPLICATIONS)
+        names = packed.split("\0") if packed else []
+        if not all(map(is_name, names)):
+            raise WireError("an application's name is not plain")
+        return names
 
     def containers(self) -> list[Container]:
         return _unpack_containers(bytes_of(self.fields, Tag.CONTAINERS))

@@ -65,6 +65,8 @@ class Worker:
     def _operate(self, ukey: Gmt0017, request: Request) -> bytearray:
         ref, pin, keep = request.ref, request.pin, request.keep
         match request.op:
+            case Op.APPLICATIONS:
+                return wire.build_done(applications=ukey.applications())
             case Op.CONTAINERS:
                 return wire.build_done(containers=ukey.containers())
             case Op.PUBLIC_KEY:

@@ -226,6 +226,22 @@ def test_without_a_pair_it_says_how_to_make_one(tmp_path: Path, make: Make) -> N
     run(tmp_path, scene)
 
 
+def test_a_ukey_from_the_factory_that_holds_nothing(tmp_path: Path, make: Make) -> None:
+    make(pin=None, containers=(), empty_containers=())
+
+    async def scene(service: Service) -> None:
+        generate = bind(flags=Flag.GENERATE)
+        await nothing_stored(service, bind(), error=ErrorName.NO_KEY_PAIR)
+        await nothing_stored(service, generate, error=ErrorName.DEFAULT_PIN)
+        change = Request(Operation.CHANGE_PIN)
+        assert (await service.hold(change, FACTORY_PIN, PIN, PIN, caller=ROOT)).code is Code.SUCCESS
+        held = await service.hold(generate, PIN, caller=ROOT)
+        assert held.verdict.detail["container"] == "pam-ukey"
+        assert (await service.login(PIN)).code is Code.SUCCESS
+
+    run(tmp_path, scene)
+
+
 def test_a_name_that_is_not_on_the_ukey(tmp_path: Path, make: Make) -> None:
     make(empty_containers=("spare",))
 

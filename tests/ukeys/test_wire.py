@@ -67,6 +67,8 @@ def test_answers_arrive_as_they_were_meant() -> None:
     containers = [Container(REF, True), Container(KeyRef("a", "b"), False)]
     assert _answer(wire.build_done(containers=containers)).containers() == containers
     assert _answer(wire.build_done(containers=[])).containers() == []
+    for names in ([], ["app"], ["应用", "two"]):
+        assert _answer(wire.build_done(applications=names)).applications() == names
     key = PublicKey("sm2", bytes(range(64)))
     assert _answer(wire.build_done(key=key)).key() == key
     state = PinState(10, 3, default=True)
@@ -106,6 +108,10 @@ def _answer(message: bytearray) -> Answer:
         ({Tag.LABEL: b"\x1b[2J"}, lambda a: a.info("R", False)),
         ({Tag.LABEL: b"\xff"}, lambda a: a.info("R", False)),
         ({Tag.MANUFACTURER: b"x" * 65}, lambda a: a.info("R", False)),
+        ({Tag.APPLICATIONS: b"a\0"}, Answer.applications),
+        ({Tag.APPLICATIONS: b"a\n"}, Answer.applications),
+        ({Tag.APPLICATIONS: b"\xff"}, Answer.applications),
+        ({Tag.APPLICATIONS: b"x" * 49}, Answer.applications),
         ({Tag.CONTAINERS: b"\1\1"}, Answer.containers),
         ({Tag.CONTAINERS: b"\1\1\2ab"}, Answer.containers),
         ({Tag.CONTAINERS: b"\2\1\1ab"}, Answer.containers),
@@ -172,7 +178,8 @@ def test_any_bytes_are_an_answer_or_an_error(body: bytes) -> None:
             reports.parse_readers(bytearray(message))
         with contextlib.suppress(WireError):
             answer = _answer(bytearray(message))
-            for take in (Answer.containers, Answer.key, Answer.signature, Answer.state):
+            lists = (Answer.applications, Answer.containers)
+            for take in (*lists, Answer.key, Answer.signature, Answer.state):
                 with contextlib.suppress(WireError):
                     take(answer)
             with contextlib.suppress(WireError):
