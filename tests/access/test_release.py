@@ -18,7 +18,7 @@ from keyservice.core.secret import Secret
 
 HELD = 0.1  #: seconds from the answer to the release
 ROUNDS = 25
-#: Seconds. A release that merely woke the loop came 0.15 to 1 ms late, by where its last sleep began.
+#: Seconds. A release that merely woke the loop came 0.15 to 1 ms late, by where its sleep began.
 LATE = 0.0001
 
 

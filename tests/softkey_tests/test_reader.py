@@ -180,10 +180,11 @@ def test_pulled_in_mid_command(softkey: Softkey, reader: Reader, when: str) -> N
     softkey.control.misbehave(pull=when, ins=[VERIFY_PIN])
     softkey.control.reset_apdus()
     terminal.challenge()
-    assert terminal.transmit(bytes.fromhex("80180001000012") + bytes(18)) == b""
-    assert softkey.control.apdus() == [(0x50, 0x9000), (VERIFY_PIN, 0)]
-    assert not softkey.control.status()["inserted"]
-    assert refusal(lambda: terminal.transmit(INFO)) in GONE
+    with softkey.pulled():
+        assert terminal.transmit(bytes.fromhex("80180001000012") + bytes(18)) == b""
+        assert softkey.control.apdus() == [(0x50, 0x9000), (VERIFY_PIN, 0)]
+        assert not softkey.control.status()["inserted"]
+        assert refusal(lambda: terminal.transmit(INFO)) in GONE
     softkey.insert()
     wait_until(reader.present, "inserted", POLL)
     assert split(reader.connect().transmit(INFO))[1] == 0x9000
