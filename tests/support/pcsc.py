@@ -15,22 +15,34 @@ from .process import HostError
 LEAVE, RESET = scard.SCARD_LEAVE_CARD, scard.SCARD_RESET_CARD
 
 
-def occupied() -> frozenset[str]:
-    """The readers with a card in them; none where pcscd is not there."""
+def states() -> dict[str, tuple[bool, int]]:
+    """For each reader: whether a card is in it, and how often its poll has seen one come or go.
+
+    Empty where pcscd is not there. A failed command makes a card absent at once; only the poll
+    counts, and pcscd never sees a card again that came back before the poll has missed it.
+    """
     result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
     if result != scard.SCARD_S_SUCCESS:
-        return frozenset()
+        return {}
     try:
         result, names = scard.SCardListReaders(context, [])
         if result != scard.SCARD_S_SUCCESS:
-            return frozenset()
+            return {}
         asked = [(name, scard.SCARD_STATE_UNAWARE) for name in names]
-        result, states = scard.SCardGetStatusChange(context, 0, asked)
+        result, found = scard.SCardGetStatusChange(context, 0, asked)
         if result != scard.SCARD_S_SUCCESS:
-            return frozenset()
-        return frozenset(name for name, state, _ in states if state & scard.SCARD_STATE_PRESENT)
+            return {}
+        return {
+            name: (bool(state & scard.SCARD_STATE_PRESENT), state >> 16 & 0xFFFF)
+            for name, state, _ in found
+        }
     finally:
         scard.SCardReleaseContext(context)
+
+
+def occupied() -> frozenset[str]:
+    """The readers with a card in them; none where pcscd is not there."""
+    return frozenset(name for name, (present, _) in states().items() if present)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +88,19 @@ class Softkey:
 
     def remove(self) -> None:
         """Pull it out; returns once pcscd has seen that it is out."""
-        self.control.remove()
-        wait_until(lambda: self.reader not in pcsc.occupied(), f"{self.serial} out of its reader")
+        with self.pulled():
+            self.control.remove()
+
+    @contextmanager
+    def pulled(self) -> Iterator[None]:
+        """It is pulled out inside, whoever does it; returns once pcscd's poll has seen that."""
+        before = pcsc.states().get(self.reader)
+        yield
+        if before is not None and before[0]:
+            wait_until(
+                lambda: pcsc.states().get(self.reader, (False, -1))[1] != before[1],
+                f"{self.serial} out of its reader",
+            )
 
     def tries_left(self) -> int:
         """Of the user PIN of the first application."""

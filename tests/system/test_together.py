@@ -13,7 +13,6 @@ import pytest
 
 from tests.support import pcsc
 from tests.support.host import Host
-from tests.support.process import wait_until
 from tests.support.stacks import Answered, PamCode
 from tests.support.ukeys import SLOTS
 
@@ -197,10 +196,10 @@ def test_pulled_out_at_any_apdu_of_a_login_and_put_back(host: Host, when: str) -
     for number in range(1, LOGIN + 1):
         people.card.reset_apdus()
         people.card.misbehave(pull=when, at=number)
-        answered = people.login()
+        with people.enrolled.ukey.pulled():
+            answered = people.login()
         assert answered.code is PamCode.AUTHINFO_UNAVAIL, (number, answered)
         assert len(people.card.apdus()) >= number
-        wait_until(lambda: not pcsc.occupied(), "out of the reader")
         people.card.behave()
         people.card.insert()
         people.must_login()
