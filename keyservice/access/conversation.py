@@ -26,6 +26,14 @@ class Caller:
     def root(self) -> bool:
         return self.uid == 0
 
+    @property
+    def person(self) -> int | None:
+        """The uid of whoever began the program: its real uid (su), or else who had logged in (sudo,
+        a root shell). 0 for root's own, such as login and sshd; None where it cannot be told."""
+        if self.ruid == 0:
+            return self.loginuid or 0
+        return self.ruid
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

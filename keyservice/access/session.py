@@ -48,6 +48,9 @@ from .world import World
 
 PER_UID = 4  #: sessions of one uid at a time
 PER_ROOT = 256
+#: Of root's, those of programs that one person began: su asks its prompts as root, and whoever
+#: starts it by the hundred must not use up what everybody logs in with.
+PER_PERSON = 64
 TICK = 2.0  #: seconds; under ``uniform`` a failure shows at a multiple of it after the answer
 #: Seconds before a release from which on the loop is kept awake. epoll sleeps whole milliseconds,
 #: counted from whenever the loop last had something to do: a release that just woke it would tell,
@@ -88,11 +91,18 @@ class Session:
     """One conversation. Made by :meth:`Sessions.begin` only."""
 
     def __init__(
-        self, owner: Owner, deadline: float, *, silent: bool, gone: Callable[[Session], None]
+        self,
+        owner: Owner,
+        deadline: float,
+        *,
+        person: int | None,
+        silent: bool,
+        gone: Callable[[Session], None],
     ) -> None:
         """`deadline` is on the loop's clock; `gone` is called when nothing is left to do."""
         self.id = secrets.token_bytes(SESSION_ID_BYTES)
         self.owner = owner
+        self.person = person  #: who began it, see ``Caller.person``
         self.answered_at: float | None = None  #: when the last answer came, on the loop's clock
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
@@ -252,7 +262,7 @@ class Sessions:
         """Begin what `request` asks for. To be called from the event loop.
 
         Raises :class:`NotAllowed`, :class:`BadRequest`, and :class:`Busy` where the connection
-        has a session or the uid has too many; nothing was begun then.
+        has a session, or the uid or the person behind it too many; nothing was begun then.
         """
         try:
             policy.check_begin(caller, request)
@@ -261,11 +271,12 @@ class Sessions:
             verdict = verdicts.of(error, self._world.texts(request))
             self._world.audit.attempt(attempt, verdict, error)
             raise
-        self._check_room(owner)
+        self._check_room(owner, caller.person)
         seconds = min(request.timeout or DEADLINE_MAX, self._world.rules.deadline)
         session = Session(
             owner,
             asyncio.get_running_loop().time() + seconds,
+            person=caller.person,
             silent=Flag.SILENT in request.flags,
             gone=self._forget,
         )
@@ -304,11 +315,13 @@ class Sessions:
         for session in sessions:
             await session.ended()
 
-    def _check_room(self, owner: Owner) -> None:
-        mine = [s.owner for s in self._open.values() if s.owner.uid == owner.uid]
+    def _check_room(self, owner: Owner, person: int | None) -> None:
+        mine = [s for s in self._open.values() if s.owner.uid == owner.uid]
         if len(mine) >= (PER_ROOT if owner.uid == 0 else PER_UID):
             raise Busy("Too many sessions of this user are open")
-        if not owner.on_bus and owner in mine:
+        if person != 0 and sum(s.person == person for s in mine) >= PER_PERSON:
+            raise Busy("Too many sessions of this person are open")
+        if not owner.on_bus and any(s.owner == owner for s in mine):
             raise Busy("This connection has a session already")
 
     def _forget(self, session: Session) -> None:

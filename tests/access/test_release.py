@@ -40,7 +40,7 @@ async def lateness(work_after_answer: float) -> float:
         return outcome, released_at
 
     session = Session(
-        Owner(0, "socket-1"), loop.time() + 60, silent=False, gone=lambda session: None
+        Owner(0, "socket-1"), loop.time() + 60, person=0, silent=False, gone=lambda session: None
     )
     session.start(work, conclude)
     assert isinstance(await session.next_step(), Prompt)

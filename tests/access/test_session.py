@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from keyservice.access import session as module
 from keyservice.access.audit import Attempt
 from keyservice.access.conversation import Caller, Conversation, Request
-from keyservice.access.session import PER_ROOT, PER_UID, Owner, Session
+from keyservice.access.session import PER_PERSON, PER_ROOT, PER_UID, Owner, Session
 from keyservice.access.settings import Rules
 from keyservice.access.world import World
 from keyservice.contract.names import Code, ErrorName, Flag, Operation, WaitFor
@@ -22,7 +23,7 @@ from keyservice.contract.steps import Prompt, Verdict
 from keyservice.core.errors import BadRequest, Busy, NoSession, UkeyAbsent
 from keyservice.core.secret import Secret
 
-from .rig import LOCKER, PIN, ROOT, SILENCE, Service, carry, login, run
+from .rig import GETTY, LOCKER, PIN, ROOT, SILENCE, SU, Service, carry, login, run
 
 Play = Callable[[World, Conversation, Attempt], object]
 
@@ -46,7 +47,7 @@ def test_how_many_one_may_have(tmp_path: Path, operation: Callable[[Play], None]
     operation(ask)
 
     async def scene(service: Service) -> None:
-        for caller, most in ((LOCKER, PER_UID), (ROOT, PER_ROOT)):
+        for caller, most in ((LOCKER, PER_UID), (GETTY, PER_ROOT)):
             begun = [service.begin(login(), caller) for _ in range(most)]
             with pytest.raises(Busy):
                 service.begin(login(), caller)
@@ -55,6 +56,25 @@ def test_how_many_one_may_have(tmp_path: Path, operation: Callable[[Play], None]
             service.begin(login(), caller)
         assert len(service.sessions) == PER_UID + PER_ROOT
 
+    run(tmp_path, scene)
+
+
+@pytest.mark.parametrize("program", [SU, ROOT, dataclasses.replace(SU, ruid=None, loginuid=None)])
+def test_one_person_does_not_use_up_what_everybody_logs_in_with(
+    tmp_path: Path, operation: Callable[[Play], None], program: Caller
+) -> None:
+    operation(ask)
+
+    async def scene(service: Service) -> None:
+        for _ in range(PER_PERSON):
+            service.begin(login(), program)
+        with pytest.raises(Busy):
+            service.begin(login(), program)
+        bobs = dataclasses.replace(SU, ruid=1001)
+        for other in (GETTY, bobs, bobs):
+            service.begin(login(), other)
+
+    assert 3 * PER_PERSON < PER_ROOT
     run(tmp_path, scene)
 
 
