@@ -21,6 +21,7 @@ class Caller:
     loginuid: int | None  #: audit login uid, None where unset or unknown
     logind_session: str | None  #: sd-login's session id
     source: str  #: "root.sock", "user.sock" or the unique bus name
+    terminal: int = 0  #: device number of its controlling terminal, 0 where it has none
 
     @property
     def root(self) -> bool:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from . import sdlogin
 from .conversation import Caller, Request
@@ -40,18 +41,24 @@ def judge(
 ) -> Place:
     """Where the person behind `caller` sits.
 
-    With a login session: local if it is not remote and has a seat, or was opened on one of the
-    `ttys` (shell patterns; a serial console has no seat). Without one, for root's own programs
-    such as getty and greeters: local if PAM_RHOST is empty and PAM_TTY is one of `ttys` or the
-    display of a seat. PAM_RHOST and PAM_TTY are believed of root only.
+    Remote wherever a host is named: an sshd that was started by hand at the desk runs in the desk's
+    session. With a login session: local if it is not remote and has a seat, or was opened on one of
+    the `ttys` (shell patterns; a serial console has no seat). Without one, for root's own programs
+    such as getty and greeters: local if PAM_TTY is one of `ttys` or the display of a seat.
+
+    PAM_TTY is believed of root only, and of a program that a person began, such as su, only where
+    it is the controlling terminal: su names whatever its input or output is, and who is logged in
+    at a console can open that from afar.
     """
     logind = logind or Logind()
+    if request.rhost:
+        return Place(False, "a remote host was named")
     if caller.logind_session is not None:
         return _by_session(caller, ttys, logind)
     if not caller.root:
         return Place(False, "not root, and in no login session")
-    if request.rhost:
-        return Place(False, "a remote host was named")
+    if caller.ruid != 0 and not _controlled(caller, request.tty):
+        return Place(False, "no login session, and not its controlling terminal")
     if _matches(request.tty, ttys):
         return Place(True, "a console of this machine")
     if _DISPLAY.fullmatch(request.tty) and logind.has_display(request.tty.partition(".")[0]):
@@ -73,6 +80,15 @@ def _by_session(caller: Caller, ttys: Sequence[str], logind: Logind) -> Place:
     if _matches(session.tty, ttys):
         return Place(True, "its login session is on a console of this machine")
     return Place(False, "its login session has no seat")
+
+
+def _controlled(caller: Caller, tty: str) -> bool:
+    """Whether `tty` is the caller's controlling terminal."""
+    try:
+        device = Path("/dev", tty.removeprefix("/dev/")).stat().st_rdev
+    except (OSError, ValueError):
+        return False
+    return device != 0 and device == caller.terminal
 
 
 def _matches(tty: str, patterns: Sequence[str]) -> bool:

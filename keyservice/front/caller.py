@@ -104,9 +104,9 @@ def identify(uid: int, process: Process, source: str) -> Caller:
     if pidfd is not None and process.alive():
         with suppress(OSError, ValueError):
             uids, loginuid = _uids(pid), _loginuid(pid)
-            session = sdlogin.session_of(pid, pidfd)
+            session, terminal = sdlogin.session_of(pid, pidfd), _terminal(pid)
             if uid in uids and process.alive():
-                return Caller(uid, pid, uids[0], loginuid, session, source)
+                return Caller(uid, pid, uids[0], loginuid, session, source, terminal)
     return Caller(uid, 0, None, None, None, source)
 
 
@@ -128,3 +128,11 @@ def _loginuid(pid: int) -> int | None:
     except FileNotFoundError:
         return None
     return None if value == _UNSET else value
+
+
+def _terminal(pid: int) -> int:
+    """The device number of the controlling terminal, 0 where there is none: proc(5), tty_nr."""
+    # The program's name stands before, in parentheses, and may hold some itself.
+    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    number = int(fields[4]) & 0xFFFFFFFF  # printed as a signed one
+    return os.makedev(number >> 8 & 0xFFF, number & 0xFF | number >> 12 & 0xFFF00)

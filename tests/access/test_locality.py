@@ -20,7 +20,7 @@ from keyservice.access.sdlogin import LoginSession
 from keyservice.access.settings import Rules
 from keyservice.contract.names import Operation
 
-from .rig import GETTY, LOCKER, SESSIONS, SU, SU_BY_SSH
+from .rig import GETTY, LOCKER, SESSIONS, SSHD, SU, SU_BY_SSH
 
 LOGIND = Logind(SESSIONS.get, lambda display: display == ":0")
 NO_LOGIND = Logind(lambda session: None, lambda display: False)
@@ -54,13 +54,35 @@ def test_no_other_terminal_is(tty: str) -> None:
 
 def test_a_login_session_decides_whatever_the_caller_says() -> None:
     assert local(SU, "pts/0")
-    assert local(SU, "pts/0", "192.0.2.1")  # a host that su was told of does not move the desk
     assert not local(SU_BY_SSH, "tty1")
     assert not local(SU_BY_SSH, ":0")
     assert local(LOCKER)
     assert not local(BOBS)  # somebody else's session
     assert not local(GHOST, "tty1")
     assert local(SERIAL)  # no seat, but a console
+
+
+def test_an_sshd_that_was_started_at_the_desk_is_remote_as_any() -> None:
+    by_hand = dataclasses.replace(SSHD, loginuid=1000, logind_session="desk")
+    assert not local(by_hand, "ssh", "192.0.2.1")
+    assert not local(by_hand, "ssh", "127.0.0.1")
+
+
+def test_out_of_its_session_su_is_where_its_controlling_terminal_is() -> None:
+    """By ``systemd-run --user``, say, with the output on a console where its user is logged in."""
+    master, slave = os.openpty()
+    try:
+        name, device = os.ttyname(slave), os.fstat(slave).st_rdev
+        for terminal, there in ((device, True), (device + 1, False), (0, False)):
+            su = dataclasses.replace(SU, logind_session=None, terminal=terminal)
+            for logind in (LOGIND, NO_LOGIND):
+                request = Request(Operation.AUTHENTICATION, "alice", tty=name)
+                assert judge(su, request, ("pts/*",), logind).local is there
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert not local(dataclasses.replace(SU, logind_session=None), "tty99999")
+    assert not local(dataclasses.replace(GETTY, ruid=None), "tty1")
 
 
 def test_a_session_that_is_neither_remote_nor_on_a_seat_is_remote() -> None:

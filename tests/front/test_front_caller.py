@@ -147,3 +147,21 @@ def test_nothing_is_left_open(listener: socket.socket) -> None:
         assert someone.caller.pid
         someone.end()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_the_controlling_terminal_is_the_kernels_word(listener: socket.socket) -> None:
+    master, slave = os.openpty()
+    command = ["setsid", "--ctty", sys.executable, "-I", "-c", _CONNECT]
+    on_it = subprocess.Popen([*command, str(listener.getsockname()), "plain"], stdin=slave)
+    connection, _ = listener.accept()
+    held = Process.of_socket(connection, peer_of(connection))
+    try:
+        found = identify(0, held, "root.sock")
+        assert (found.pid, found.terminal) == (on_it.pid, os.fstat(slave).st_rdev)
+    finally:
+        on_it.kill()
+        on_it.wait()
+        held.close()
+        connection.close()
+        os.close(master)
+        os.close(slave)

@@ -55,3 +55,26 @@ def test_su_by_the_hundred_keeps_nobody_out(host: Host) -> None:
     with many_su(PER_ROOT + 10):
         assert enrolled.host.login(enrolled.user, enrolled.right).allowed
         assert "the keyservice refused: Busy" in host.authlog.text
+
+
+def test_a_console_that_su_was_only_given_does_not_make_it_local(host: Host) -> None:
+    """Its user may open it from afar too; su takes for PAM_TTY whatever its input is."""
+    enrolled = enrol(host)
+    enrolled.stacks()
+    console = host.console()
+    command = [*AS_NOBODY, "setsid", "su", enrolled.user.name, "-c", "echo in"]
+    with console.path.open("r+b", buffering=0) as opened:
+        su = subprocess.Popen(
+            command, stdin=opened, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+    assert su.stdout is not None
+    shown = b""
+    for answer in enrolled.right:
+        while not shown.endswith(b": ") and (more := os.read(su.stdout.fileno(), 4096)):
+            shown += more
+        console.type(answer + "\n")
+        shown += b"\n"
+    out, _ = su.communicate(timeout=30)
+    assert su.returncode != 0, shown + out
+    assert "not its controlling terminal" in host.authlog.text, host.authlog.text
+    assert enrolled.host.su(enrolled.user, enrolled.right, terminal=console).allowed
