@@ -69,12 +69,13 @@ def keep(caller: Caller, operation: Operation, *, local: bool) -> Keep:
     """How many tries must stay after a wrong PIN.
 
     The last one is spent only by a login on the spot that root itself began: no user is behind
-    ``login`` or a greeter yet, so its real uid is 0 and its audit login uid unset. A caller other
-    than root, which may be the user's malware, leaves the reserve.
+    ``login`` or a greeter yet, so its real uid is 0, its audit login uid unset, and it is in no
+    login session; sudo leaves the first two so where the kernel has no audit. A caller other than
+    root, which may be the user's malware, leaves the reserve.
     """
     if not caller.root:
         return Keep.RESERVE
-    began_by_root = caller.ruid == 0 and caller.loginuid is None
-    if operation is Operation.AUTHENTICATION and local and began_by_root:
+    alone = caller.ruid == 0 and caller.loginuid is None and caller.logind_session is None
+    if operation is Operation.AUTHENTICATION and local and alone:
         return Keep.NONE
     return Keep.LAST

@@ -83,6 +83,7 @@ def test_unknown_flags_and_timeouts_are_refused() -> None:
         (ROOT, True, Keep.LAST),
         (dataclasses.replace(GETTY, ruid=None), True, Keep.LAST),
         (dataclasses.replace(GETTY, loginuid=0), True, Keep.LAST),
+        (dataclasses.replace(GETTY, logind_session="desk"), True, Keep.LAST),  # sudo, no audit
         (LOCKER, True, Keep.RESERVE),
         (LOCKER, False, Keep.RESERVE),
         (NOBODY, True, Keep.RESERVE),

@@ -41,7 +41,7 @@ def test_the_last_try_is_for_a_login_that_root_began(tmp_path: Path, make: Make)
         service.bind(ukey)
         for _ in range(2):
             assert (await service.login(WRONG, caller=SU)).code is Code.AUTH_ERR
-        for caller in (SU, ROOT, LOCKER, dataclasses.replace(GETTY, ruid=None)):
+        for caller in (SU, ROOT, LOCKER, dataclasses.replace(GETTY, logind_session="desk")):
             held = await service.login(caller=caller)
             refused(held, Code.MAXTRIES, ErrorName.TRY_WITHHELD, asked=False)
         assert ukey.tries_left() == 1
