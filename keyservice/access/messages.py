@@ -7,6 +7,7 @@ Facts in the texts may come from a ukey or a caller, so they are made printable 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from keyservice.contract.i18n import translation
@@ -17,6 +18,7 @@ from .conversation import Request
 from .settings import Rules
 
 _FACT_MAX = 200  #: characters of a fact in a text
+_PLACE = re.compile(r"\{([a-z_]+)\}")
 
 
 def N_(text: str) -> str:
@@ -279,15 +281,13 @@ class Texts:
         return self._("{sentence} {next}").format(sentence=text, next=self.tries_left(left))
 
 
-class _Known(dict[str, str]):
-    """Facts by name; one that is not known reads as a question mark."""
-
-    def __missing__(self, key: str) -> str:
-        return "?"
-
-
 def _format(translated: str, **facts: object) -> str:
-    return translated.format_map(_Known({key: printable(str(v)) for key, v in facts.items()}))
+    """`translated` with its facts; one that is not known reads as a question mark.
+
+    Not by ``str.format``: an error's text may be a device worker's, which could ask there for a
+    width of gigabytes.
+    """
+    return _PLACE.sub(lambda place: printable(str(facts.get(place[1], "?"))), translated)
 
 
 def printable(text: str) -> str:

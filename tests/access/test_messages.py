@@ -125,3 +125,9 @@ def test_who_logs_in_is_not_told_of_files() -> None:
     assert "/etc/usbkey/alice" in texts(login=False).error(error)
     foreign = errors.RecordForeign(user="alice", uid=1, record_user="bob", record_uid=1)
     assert "bob" not in texts(login=True).error(foreign)
+
+
+def test_a_text_of_a_device_worker_formats_nothing() -> None:
+    for odd in ("{", "}{", "{0}", "{reader:>2000000000}", "{reader.__class__}", "{reader!r}"):
+        shown = texts(login=False).error(errors.BadRequest(odd, reader="R"))
+        assert shown == f"This cannot be done: {odd}."
