@@ -18,7 +18,7 @@ from keyservice.crypto import sm2
 from keyservice.store.bindings import Binding
 from keyservice.ukeys.base import Keep
 
-from . import approach
+from . import approach, threads
 from .audit import Attempt
 from .challenge import Challenge, Facts, Purpose
 from .conversation import Conversation
@@ -60,6 +60,10 @@ async def authenticate(world: World, talk: Conversation, attempt: Attempt) -> Ve
     """
     flags = attempt.request.flags
     if Flag.UNIFORM in flags:
+        if not attempt.caller.root:
+            # One person may own thousands of uids that are nobody's (subuid): with a prompt for
+            # each, he would keep everybody's screen lockers out.
+            await threads.call(talk.remaining(), world.resolve_uid, attempt.caller.uid)
         texts = world.texts(attempt.request)
         talk = _Quiet(talk, await talk.ask(texts.pin_prompt()))
     if Flag.DECOY in flags:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -195,3 +196,14 @@ def test_options_that_contradict_each_other_begin_nothing(tmp_path: Path, flags:
         assert len(service.sessions) == 0
 
     run(tmp_path, scene, RULES)
+
+
+def test_a_uid_that_is_nobodys_is_asked_nothing(tmp_path: Path) -> None:
+    """Whoever has 65,536 subordinate ones would hold as many prompts open."""
+
+    async def scene(service: Service) -> None:
+        stranger = dataclasses.replace(LOCKER, uid=100007, ruid=100007)
+        held = await service.hold(uniform(), caller=stranger)
+        assert held.steps == [Verdict(Code.AUTH_ERR, "Authentication failed.")]
+
+    run(tmp_path, scene)
