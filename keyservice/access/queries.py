@@ -26,6 +26,8 @@ from .world import Presence, World
 #: A row of an answer: text, numbers and yes or no, by name.
 Row = dict[str, str | int | bool]
 
+_Records = tuple[list[Binding], list[UkeyError]]
+
 #: Seconds that a query may take on this host's disk and name service.
 DEADLINE = 5.0
 
@@ -35,11 +37,13 @@ class Queries:
 
     def __init__(self, world: World, sessions: Sessions, version: str) -> None:
         self._world, self._sessions, self._version = world, sessions, version
+        self._reading: asyncio.Task[_Records] | None = None
+        self._next: asyncio.Task[_Records] | None = None
 
     async def list_ukeys(self, caller: Caller) -> list[Row]:
         """The readers with a card in them; for root all readers, and what is in them."""
         await self._pcscd()  # a ukey that is still being recognised would pass for a foreign card
-        bindings, _ = await threads.call(DEADLINE, self._world.bindings.all)
+        bindings, _ = await self._records()
         owners = {binding.serial: binding for binding in bindings}
         rows = []
         for presence in self._world.ukeys.present():
@@ -49,7 +53,7 @@ class Queries:
 
     async def list_bindings(self, caller: Caller) -> list[Row]:
         """The bindings, for root also the records that cannot be trusted."""
-        bindings, damaged = await threads.call(DEADLINE, self._world.bindings.all)
+        bindings, damaged = await self._records()
         rows: list[Row] = []
         for binding in bindings:
             if caller.root or binding.uid == caller.uid:
@@ -71,7 +75,7 @@ class Queries:
             "readers": len(self._world.ukeys.present()),
         }
         if caller.root:
-            bindings, damaged = await threads.call(DEADLINE, self._world.bindings.all)
+            bindings, damaged = await self._records()
             row["bindings"] = len(bindings)
             row["damaged_records"] = len(damaged)
             row["revocations"] = len(self._world.revocations.all())
@@ -141,6 +145,22 @@ class Queries:
             raise BadRequest("No ukey with that serial is bound, inserted or paused")
         await self._world.throttle.passed(serial)
         self._world.audit.event("reset-throttle", caller, serial=serial, verdict="done")
+
+    async def _records(self) -> _Records:
+        """All records, read once for everybody who asks before the reading begins.
+
+        Anyone may ask, as often as he likes: a reading for each would take the threads that logins
+        need, and the processor too where there are hundreds of records.
+        """
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._read(self._reading))
+        return await asyncio.shield(self._next)
+
+    async def _read(self, earlier: asyncio.Task[_Records] | None) -> _Records:
+        if earlier is not None:
+            await asyncio.wait({earlier})
+        self._reading, self._next = self._next, None
+        return await threads.call(DEADLINE, self._world.bindings.all)
 
     def _ukey(self, caller: Caller, presence: Presence, owners: dict[str, Binding]) -> Row:
         info = presence.info

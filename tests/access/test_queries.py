@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -204,5 +205,33 @@ def test_what_is_roots(tmp_path: Path) -> None:
                 await question
         assert await ask.list_ukeys(LOCKER) == []
         assert await ask.list_bindings(LOCKER) == []
+
+    run(tmp_path, scene)
+
+
+def test_many_questions_at_once_are_one_look_at_the_records(tmp_path: Path) -> None:
+    """A user who asks without end would take the threads that logins need."""
+    began, go_on = threading.Semaphore(0), threading.Event()
+
+    async def scene(service: Service) -> None:
+        bindings, looks = service.world.bindings, list[None]()
+        whole = bindings.all
+
+        def look() -> Any:
+            looks.append(None)
+            began.release()
+            assert go_on.wait(10)
+            return whole()
+
+        bindings.all = look  # type: ignore[method-assign]
+        asked = queries(service)
+        first = asyncio.create_task(asked.list_bindings(LOCKER))
+        assert await asyncio.to_thread(began.acquire, timeout=10)
+        others = [asyncio.create_task(asked.list_ukeys(LOCKER)) for _ in range(500)]
+        await asyncio.sleep(0)
+        others[0].cancel()
+        go_on.set()
+        await asyncio.gather(first, *others[1:])
+        assert len(looks) == 2  # one more for all who asked during the first
 
     run(tmp_path, scene)
