@@ -49,9 +49,9 @@ def main() -> None:
 
 def measure(rounds: int, workdir: Path) -> Figures:
     """Everything, in one go. Says on standard error what is under way."""
-    load = os.getloadavg()[0]
-    if load > BUSY:
-        say(f"the machine does other things as well (load {load:.1f}): figures will be too high")
+    facts = machine()
+    if os.getloadavg()[0] > BUSY:
+        say("the machine does other things as well: figures will be too high")
     with ours.ready() as host:
         say(f"logins, {rounds} rounds")
         user = host.user
@@ -69,7 +69,7 @@ def measure(rounds: int, workdir: Path) -> Figures:
     say("SM2 verification")
     return Figures(
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
-        machine=machine(),
+        machine=facts,
         logins=logins,
         session=session,
         sm2=sm2.measure(SM2_TURNS, workdir),
@@ -80,6 +80,7 @@ def machine() -> dict[str, str]:
     """What the figures depend on, and nothing that names this machine."""
     facts = {
         "CPUs": str(os.cpu_count()),
+        "load average before": f"{os.getloadavg()[0]:.1f}",
         "Linux": platform.release().partition("-")[0],
         "Python": platform.python_version(),
     }
