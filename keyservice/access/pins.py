@@ -24,6 +24,7 @@ from keyservice.core.errors import (
     TryWithheld,
 )
 from keyservice.core.secret import Secret
+from keyservice.core.username import Person
 from keyservice.store.bindings import Binding
 from keyservice.ukeys.base import Keep, KeyRef
 
@@ -113,6 +114,7 @@ async def _meant(
         attempt.serial = binding.serial
         patience = world.rules.wait_for_ukey
         handle = await approach.find(world, talk, texts, binding.serial, patience)
+    attempt.person = Person(binding.user, binding.uid)  # root may have named the ukey only
     await approach.check_key(talk, handle, binding)
     return handle, approach.ref_of(binding)
 

@@ -97,6 +97,19 @@ def test_a_slip_is_asked_again(tmp_path: Path, ukey: Softkey) -> None:
     run(tmp_path, scene, PATIENT)
 
 
+def test_the_audit_names_the_owner_when_root_names_only_the_ukey(
+    tmp_path: Path, ukey: Softkey
+) -> None:
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        named = change(serial=ukey.serial)
+        held = await service.hold(named, PIN, NEW, NEW, caller=ROOT)
+        assert held.code is Code.SUCCESS
+        assert "event=change-pin user=alice uid=1000" in service.lines()[-1]
+
+    run(tmp_path, scene, PATIENT)
+
+
 def test_few_tries_are_shown_first(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
