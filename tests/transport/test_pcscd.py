@@ -85,7 +85,7 @@ def test_pulled_between_transactions_and_put_back(card: Card, softkey: Softkey) 
 def test_pulled_in_mid_command(card: Card, softkey: Softkey, when: str) -> None:
     ask(card)
     softkey.control.misbehave(pull=when)
-    with pytest.raises(UkeyRemoved):
+    with softkey.pulled(), pytest.raises(UkeyRemoved):
         ask(card)
     softkey.insert()
     wait_until(lambda: answers(card), "answered")
