@@ -9,12 +9,14 @@ import os
 import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from keyservice.ukeys.pool import Ukeys
 from tests.support import CHECKOUT
+from tests.support.process import wait_until
 from tests.support.ukeys import Softkey
 from tests.ukeys.real import PIN, children, found, run, sign
 
@@ -62,15 +64,24 @@ def test_a_child_of_somebody_else_ends_at_once() -> None:
     assert (told.returncode, told.stdout) == (1, "")
 
 
+def status_of(folder: Path) -> dict[str, str]:
+    lines = (folder / "status").read_text().splitlines()
+    return dict(line.split(":\t", 1) for line in lines)
+
+
+def powerless(folder: Path) -> bool:
+    return int(status_of(folder)["CapEff"], 16) == 0
+
+
 def test_workers_and_watcher_from_outside(softkey: Softkey) -> None:
     async def scenario(ukeys: Ukeys) -> None:
         assert await sign(await found(ukeys))
         for pids in children().values():
             for pid in pids:
                 folder = Path(f"/proc/{pid}")
-                status = dict(
-                    line.split(":\t", 1) for line in (folder / "status").read_text().splitlines()
-                )
+                # the worker of the empty reader may be starting still; this is its last step
+                wait_until(partial(powerless, folder), f"{pid} without capabilities")
+                status = status_of(folder)
                 for capabilities in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
                     assert int(status[capabilities], 16) == 0
                 assert status["NoNewPrivs"] == "1"
