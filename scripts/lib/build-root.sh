@@ -5,6 +5,7 @@
 
 suite=bookworm
 packages=${checkout:?}/packaging/sandbox-packages.txt
+tools=$checkout/packaging/sandbox-tools.txt
 requirements="$checkout/packaging/requirements-dev.txt $checkout/packaging/requirements-vendor.txt"
 # Namespaces of its own, which end with us: a build that is interrupted leaves no mount and no
 # process, and what it leaves of files, the next one removes.
@@ -13,17 +14,41 @@ alone="setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child"
 # build_root KIND DIRECTORY
 build_root() {
     install_bootstrap
-    include=apt # which every root has anyway
-    [ "$1" = bare ] || include=$(sed 's/#.*//' "$packages" | tr -s ' \n' ',,' | sed 's/^,//; s/,$//')
+    case $1 in
+    bare) make_debian "$2" apt ;; # apt is in every root anyway
+    full)
+        names=$(listed "$packages" ,)
+        make_debian "$2" "$names"
+        add_python "$2"
+        ;;
+    tools)
+        full=${cache:?}/$(root_key full)/root
+        if [ -d "$full" ]; then
+            cp -a --reflink=auto "$full" "$2"
+        else
+            build_root full "$2"
+        fi
+        add_tools "$2"
+        ;;
+    esac
+}
+
+# listed FILE SEPARATOR: the packages that a list names.
+listed() {
+    [ -s "$1" ] || die "$1 is missing"
+    sed 's/#.*//' "$1" | tr -s ' \n' "$2$2" | sed "s/^$2//; s/$2\$//"
+}
+
+# make_debian DIRECTORY PACKAGES
+make_debian() {
     debian_sources | $alone mmdebstrap \
-        --mode=root --variant=minbase --format=directory --include="$include" \
+        --mode=root --variant=minbase --format=directory --include="$2" \
         --aptopt='Acquire::Languages "none"' --aptopt="$(apt_settings)" \
         --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-        "$suite" "$2" - >&2
+        "$suite" "$1" - >&2
     # Packages that are installed later start nothing either; mmdebstrap sees to its own.
-    printf '#!/bin/sh\nexit 101\n' >"$2/usr/sbin/policy-rc.d"
-    chmod 755 "$2/usr/sbin/policy-rc.d"
-    [ "$1" = bare ] || add_python "$2"
+    printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d"
+    chmod 755 "$1/usr/sbin/policy-rc.d"
 }
 
 # The machine gets the bootstrap tool and nothing else.
@@ -60,13 +85,39 @@ apt_settings() {
 # scripts/install unpacks without a network.
 add_python() {
     say "adding the tests' Python packages"
-    cp /etc/resolv.conf "$1/etc/resolv.conf"
     mkdir "$1/tmp/pip"
     # shellcheck disable=SC2086 # two files
     cp $requirements "$1/tmp/pip/"
     bundle=/etc/ssl/certs/ca-certificates.crt
     [ ! -e "$bundle" ] || cp "$bundle" "$1/tmp/pip/authorities.crt"
-    # shellcheck disable=SC2016 # the inner shells' variables
+    # shellcheck disable=SC2016 # the inner shell's variables
+    within "$1" '
+        python3 -m venv --system-site-packages /opt/dev
+        export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_PROGRESS_BAR=off
+        export PIP_ROOT_USER_ACTION=ignore PIP_REQUIRE_HASHES=1
+        [ ! -e /tmp/pip/authorities.crt ] || export PIP_CERT=/tmp/pip/authorities.crt
+        /opt/dev/bin/pip install --requirement /tmp/pip/requirements-dev.txt
+        /opt/dev/bin/pip download --no-deps --only-binary :all: --dest /opt/wheels \
+            --requirement /tmp/pip/requirements-vendor.txt'
+    rm -rf "$1/tmp/pip"
+}
+
+# add_tools DIRECTORY: what the tests have beside the product's packages.
+add_tools() {
+    say "adding the tests' tools"
+    names=$(listed "$tools" ' ')
+    within "$1" "
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update
+        apt-get install --yes --no-install-recommends $names
+        apt-get clean
+        rm -rf /var/lib/apt/lists/*"
+}
+
+# within DIRECTORY SCRIPT: run a shell script in a root, with this machine's network.
+within() {
+    cp /etc/resolv.conf "$1/etc/resolv.conf"
+    # shellcheck disable=SC2016 # the inner shell's variables
     $alone sh -euc '
         mount -n --make-rprivate /
         mount -n -t proc proc "$1/proc"
@@ -74,13 +125,5 @@ add_python() {
         exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
             http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" no_proxy="${no_proxy:-}" \
             PIP_INDEX_URL="${PIP_INDEX_URL:-https://pypi.org/simple}" sh -euc "$2"' \
-        sh "$1" '
-        python3 -m venv --system-site-packages /opt/dev
-        export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_PROGRESS_BAR=off
-        export PIP_ROOT_USER_ACTION=ignore PIP_REQUIRE_HASHES=1
-        [ ! -e /tmp/pip/authorities.crt ] || export PIP_CERT=/tmp/pip/authorities.crt
-        /opt/dev/bin/pip install --requirement /tmp/pip/requirements-dev.txt
-        /opt/dev/bin/pip download --no-deps --only-binary :all: --dest /opt/wheels \
-            --requirement /tmp/pip/requirements-vendor.txt' >&2
-    rm -rf "$1/tmp/pip"
+        sh "$1" "$2" >&2
 }

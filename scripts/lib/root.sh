@@ -11,12 +11,14 @@ cache=/var/cache/ukey-sandbox
 # shellcheck source=scripts/lib/build-root.sh
 . "${checkout:?}/scripts/lib/build-root.sh"
 
-# root_key KIND: the name of the root of that kind, "full" or "bare" (required packages and apt).
+# root_key KIND: the name of the root of that kind: "bare" (required packages and apt), "full" or
+# "tools" (full, and what only tests need).
 root_key() {
     # shellcheck disable=SC2086 # two files
     hash=$({
         cat "$checkout/scripts/lib/build-root.sh"
         [ "$1" = bare ] || cat "$packages" $requirements
+        [ "$1" != tools ] || cat "$tools"
         uname -m
     } | sha256sum | cut -c 1-16)
     echo "$1-$hash"
