@@ -8,10 +8,12 @@ from collections.abc import Sequence
 
 from keyservice.contract.names import Operation
 
-from .command import Manual, Parser, name, need_root, run
+from .command import need_root, run
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _, terminal_name
+from .manual import Manual
+from .parser import Parser, name
 
 MANUAL = Manual(
     summary=N_("Change the PIN of a ukey."),

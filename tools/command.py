@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The frame of every command: its parser and help, its signals, how it fails and how it ends."""
+"""The frame of every command: its signals, how it fails and how it ends."""
 
 from __future__ import annotations
 
-import argparse
 import os
-import re
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from keyservice.contract.names import ErrorName
 
-from . import exits, language, output
+from . import language, output
 from .exits import Exit
 from .language import _
+from .manual import Manual as Manual
+from .parser import Parser as Parser
+from .parser import name as name
 
 #: Signals that end a command, each after the terminal was put back.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -53,133 +53,6 @@ class Stopped(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
-
-
-@dataclass(frozen=True)
-class Manual:
-    """What a command's ``--help`` teaches beyond its options. Texts are marked, not translated;
-    a title's body is one text."""
-
-    summary: str
-    about: str = ""
-    examples: Sequence[tuple[str, str]] = ()  #: (command line, what it is for)
-    json_keys: Sequence[tuple[str, str]] = ()  #: (key, its meaning); empty: no --json
-    files: Sequence[tuple[str, str]] = ()
-    see: Sequence[str] = ()
-    usage: Sequence[str] = ()  #: its forms; empty: argparse makes one
-    subcommands: Sequence[tuple[str, str]] = ()
-
-
-class _Formatter(argparse.HelpFormatter):
-    """argparse's layout, with line breaks for Chinese and paragraphs kept."""
-
-    def __init__(self, prog: str) -> None:
-        columns = min(output.columns_of(sys.stdout), output.PROSE_MAX)
-        super().__init__(prog, max_help_position=28, width=columns)
-
-    def _format_usage(self, *arguments: Any) -> str:
-        """argparse counts characters: what it puts below the prefix is moved to its columns."""
-        text = super()._format_usage(*arguments)
-        prefix = _("usage: ")
-        shift = " " * (output.width(prefix) - len(prefix))
-        return re.sub(r"\n(?= )", "\n" + shift, text)
-
-    def _split_lines(self, text: str, width: int) -> list[str]:
-        return output.wrap(text, width)
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "\n\n".join(
-            "\n".join(indent + line for line in output.wrap(paragraph, width - len(indent)))
-            for paragraph in text.split("\n\n")
-        )
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose help is a manual page."""
-
-    def __init__(self, prog: str, manual: Manual) -> None:
-        super().__init__(
-            prog=prog,
-            description="\n\n".join(_(text) for text in (manual.summary, manual.about) if text),
-            formatter_class=_Formatter,
-            allow_abbrev=False,
-            usage=("\n" + " " * len(_("usage: "))).join(manual.usage) or None,
-        )
-        self.manual = manual
-        if manual.json_keys:
-            self.add_argument(
-                "--json",
-                action="store_true",
-                help=_("print one JSON object on standard output, for programs; keys below"),
-            )
-
-    def format_help(self) -> str:
-        columns = min(output.columns_of(sys.stdout), output.PROSE_MAX)
-        manual = self.manual
-        parts = [super().format_help().rstrip()]
-        if manual.subcommands:
-            rows = [(name, _(summary)) for name, summary in manual.subcommands]
-            parts.append(_list(_("subcommands:"), rows, columns))
-        if manual.examples:
-            lines = [_("examples:")]
-            for line, purpose in manual.examples:
-                lines += [f"  {text}" for text in output.wrap("# " + _(purpose), columns - 2)]
-                lines += [f"  {line}"]
-            parts.append("\n".join(lines))
-        if manual.json_keys:
-            keys = [(key, _(meaning)) for key, meaning in manual.json_keys]
-            parts.append(_list(_("keys of --json:"), [*keys, *_common_keys(keys)], columns))
-        statuses = [(str(int(status)), _(text)) for status, text in exits.MEANINGS.items()]
-        parts.append(_list(_("exit status:"), statuses, columns))
-        if manual.files:
-            files = [(path, _(text)) for path, text in manual.files]
-            parts.append(_list(_("files:"), files, columns))
-        if manual.see:
-            parts.append(_("see also:") + "\n  " + "  ".join(manual.see))
-        return "\n\n".join(parts) + "\n"
-
-    def error(self, message: str) -> NoReturn:
-        """A wrong command line: two lines on standard error, not the whole help."""
-        sys.stderr.write(self.format_usage())
-        hint = _("Try: {command} --help").format(command=self.prog)
-        sys.stderr.write(f"{self.prog}: {output.printable(message)}\n{hint}\n")
-        raise SystemExit(int(Exit.USAGE))
-
-
-def name(text: str) -> str:
-    """argparse's type of an option that names something: an unset variable names nothing."""
-    if not text:
-        raise argparse.ArgumentTypeError(_("it is empty"))
-    return text
-
-
-def _common_keys(own: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The keys that every command has, behind its own."""
-    common = [
-        ("ok", _("true when the exit status is 0; else there are also:")),
-        ("error", _("the error's name, such as PinWrong, or null")),
-        ("text", _("what failed, for people")),
-        ("status", _("the exit status")),
-    ]
-    taken = {key for key, _text in own}
-    return [row for row in common if row[0] not in taken]
-
-
-def _list(title: str, rows: Iterable[tuple[str, str]], columns: int) -> str:
-    """A titled list of names and what they mean, the meanings in one column."""
-    rows = list(rows)
-    indent = min(max(len(name) for name, _text in rows) + 4, 28)
-    lines = [title]
-    for name, text in rows:
-        wrapped = output.wrap(text, columns - indent)
-        head = f"  {name}"
-        if len(head) + 2 > indent:
-            lines.append(head)
-            head = ""
-        for line in wrapped:
-            lines.append(head.ljust(indent) + line)
-            head = ""
-    return "\n".join(lines)
 
 
 def need_root(sentence: str) -> None:

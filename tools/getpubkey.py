@@ -8,12 +8,15 @@ from collections.abc import Sequence
 
 from keyservice.contract.names import RECORDS_DIR, Flag, Operation
 
-from .command import Manual, Parser, name, need_root, run
+from .command import need_root, run
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _
+from .manual import Manual
+from .parser import Parser, name
 
 MANUAL = Manual(
+    section=8,
     summary=N_("Bind a ukey to a user: from then on the user logs in with it."),
     about=N_(
         "The ukey has to be in a reader. Its PIN is asked for; then the ukey signs a trial "

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 
 from keyservice.contract.names import ErrorName, Flag, Operation
 
-from .command import Failure, Manual, Parser, name, need_root, run
+from .command import Failure, need_root, run
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _
+from .manual import Manual
+from .parser import Parser, name
 from .terminal import confirmed
 
 MANUAL = Manual(
+    section=8,
     summary=N_("Unbind a user's ukey."),
     about=N_(
         "Without options the ukey has to be in a reader and its PIN is asked for: whoever unbinds "

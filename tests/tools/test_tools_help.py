@@ -12,8 +12,8 @@ import pytest
 from keyservice.contract.names import Code, ErrorName
 from tests.tools.running import Commands
 from tools import exits, getpubkey, rmpubkey
-from tools.command import Manual
 from tools.exits import Exit
+from tools.manual import Manual
 from tools.output import width
 
 HELPS = [

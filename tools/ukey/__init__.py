@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
-from tools.command import Manual, Parser, run
+from tools.command import run
 from tools.exits import Exit
 from tools.language import N_, _
+from tools.manual import Manual
+from tools.parser import Parser
 
 #: In the order of the help: what is there, who owns it, what is refused, the service.
 SUBCOMMANDS: dict[str, str] = {
@@ -44,10 +47,14 @@ def parser() -> Parser:
     return out
 
 
+def load(subcommand: str) -> ModuleType:
+    """The subcommand's module: its ``parser()`` and its ``command(arguments)``."""
+    return import_module(f"{__name__}.{subcommand.replace('-', '_')}")
+
+
 def command(arguments: Sequence[str]) -> Exit:
     if arguments and arguments[0] in SUBCOMMANDS:
-        chosen = import_module(f"tools.ukey.{arguments[0]}")
-        status = chosen.command(arguments[1:])
+        status = load(arguments[0]).command(arguments[1:])
         assert isinstance(status, Exit)
         return status
     given = parser()

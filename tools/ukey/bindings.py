@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from keyservice.contract.names import RECORDS_DIR
 from tools import output
 from tools.bus import Row, asking, local_time, rows, text, user_of
-from tools.command import Manual, Parser
 from tools.exits import Exit
 from tools.language import N_, _
+from tools.manual import Manual
 from tools.output import Cell, Colour
+from tools.parser import Parser
 
 KEYS = (
     ("user", N_("the user's name")),
@@ -60,8 +61,12 @@ MANUAL = Manual(
 )
 
 
+def parser() -> Parser:
+    return Parser("ukey bindings", MANUAL)
+
+
 def command(arguments: Sequence[str]) -> Exit:
-    given = Parser("ukey bindings", MANUAL).parse_args(arguments)
+    given = parser().parse_args(arguments)
     with asking() as bus:
         answer = bus.list_bindings()
     found = rows([each for each in answer if not each.get("damaged")], KEYS)

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from tools import output
 from tools.bus import Row, asking, rows, text
-from tools.command import Manual, Parser
 from tools.exits import Exit
 from tools.language import N_, _, ngettext
+from tools.manual import Manual
 from tools.output import Cell, Colour
+from tools.parser import Parser
 
 KEYS = (
     ("reader", N_("the reader's name")),
@@ -45,8 +46,12 @@ MANUAL = Manual(
 )
 
 
+def parser() -> Parser:
+    return Parser("ukey list", MANUAL)
+
+
 def command(arguments: Sequence[str]) -> Exit:
-    given = Parser("ukey list", MANUAL).parse_args(arguments)
+    given = parser().parse_args(arguments)
     with asking() as bus:
         found = rows(bus.list_ukeys(), KEYS)
     if given.json:

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from keyservice.contract.names import STATE_DIR
 from tools import output
 from tools.bus import asking, local_time, rows, text, user_of
-from tools.command import Manual, Parser, need_root
+from tools.command import need_root
 from tools.exits import Exit
 from tools.language import N_, _
+from tools.manual import Manual
+from tools.parser import Parser
 
 KEYS = (
     ("key", N_("the key's fingerprint: SM3 of the public key, 64 hexadecimal digits")),
@@ -22,6 +24,7 @@ KEYS = (
 )
 
 MANUAL = Manual(
+    section=8,
     summary=N_("Show the keys that are revoked on this host."),
     about=N_(
         "'rmpubkey --force' revokes a key. A revoked key is not accepted whatever a record says, "
@@ -38,8 +41,12 @@ MANUAL = Manual(
 )
 
 
+def parser() -> Parser:
+    return Parser("ukey revoked", MANUAL)
+
+
 def command(arguments: Sequence[str]) -> Exit:
-    given = Parser("ukey revoked", MANUAL).parse_args(arguments)
+    given = parser().parse_args(arguments)
     need_root(_("Listing revocations needs root."))
     with asking() as bus:
         found = rows(bus.list_revocations(), KEYS)

@@ -10,10 +10,12 @@ from keyservice.contract.client import ClientError, SocketSession
 from keyservice.contract.names import CONFIG_FILE, ErrorName
 from tools import output, service
 from tools.bus import Row, asking, row, text
-from tools.command import Failure, Manual, Parser
+from tools.command import Failure
 from tools.exits import Exit
 from tools.language import N_, _
+from tools.manual import Manual
 from tools.output import Cell, Colour
+from tools.parser import Parser
 
 KEYS = (
     ("version", N_("the keyservice's version")),
@@ -47,8 +49,12 @@ MANUAL = Manual(
 )
 
 
+def parser() -> Parser:
+    return Parser("ukey status", MANUAL)
+
+
 def command(arguments: Sequence[str]) -> Exit:
-    given = Parser("ukey status", MANUAL).parse_args(arguments)
+    given = parser().parse_args(arguments)
     socket = _socket_answers()
     try:
         with asking() as bus:

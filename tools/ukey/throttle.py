@@ -8,11 +8,14 @@ from collections.abc import Sequence
 
 from tools import output
 from tools.bus import asking
-from tools.command import Manual, Parser, need_root
+from tools.command import need_root
 from tools.exits import Exit
 from tools.language import N_, _
+from tools.manual import Manual
+from tools.parser import Parser
 
 MANUAL = Manual(
+    section=8,
     summary=N_("End the pause of a ukey after wrong PINs."),
     about=N_(
         "After three wrong PINs in a row the keyservice takes none for a minute, then two, and so "
@@ -29,11 +32,15 @@ MANUAL = Manual(
 )
 
 
+def parser() -> Parser:
+    out = Parser("ukey throttle", MANUAL)
+    out.add_argument("action", metavar="reset", choices=("reset",), help=_("end the pause"))
+    out.add_argument("serial", metavar="SERIAL", help=_("the ukey's serial"))
+    return out
+
+
 def command(arguments: Sequence[str]) -> Exit:
-    parser = Parser("ukey throttle", MANUAL)
-    parser.add_argument("action", metavar="reset", choices=("reset",), help=_("end the pause"))
-    parser.add_argument("serial", metavar="SERIAL", help=_("the ukey's serial"))
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
     need_root(_("Ending a pause needs root."))
     with asking() as bus:
         bus.reset_throttle(given.serial)

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from keyservice.contract.names import STATE_DIR
 from tools import output
 from tools.bus import asking
-from tools.command import Manual, Parser, need_root
+from tools.command import need_root
 from tools.exits import Exit
 from tools.language import N_, _
+from tools.manual import Manual
+from tools.parser import Parser
 
 MANUAL = Manual(
+    section=8,
     summary=N_("Take the revocation of a key back: a lost ukey was found."),
     about=N_(
         "The ukey can be bound again afterwards, with getpubkey; it is not bound by this. Make "
@@ -32,14 +35,18 @@ MANUAL = Manual(
 )
 
 
-def command(arguments: Sequence[str]) -> Exit:
-    parser = Parser("ukey unrevoke", MANUAL)
-    parser.add_argument(
+def parser() -> Parser:
+    out = Parser("ukey unrevoke", MANUAL)
+    out.add_argument(
         "fingerprint",
         metavar="FINGERPRINT",
         help=_("the key's fingerprint, 64 hexadecimal digits"),
     )
-    given = parser.parse_args(arguments)
+    return out
+
+
+def command(arguments: Sequence[str]) -> Exit:
+    given = parser().parse_args(arguments)
     need_root(_("Taking a revocation back needs root."))
     with asking() as bus:
         bus.unrevoke(given.fingerprint)

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from keyservice.contract.client import Bus, EventKind, TimedOut, Unreachable
 from tools import output
 from tools.bus import Row, asking, row, text
-from tools.command import Manual, Parser
 from tools.exits import Exit
 from tools.language import N_, _
+from tools.manual import Manual
 from tools.output import Colour
+from tools.parser import Parser
 
 from . import list as listing
 
@@ -52,8 +53,12 @@ MANUAL = Manual(
 )
 
 
+def parser() -> Parser:
+    return Parser("ukey watch", MANUAL)
+
+
 def command(arguments: Sequence[str]) -> Exit:
-    given = Parser("ukey watch", MANUAL).parse_args(arguments)
+    given = parser().parse_args(arguments)
     with asking() as bus:
         _Watch(bus, json=given.json).run()
     return Exit.OK
