@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import fcntl
 import logging
@@ -14,7 +13,6 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from enum import IntEnum
 from pathlib import Path
 
 from keyservice import __version__
@@ -24,8 +22,9 @@ from keyservice.access.queries import Queries
 from keyservice.access.session import Sessions
 from keyservice.access.throttle import Throttle, boot_id
 from keyservice.access.world import World, machine_id
+from keyservice.commandline import Exit, parser
 from keyservice.config import Config, load
-from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, RUN_DIR, STATE_DIR
+from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, STATE_DIR
 from keyservice.core.errors import ConfigurationError, StoreFailed, UkeyError
 from keyservice.core.hardening import harden
 from keyservice.crypto import sm2
@@ -40,18 +39,9 @@ from keyservice.ukeys.pool import ReaderEvent, Ukeys
 _log = logging.getLogger("keyservice.main")
 
 
-class Exit(IntEnum):
-    """How the program ends."""
-
-    OK = 0  #: told to stop; or the configuration is right
-    FAILED = 1  #: it cannot serve; the log says why
-    USAGE = 2  #: the command line
-    CONFIGURATION = 78  #: the configuration is wrong (sysexits.h, EX_CONFIG)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; its exit status."""
-    given = _parser().parse_args(arguments)
+    given = parser().parse_args(arguments)
     if given.check_config is not None:
         return _check(Path(given.check_config or given.config))
     harden()
@@ -75,36 +65,6 @@ def _give_up(why: str) -> None:
     _log.error("%s", why)
     if not sys.stderr.isatty():
         print(f"keyservice: {why}", file=sys.stderr)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="keyservice",
-        description="Answers PAM modules and tools: who may log in with which ukey. Runs as root.",
-        epilog="Exit status: 0 stopped, or the configuration is right; 1 it cannot serve;"
-        " 2 wrong command line; 78 the configuration is wrong.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"keyservice {__version__}")
-    parser.add_argument(
-        "--config", metavar="FILE", default=CONFIG_FILE, help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--socket-dir",
-        metavar="DIR",
-        default=RUN_DIR,
-        help="where to make root.sock and user.sock, unless they are handed over"
-        " (LISTEN_FDS); default: %(default)s",
-    )
-    parser.add_argument(
-        "--check-config",
-        nargs="?",
-        const="",
-        metavar="FILE",
-        help="say what is wrong in FILE (default: the configuration in use) and which SM2 engine"
-        " works, and end",
-    )
-    return parser
 
 
 def _check(path: Path) -> Exit:
