@@ -20,12 +20,9 @@ def authenticate(pamh: Handle, flags: int, words: Sequence[str]) -> int:
     if options is None:
         return pamh.PAM_SERVICE_ERR
     silent = bool(flags & pamh.PAM_SILENT)
-    ending = session.run(pamh, options, Operation.AUTHENTICATION, silent=silent)
-    if ending.how is How.VERIFIED and not options.decoy:
-        return pamh.PAM_SUCCESS
-    if ending.how is How.EXEMPT and options.nouserok:
-        return pamh.PAM_IGNORE
-    return _refusal(pamh, options, ending)
+    return _conclude(
+        pamh, options, session.run(pamh, options, Operation.AUTHENTICATION, silent=silent)
+    )
 
 
 def change(pamh: Handle, flags: int, words: Sequence[str]) -> int:
@@ -38,12 +35,9 @@ def change(pamh: Handle, flags: int, words: Sequence[str]) -> int:
     if flags & pamh.PAM_PRELIM_CHECK:
         return pamh.PAM_SUCCESS if _reachable(options) else pamh.PAM_TRY_AGAIN
     silent = bool(flags & pamh.PAM_SILENT)
-    ending = session.run(pamh, options, Operation.CHANGE_PIN, silent=silent)
-    if ending.how is How.VERIFIED:
-        return pamh.PAM_SUCCESS
-    if ending.how is How.EXEMPT and options.nouserok:
-        return pamh.PAM_IGNORE
-    return _refusal(pamh, options, ending)
+    return _conclude(
+        pamh, options, session.run(pamh, options, Operation.CHANGE_PIN, silent=silent)
+    )
 
 
 def _options(pamh: Handle, words: Sequence[str]) -> Options | None:
@@ -62,8 +56,15 @@ def _reachable(options: Options) -> bool:
     return True
 
 
-def _refusal(pamh: Handle, options: Options, ending: Ending) -> int:
-    """In `uniform`, nobody learns what it was that failed."""
+def _conclude(pamh: Handle, options: Options, ending: Ending) -> int:
+    """The one place that lets in, and the one that passes over.
+
+    In `uniform`, nobody learns what it was that failed.
+    """
+    if ending.how is How.VERIFIED and not options.decoy:
+        return pamh.PAM_SUCCESS
+    if ending.how is How.EXEMPT and options.nouserok:
+        return pamh.PAM_IGNORE
     if options.uniform:
         return pamh.PAM_AUTH_ERR
     code: int = getattr(pamh, f"PAM_{ending.failure}")

@@ -17,7 +17,10 @@ char *conversation_ask(pam_handle_t *pamh, const char *text, bool echo)
 {
     char *answer = NULL;
     int style = echo ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF;
-    return pam_prompt(pamh, style, &answer, "%s", text) == PAM_SUCCESS ? answer : NULL;
+    if (pam_prompt(pamh, style, &answer, "%s", text) == PAM_SUCCESS)
+        return answer;
+    conversation_forget(answer); /* a conversation that failed may leave one all the same */
+    return NULL;
 }
 
 void conversation_forget(char *answer)

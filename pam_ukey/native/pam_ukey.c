@@ -14,10 +14,15 @@ static bool parse(pam_handle_t *pamh, int flags, int argc, const char **argv,
     return meant;
 }
 
-/* In `uniform`, nobody learns what it was that failed. */
-static int refusal(const struct options *options, int failure)
+/* The one place that lets in, and the one that passes over. */
+static int conclude(const struct options *options, struct ending ending)
 {
-    return (options->flags & UNIFORM) ? PAM_AUTH_ERR : failure;
+    if (ending.how == VERIFIED && !(options->flags & DECOY))
+        return PAM_SUCCESS;
+    if (ending.how == EXEMPT && (options->flags & NOUSEROK))
+        return PAM_IGNORE;
+    /* In `uniform`, nobody learns what it was that failed. */
+    return (options->flags & UNIFORM) ? PAM_AUTH_ERR : ending.failure;
 }
 
 EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
@@ -26,12 +31,7 @@ EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const ch
 
     if (!parse(pamh, flags, argc, argv, &options))
         return PAM_SERVICE_ERR;
-    struct ending ending = session_run(pamh, &options, BEGIN_AUTHENTICATION);
-    if (ending.how == VERIFIED && !(options.flags & DECOY))
-        return PAM_SUCCESS;
-    if (ending.how == EXEMPT && (options.flags & NOUSEROK))
-        return PAM_IGNORE;
-    return refusal(&options, ending.failure);
+    return conclude(&options, session_run(pamh, &options, BEGIN_AUTHENTICATION));
 }
 
 /* cron and sshd call it alone, and sshd in another process than the one that authenticated. */
@@ -56,12 +56,7 @@ EXPORT int pam_sm_chauthtok(pam_handle_t *pamh, int flags, int argc, const char 
         wire_close(&wire);
         return reached ? PAM_SUCCESS : PAM_TRY_AGAIN;
     }
-    struct ending ending = session_run(pamh, &options, BEGIN_CHANGE_PIN);
-    if (ending.how == VERIFIED)
-        return PAM_SUCCESS;
-    if (ending.how == EXEMPT && (options.flags & NOUSEROK))
-        return PAM_IGNORE;
-    return refusal(&options, ending.failure);
+    return conclude(&options, session_run(pamh, &options, BEGIN_CHANGE_PIN));
 }
 
 EXPORT int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)

@@ -12,8 +12,8 @@
  *   frame.c         bytes on the socket (docs/socket-protocol.md)
  *
  * The module knows no product rule: the keyservice drives the conversation. It runs inside sshd,
- * su and screen lockers, so it keeps no state, touches no signal, no locale and no environment,
- * and wipes every copy of an answer.
+ * su and screen lockers, so it keeps no state, changes no signal, locale or environment, and wipes
+ * every copy of an answer.
  */
 #ifndef PAM_UKEY_H
 #define PAM_UKEY_H

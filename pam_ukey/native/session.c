@@ -129,7 +129,9 @@ static struct ending refused(const struct session *session, const struct step *s
         show(session, PAM_ERROR_MSG, step->text);
     if (strcmp(step->error, "NotAllowed") == 0)
         return failed(PAM_PERM_DENIED);
-    return failed(strcmp(step->error, "Busy") == 0 ? PAM_AUTHINFO_UNAVAIL : PAM_SERVICE_ERR);
+    if (strcmp(step->error, "Busy") == 0 || strcmp(step->error, "DeadlinePassed") == 0)
+        return failed(PAM_AUTHINFO_UNAVAIL);
+    return failed(PAM_SERVICE_ERR);
 }
 
 static struct ending follow(struct session *session)

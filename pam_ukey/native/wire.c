@@ -7,6 +7,7 @@
 #include "pam_ukey.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -50,6 +51,17 @@ static bool reach(const struct wire *wire, const char *path)
     return false;
 }
 
+/* Never 0 to 2, which the application may have closed, and then reads and writes all the same. */
+static int make_socket(void)
+{
+    int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (made < 0 || made > STDERR_FILENO)
+        return made;
+    int moved = fcntl(made, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(made);
+    return moved;
+}
+
 bool wire_open(struct wire *wire, unsigned seconds)
 {
     struct ucred peer;
@@ -57,7 +69,7 @@ bool wire_open(struct wire *wire, unsigned seconds)
 
     clock_gettime(CLOCK_MONOTONIC, &wire->deadline);
     wire->deadline.tv_sec += seconds;
-    wire->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    wire->fd = make_socket();
     if (wire->fd < 0 || !reach(wire, geteuid() == 0 ? root_socket : user_socket) ||
         getsockopt(wire->fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
         return false;

@@ -12,8 +12,9 @@
  * close, chauthtok, expired (chauthtok of what has expired only).
  *
  * One line of standard input is one reaction to a prompt: "=TEXT" answers, "user=NAME=TEXT"
- * changes PAM_USER and answers, "sleep=MS=TEXT" answers late, "null" gives a response without an
- * answer, "none" no response, "again" fails with PAM_CONV_AGAIN, all else with PAM_CONV_ERR.
+ * changes PAM_USER and answers, "sleep=MS=TEXT" answers late, "left=TEXT" answers and fails all the
+ * same, "null" gives a response without an answer, "none" no response, "again" fails with
+ * PAM_CONV_AGAIN, all else with PAM_CONV_ERR.
  *
  * A line of output is "STYLE TEXT" (newlines as \n), "CALL CODE", or at the end "after LEFT SIGINT
  * INHERITED": descriptors left open, whether SIGINT's action was "kept" or "changed", and how many
@@ -143,6 +144,8 @@ static bool react(struct pam_response *response, int *code)
         pam_set_item(handle, PAM_USER, line + 5);
     if (strncmp(line, "sleep=", 6) == 0)
         sleep_ms(atol(line + 6));
+    if (strcmp(line, "left") == 0)
+        *code = PAM_CONV_ERR;
     response->resp = strdup(text);
     hide(text);
     explicit_bzero(line, sizeof line);
@@ -154,10 +157,11 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
 {
     static const char *const styles[] = {"strange", "hidden", "shown", "error", "info"};
     struct pam_response *responses = calloc((size_t)count, sizeof *responses);
+    int code = PAM_SUCCESS;
     (void)data;
 
     for (int i = 0; i < count; i++) {
-        int style = messages[i]->msg_style, code;
+        int style = messages[i]->msg_style;
         inherited = inheritable() > inherited ? inheritable() : inherited;
         say(styles[style >= 1 && style <= 4 ? style : 0], messages[i]->msg);
         if ((style == PAM_PROMPT_ECHO_OFF || style == PAM_PROMPT_ECHO_ON) &&
@@ -167,7 +171,7 @@ static int converse(int count, const struct pam_message **messages, struct pam_r
         }
     }
     *out = responses;
-    return PAM_SUCCESS;
+    return code;
 }
 
 /* A signal every 20 ms, to the thread that holds the conversation. */

@@ -34,6 +34,13 @@ MEANING = {
     Said.IGNORE: Code.SERVICE_ERR,
 }
 
+#: What a refusal means; all others are SERVICE_ERR.
+REFUSALS = {
+    ErrorName.NOT_ALLOWED: Code.PERM_DENIED,
+    ErrorName.BUSY: Code.AUTHINFO_UNAVAIL,
+    ErrorName.DEADLINE_PASSED: Code.AUTHINFO_UNAVAIL,
+}
+
 #: What a session is cut short by, and the code outside `uniform`.
 TROUBLE: dict[str, tuple[Sequence[Act], Code]] = {
     "no prompt, refused": ((Refuse(ErrorName.BAD_REQUEST, "no"),), Code.SERVICE_ERR),
@@ -102,6 +109,15 @@ def test_trouble_lets_nobody_in(module: Module, trouble: str, options: str) -> N
         took = time.monotonic() - began
     assert run.code == (code if options == "timeout=1" else Code.AUTH_ERR)
     assert took < 3
+
+
+@pytest.mark.parametrize("name", ErrorName)
+def test_every_refusal_is_a_code(module: Module, name: ErrorName) -> None:
+    module.stack()
+    with module.service((Refuse(name, "no"),)):
+        run = module.run()
+    assert run.code == REFUSALS.get(name, Code.SERVICE_ERR)
+    assert run.shown == [("error", "no")]
 
 
 def test_a_service_that_dies_is_noticed_at_once(module: Module) -> None:

@@ -106,15 +106,25 @@ def test_what_was_said_before_a_hang_up_is_still_heard(native: Module) -> None:
     assert run_.shown == [("hidden", "PIN: "), ("error", "Too late.")]
 
 
+WORDS = ("authenticate", "search", "plant", "search")
+
+
 @pytest.mark.parametrize("ending", [YES, HangUp(), Raw(b"\xff" * 8)])
 def test_no_copy_of_an_answer_stays_in_memory(
     native: Module, ending: Verdict | HangUp | Raw
 ) -> None:
     native.stack()
-    words = ("authenticate", "search", "plant", "search")
     with native.service((Prompt("PIN: "), ending)) as service:
-        run_ = native.run(*words, answers=["=canary" + "271828" * 20])
+        run_ = native.run(*WORDS, answers=["=canary" + "271828" * 20])
     assert service.seen.answers == [b"canary" + b"271828" * 20]
+    assert [count for what, count in run_.history if what == "search"] == [0, 1]
+
+
+def test_nor_one_that_a_failed_conversation_left(native: Module) -> None:
+    native.stack()
+    with native.service((Prompt("PIN: "), YES)) as service:
+        run_ = native.run(*WORDS, answers=["left=canary" + "271828" * 20])
+    assert (run_.code, service.seen.answers) == (Code.CONV_ERR, [])
     assert [count for what, count in run_.history if what == "search"] == [0, 1]
 
 
@@ -226,7 +236,7 @@ def test_only_libpams_entry_points_are_exported(built: Path) -> None:
 
 #: All that the module may ask of others. No locale, signal, environment, user database or file.
 USED = {
-    *("clock_gettime", "close", "connect", "geteuid", "getenv", "getsockopt", "recv", "send"),
+    *("clock_gettime", "close", "connect", "fcntl", "geteuid", "getenv", "getsockopt", "recv", "send"),
     *("setsockopt", "socket", "explicit_bzero", "free", "memchr", "memcmp", "memcpy", "memset"),
     *("strcmp", "strlen", "strncmp", "strnlen", "strspn", "__errno_location"),
     *("pam_get_item", "pam_get_user", "pam_getenv", "pam_prompt", "pam_syslog"),
@@ -274,8 +284,8 @@ def body_of(source: str, start: str, end: str) -> str:
 
 
 def test_one_place_lets_in_and_one_passes_over() -> None:
-    native = body_of((NATIVE / "pam_ukey.c").read_text(), "pam_sm_authenticate(", "\n}\n")
-    python = body_of((CHECKOUT / "pam_ukey/calls.py").read_text(), "def authenticate", "\n\n\n")
+    native = body_of((NATIVE / "pam_ukey.c").read_text(), "int conclude(", "\n}\n")
+    python = body_of((CHECKOUT / "pam_ukey/calls.py").read_text(), "def _conclude", "\n\n\n")
     for source in (native, python):
         assert source.count("PAM_SUCCESS") == source.count("PAM_IGNORE") == 1
     others = "".join(path.read_text() for path in NATIVE.glob("*.c") if path.name != "pam_ukey.c")
