@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The ways around PAM that a program can see: one file each, and one line each below.
+
+``docs/ways-around.md`` lists them all, and says which are looked at here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from ..finding import Finding
+from . import sshd
+from .system import NotLooked, System, not_looked_at
+
+#: What is looked at, in the order of the findings: from afar, from user to user, at the machine.
+WAYS: tuple[tuple[str, Callable[[System], Iterable[Finding]]], ...] = (("ssh", sshd.look),)
+
+
+def ways(root: Path = Path("/")) -> list[Finding]:
+    """All ways around PAM that are seen on the host whose files are below `root`.
+
+    What cannot be looked at, because a program is missing or a file cannot be read, is a finding
+    too. Programs run inside `root`; each has a deadline.
+    """
+    system = System(root)
+    found: list[Finding] = []
+    for name, look in WAYS:
+        try:
+            for finding in look(system):
+                found.append(finding)  # those before a failure count too
+        except NotLooked as reason:
+            found.append(not_looked_at(name, reason))
+        except OSError as error:
+            place = str(error.filename or name)
+            found.append(not_looked_at(name, NotLooked(place, error.strerror or str(error))))
+    return found

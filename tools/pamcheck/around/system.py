@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""A host as these checks see it: its files, and its own programs, each with a deadline."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import unquote
+
+from keyservice.contract.names import RECORDS_DIR
+from tools.language import _
+
+from ..finding import Finding, Severity
+
+#: The environment that programs run in: nothing of the caller's.
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
+#: Where programs are looked for.
+FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
+#: Seconds that a program has.
+DEADLINE = 10
+#: Bytes of a file that are read. A configuration is shorter.
+_LARGEST = 1 << 22
+
+
+class NotLooked(Exception):
+    """A way that could not be looked at; `place` is the file or program that it is about."""
+
+    def __init__(self, place: str, reason: str, remedy: str = "") -> None:
+        super().__init__(reason)
+        self.place, self.reason, self.remedy = place, reason, remedy
+
+
+def not_looked_at(name: str, why: NotLooked) -> Finding:
+    """The finding that `name` was not looked at: silence would say that it is shut."""
+    return Finding(
+        "not-looked-at",
+        Severity.NOTE,
+        why.place,
+        _("Not looked at: {way} ({reason}).").format(way=name, reason=why.reason),
+        why.remedy,
+    )
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a program said, and how it ended."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def complaint(self) -> str:
+        """The first line on its standard error."""
+        return next((line.strip() for line in self.err.splitlines() if line.strip()), "")
+
+
+class System:
+    """The host whose files are below `root`. Names are absolute, as that host has them."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
+
+    def path(self, name: str) -> Path:
+        """Where the host's file `name` is."""
+        return self.root / name.lstrip("/")
+
+    def exists(self, name: str) -> bool:
+        return self.path(name).exists()
+
+    def read(self, name: str) -> str | None:
+        """The text of a regular file; None where there is none. Never blocks on a pipe."""
+        try:
+            number = os.open(self.path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        with os.fdopen(number, "rb") as file:
+            if not stat.S_ISREG(os.fstat(number).st_mode):
+                return None
+            return _whole(file, name)
+
+    def lines(self, name: str) -> Iterator[tuple[int, str]]:
+        """The lines of a file, stripped, with their numbers; without empty ones and comments."""
+        for number, line in enumerate((self.read(name) or "").splitlines(), 1):
+            text = line.strip()
+            if text and text[0] not in "#;":
+                yield number, text
+
+    def glob(self, pattern: str) -> list[str]:
+        """The names that match, sorted."""
+        relative = pattern.lstrip("/")
+        if "\0" in pattern or ".." in Path(relative).parts or not relative:
+            return []
+        return sorted("/" + str(path.relative_to(self.root)) for path in self.root.glob(relative))
+
+    def program(self, name: str) -> str | None:
+        """The absolute name of a program of the host's."""
+        for folder in FOLDERS:
+            path = self.path(f"{folder}/{name}")
+            if path.is_file() and os.access(path, os.X_OK):
+                return f"{folder}/{name}"
+        return None
+
+    def run(self, program: str, *arguments: str, seconds: float = DEADLINE) -> Ran:
+        """Run one of the host's programs to its end. Raises :class:`NotLooked` at the deadline."""
+        command = [program, *arguments]
+        if self.root != Path("/"):
+            command = ["/usr/sbin/chroot", str(self.root), *command]
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=seconds,
+                env=ENVIRONMENT,
+                cwd="/",
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            reason = _("it did not end within {count} s").format(count=int(seconds))
+            raise NotLooked(program, reason) from None
+        return Ran(
+            done.returncode,
+            done.stdout.decode("utf-8", "replace"),
+            done.stderr.decode("utf-8", "replace"),
+        )
+
+    # -- people
+
+    def passwd(self) -> list[list[str]]:
+        """The rows of /etc/passwd: name, password, uid, gid, …"""
+        return self._rows("/etc/passwd", 7)
+
+    def group(self, name: str) -> list[str]:
+        """The members of a group that this host's files name."""
+        rows = [row for row in self._rows("/etc/group", 4) if row[0] == name]
+        members = [member for row in rows for member in row[3].split(",") if member]
+        gids = {row[2] for row in rows}
+        return members + [row[0] for row in self.passwd() if row[3] in gids]
+
+    def bound(self) -> list[str]:
+        """The users who have a ukey, as far as the records can be listed."""
+        with suppress(OSError):
+            files = sorted(os.listdir(self.path(RECORDS_DIR)))  # noqa: PTH208
+            return [unquote(file) for file in files if not file.startswith(".")]
+        return []
+
+    def _rows(self, name: str, fields: int) -> list[list[str]]:
+        rows = [line.split(":") for _number, line in self.lines(name)]
+        return [row for row in rows if len(row) == fields]
+
+
+def _whole(file: BinaryIO, name: str) -> str:
+    content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise NotLooked(name, _("it is too long"))
+    return content.decode("utf-8", "replace")
