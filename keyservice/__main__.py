@@ -9,7 +9,6 @@ import fcntl
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +29,7 @@ from keyservice.core.hardening import harden
 from keyservice.crypto import sm2
 from keyservice.front import listeners
 from keyservice.front.sockets import Sockets
+from keyservice.front.supervisor import Supervisor
 from keyservice.store.bindings import Bindings
 from keyservice.store.files import Folder
 from keyservice.store.revocations import Revocations
@@ -97,6 +97,7 @@ def _configured(path: Path) -> Config:
 
 async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP."""
+    supervisor = Supervisor.of_environment(os.environ)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -112,9 +113,9 @@ async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
         try:
             sockets.start(taken)
             _log.info("serving; version %s", __version__)
-            _notify("READY=1")
+            supervisor.ready()
             await stop.wait()
-            _notify("STOPPING=1")
+            supervisor.stopping()
         finally:
             sockets.stop()
             await sessions.stop()
@@ -197,16 +198,6 @@ class _OneLine(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return f"keyservice: {describe(record)}"
-
-
-def _notify(state: str) -> None:
-    """Tell whoever started the service, where it asked for that (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if not address.startswith(("/", "@")):
-        return
-    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
-        to.connect(address.replace("@", "\0", 1) if address[0] == "@" else address)
-        to.send(state.encode())
 
 
 if __name__ == "__main__":
