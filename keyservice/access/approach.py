@@ -36,6 +36,7 @@ from .audit import Attempt
 from .conversation import Conversation
 from .messages import N_, Texts
 from .turns import unbroken
+from .uniform import FirstTick
 from .world import UkeyHandle, World
 
 _T = TypeVar("_T")
@@ -201,24 +202,29 @@ async def spend(
     work: _Work[_T],
     *,
     lasting: bool = False,
+    tick: FirstTick | None = None,
 ) -> _T:
     """Run `work`, which sends the user PIN to the ukey `serial`: in turn, throttled, to its end.
 
-    Raises :class:`Throttled` before anything is sent, and what `work` raises. `lasting` is as for
-    :func:`in_turn`.
+    Raises :class:`Throttled` before anything is sent, and what `work` raises. `lasting` and `tick`
+    are as for :func:`in_turn`.
     """
+    now = asyncio.get_running_loop().time
 
     async def counted() -> _T:
         world.throttle.check(serial)
+        begun = now()
         try:
             result = await work()
         except (PinWrong, PinLocked):
             await world.throttle.failed(serial)
+            world.turns.took(serial, now() - begun)
             raise
         await world.throttle.passed(serial)
+        world.turns.took(serial, now() - begun)
         return result
 
-    return await in_turn(world, talk, texts, serial, counted, lasting=lasting)
+    return await in_turn(world, talk, texts, serial, counted, lasting=lasting, tick=tick)
 
 
 async def in_turn(
@@ -229,13 +235,20 @@ async def in_turn(
     work: _Work[_T],
     *,
     lasting: bool = False,
+    tick: FirstTick | None = None,
 ) -> _T:
     """Run `work` with the ukey `serial` to itself, and to its end even if the person hangs up.
 
-    `lasting`: it changes something, so that its success counts even if nobody hears of it.
+    `lasting`: it changes something, so that its success counts even if nobody hears of it. `tick`:
+    what it must not miss by waiting for its turn, :class:`TickMissed`.
     """
+    turns = world.turns
     try:
-        async with world.turns.of(serial, lambda: talk.wait(texts.wait_for_turn(), WaitFor.TURN)):
+        async with turns.of(
+            serial, lambda: talk.wait(texts.wait_for_turn(), WaitFor.TURN)
+        ) as waited:
+            if tick is not None:
+                tick.start(waited, turns.seconds(serial))
             return await unbroken(
                 work(),
                 lambda: talk.wait(texts.wait_for_device(), WaitFor.DEVICE),

@@ -22,6 +22,7 @@ from . import approach, threads
 from .audit import Attempt
 from .challenge import Challenge, Facts, Purpose
 from .conversation import Conversation
+from .uniform import FirstTick
 from .world import UkeyHandle, World
 
 
@@ -66,12 +67,16 @@ async def authenticate(world: World, talk: Conversation, attempt: Attempt) -> Ve
             await threads.call(talk.remaining(), world.resolve_uid, attempt.caller.uid)
         texts = world.texts(attempt.request)
         talk = _Quiet(talk, await talk.ask(texts.pin_prompt()))
-    if Flag.DECOY in flags:
-        raise Decoy()
+        if Flag.DECOY in flags:
+            raise Decoy()
+        async with FirstTick() as tick:
+            return await _login(world, talk, attempt, tick)
     return await _login(world, talk, attempt)
 
 
-async def _login(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
+async def _login(
+    world: World, talk: Conversation, attempt: Attempt, tick: FirstTick | None = None
+) -> Verdict:
     request = attempt.request
     place = approach.judge(world, attempt)
     person = await approach.identify(world, talk, attempt)
@@ -97,7 +102,7 @@ async def _login(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     few = known.left if known is not None and known.left < known.maximum else None
     pin = await approach.ask_pin(talk, texts.pin_prompt(binding.serial, few))
     proof = partial(_prove, world, talk, attempt, person, binding, handle, pin, keep)
-    await approach.spend(world, talk, texts, binding.serial, proof)
+    await approach.spend(world, talk, texts, binding.serial, proof, tick=tick)
     _check_still_bound(world, person, binding)
     return Verdict(Code.SUCCESS)
 

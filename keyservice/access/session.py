@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -44,6 +43,7 @@ from .authentication import authenticate
 from .conversation import Caller, Conversation, Request
 from .enrolment import bind, unbind
 from .pins import change_pin, unblock_pin, verify_pin
+from .uniform import tick
 from .world import World
 
 PER_UID = 4  #: sessions of one uid at a time
@@ -51,7 +51,6 @@ PER_ROOT = 256
 #: Of root's, those of programs that one person began: su asks its prompts as root, and whoever
 #: starts it by the hundred must not use up what everybody logs in with.
 PER_PERSON = 64
-TICK = 2.0  #: seconds; under ``uniform`` a failure shows at a multiple of it after the answer
 #: Seconds before a release from which on the loop is kept awake. epoll sleeps whole milliseconds,
 #: counted from whenever the loop last had something to do: a release that just woke it would tell,
 #: by its fraction of a millisecond, whether a ukey was at work after the answer.
@@ -343,16 +342,11 @@ class Sessions:
         release = None
         if Flag.UNIFORM in attempt.request.flags and verdict.code is not Code.SUCCESS:
             if session.answered_at is not None:
-                release = _tick(session.answered_at, asyncio.get_running_loop().time())
+                release = tick(session.answered_at, asyncio.get_running_loop().time())
             if release is not None or verdict.code is not Code.CONV_ERR:
                 verdict = verdicts.uniform(texts)
         self._world.audit.attempt(attempt, verdict, error)
         return verdict, release
-
-
-def _tick(answered: float, now: float) -> float:
-    """The first multiple of ``TICK`` after the answer that is not past."""
-    return answered + max(1, math.ceil((now - answered) / TICK)) * TICK
 
 
 def _cut(text: str) -> str:

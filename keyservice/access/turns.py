@@ -28,21 +28,34 @@ class Turns:
 
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
+        self._seconds: dict[str, float] = {}
 
     @asynccontextmanager
-    async def of(self, serial: str, tell_waiting: _Tell) -> AsyncIterator[None]:
-        """Have the ukey `serial` to oneself; `tell_waiting` is called where that is not at once."""
+    async def of(self, serial: str, tell_waiting: _Tell) -> AsyncIterator[bool]:
+        """Have the ukey `serial` to oneself; whether somebody else had it first.
+
+        `tell_waiting` is called then, before the wait.
+        """
         queue = self._queues.setdefault(serial, _Queue())
         queue.length += 1
+        waited = queue.lock.locked()
         try:
-            if queue.lock.locked():
+            if waited:
                 await tell_waiting()
             async with queue.lock:
-                yield
+                yield waited
         finally:
             queue.length -= 1
             if queue.length == 0:
                 del self._queues[serial]
+
+    def took(self, serial: str, seconds: float) -> None:
+        """The ukey has judged a PIN, and took that long."""
+        self._seconds[serial] = seconds
+
+    def seconds(self, serial: str) -> float:
+        """How long the ukey took to judge a PIN the last time; 0 where it never did."""
+        return self._seconds.get(serial, 0.0)
 
 
 async def unbroken(work: Coroutine[Any, Any, _T], tell_slow: _Tell, *, lasting: bool = False) -> _T:

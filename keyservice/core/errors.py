@@ -69,6 +69,10 @@ class DeadlinePassed(UkeyError):
     name = ErrorName.DEADLINE_PASSED
 
 
+class TickMissed(DeadlinePassed):
+    """Nothing could be tried in time for the tick at which all failures show."""
+
+
 class ConfigurationError(UkeyError):
     """The configuration is wrong."""
 

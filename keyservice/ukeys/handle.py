@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from keyservice.core.errors import DeadlinePassed, UkeyAbsent, UkeyFailed, UkeyRemoved
@@ -47,8 +48,8 @@ class UkeyHandle:
         """The signing key; the ukey is asked once per insertion. Raises :class:`NoKeyPair`."""
         key = self._slot.keys.get(ref) if self._current else None
         if key is None:
-            key = await self._call(Op.PUBLIC_KEY, deadline, Answer.key, ref)
-            self._learn(ref, key)
+            # learnt even if nobody waits for the answer any more: a slow ukey is asked once
+            key = await self._call(Op.PUBLIC_KEY, deadline, partial(self._learn, ref), ref)
         return key
 
     async def pin_state(self, ref: KeyRef, deadline: float, *, admin: bool = False) -> PinState:
@@ -80,17 +81,18 @@ class UkeyHandle:
 
     async def generate(self, ref: KeyRef, pin: Secret, keep: Keep, deadline: float) -> PublicKey:
         """Make a key pair (and the container). Raises :class:`BadRequest` where one is there."""
-        key = await self._call(Op.GENERATE, deadline, Answer.key, ref, pin=pin, keep=keep)
-        self._learn(ref, key)
-        return key
+        learn = partial(self._learn, ref)
+        return await self._call(Op.GENERATE, deadline, learn, ref, pin=pin, keep=keep)
 
     @property
     def _current(self) -> bool:
         return self._slot.info is self.info
 
-    def _learn(self, ref: KeyRef, key: PublicKey) -> None:
+    def _learn(self, ref: KeyRef, answer: Answer) -> PublicKey:
+        key = answer.key()
         if self._current:
             self._slot.keys[ref] = key
+        return key
 
     async def _call(
         self,

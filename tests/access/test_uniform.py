@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
-from keyservice.access.session import TICK
 from keyservice.access.settings import Rules
+from keyservice.access.uniform import MARGIN, TICK
 from keyservice.contract.names import SSHD_JUNK, Code, ErrorName, Flag
 from keyservice.contract.steps import Prompt, Verdict
 from keyservice.core.errors import BadRequest
+from keyservice.core.username import Person
 from keyservice.store.revocations import Revocation
 
 from .conftest import Make
@@ -31,6 +33,7 @@ from .rig import (
     Held,
     Service,
     carry,
+    resolve,
     run,
     uniform,
 )
@@ -148,6 +151,48 @@ def test_a_decoy_touches_no_ukey_and_never_lets_in(tmp_path: Path, make: Make) -
         (line,) = service.lines()
         assert "flags=uniform,decoy verdict=AUTH_ERR" in line
         assert "decoy" in line.split("reason=")[1]
+
+    run(tmp_path, scene, RULES)
+
+
+@pytest.mark.parametrize("seconds", (0.35, 0.7, 1.1))
+def test_how_many_log_in_at_once_does_not_show(tmp_path: Path, make: Make, seconds: float) -> None:
+    """They wait for each other at the ukey, and only with the right password."""
+    ukey = make()
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        ukey.control.misbehave(slow=1000 * seconds, ins=[0x18])
+        for _ in range(2):  # not known yet, and known, is how long the ukey takes
+            service.lines()
+            logins = [service.hold(uniform(), WRONG) for _ in range(7)]
+            for held in await asyncio.gather(*logins):
+                alike(held)
+            reasons = [line.split('reason="')[1].split(":")[0] for line in service.lines()]
+            tried = reasons.count("PinWrong")
+            assert tried == (TICK - MARGIN) // seconds
+            assert reasons.count("DeadlinePassed") == len(logins) - tried
+            ukey.control.behave()
+            assert (await service.login(PIN)).code is Code.SUCCESS
+            ukey.control.misbehave(slow=1000 * seconds, ins=[0x18])
+
+    run(tmp_path, scene, dataclasses.replace(RULES, throttle_after=9))
+
+
+def test_what_comes_before_the_ukey_does_not_show(tmp_path: Path, make: Make) -> None:
+    """A name service that hangs is none of a decoy's troubles."""
+    ukey, hanging = make(), threading.Event()
+
+    def resolve_slowly(name: str) -> Person:
+        hanging.wait(10)
+        return resolve(name)
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        service.world.resolve = resolve_slowly
+        alike(await service.hold(uniform(), PIN))
+        hanging.set()
+        assert (await service.hold(uniform(), PIN)).code is Code.SUCCESS
 
     run(tmp_path, scene, RULES)
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from keyservice.access.queries import Queries
-from keyservice.access.session import TICK
 from keyservice.access.settings import Rules
+from keyservice.access.uniform import TICK
 from keyservice.contract.names import Code, ErrorName
 from tests.support.ukeys import Softkey
 

@@ -38,7 +38,7 @@ TICK, LATE = 2.0, 0.020
 P = 0.01
 #: Seconds that a card takes for its first command, whichever comes after it.
 CARD = (0.050, 0.900)
-GET_PIN_INFO = 0x14
+GET_PIN_INFO, VERIFY_PIN = 0x14, 0x18
 
 #: People at it at a time; and ukeys of each kind among them, each in one pair of hands at a time.
 LANES, UKEYS = 10, 4
@@ -49,7 +49,7 @@ WITHOUT_TICK = """
 import sys
 sys.path[:0] = ["/usr/lib/ukey", "/usr/lib/ukey/vendor"]
 import keyservice.access.session
-keyservice.access.session.TICK = 1e-6
+keyservice.access.session.tick = lambda answered, now: now
 from keyservice.__main__ import main
 raise SystemExit(main())
 """
@@ -257,6 +257,26 @@ def test_without_the_tick_the_same_test_fails(house: House, record_property: Rec
     assert differences_in_words(groups) == []
     assert not timing.on_the_tick
     assert not timing.alike
+
+
+@pytest.mark.alone
+def test_how_many_log_in_at_once_tells_nothing(house: House, record_property: Record) -> None:
+    """They wait for each other at a slow ukey, if the password was right."""
+    seats = {case: house.seats[case][0] for case in ("wrong PIN", "wrong password")}
+    slow = seats["wrong PIN"]
+    assert slow.ukey is not None
+    groups: dict[str, list[Answered]] = {case: [] for case in seats}
+    for _ in range(6):
+        slow.ukey.control.misbehave(slow=800, ins=[VERIFY_PIN])
+        running = [(case, house.begin(each.answers, each)) for case, each in 4 * [*seats.items()]]
+        for case, login in running:
+            groups[case].append(login.result(60))
+            assert TICK <= groups[case][-1].took < 2 * TICK, case
+        house.give_back_tries(slow)
+    timing = Timing.of(groups)
+    record_property("figure", f"uniform, four at a time at a slow ukey: {timing}")
+    assert differences_in_words(groups) == []
+    assert timing.alike, timing
 
 
 def test_the_decoy_sends_no_apdu(house: House) -> None:
