@@ -57,10 +57,12 @@ class Audit:
         """The line of a session that ended with `verdict`, for `error` if it failed."""
         forced = Flag.FORCE in attempt.request.flags
         refused = verdict.code not in (Code.SUCCESS, Code.IGNORE)
-        self._write(
-            Severity.WARNING if forced and not refused else Severity.NOTICE,
-            attempt_fields(attempt, verdict, error),
-        )
+        severity = Severity.WARNING if forced and not refused else Severity.NOTICE
+        try:
+            fields = attempt_fields(attempt, verdict, error)
+        except Exception as bug:  # whatever is wrong with what was learnt: a line there is
+            fields = _bare_fields(attempt, verdict, bug)
+        self._write(severity, fields)
 
     def event(self, name: str, caller: Caller, **facts: object) -> None:
         """The line of something else that root did, such as taking back a revocation."""
@@ -90,6 +92,18 @@ def attempt_fields(
         "flags": flags,
         "verdict": verdict.code.value,
         "reason": reason(verdict, error),
+        "id": attempt.session_id.hex()[:8],
+    }
+
+
+def _bare_fields(attempt: Attempt, verdict: Verdict, bug: Exception) -> dict[str, object]:
+    """What is known for certain of an attempt whose line could not be made for a `bug`."""
+    return {
+        "event": _EVENTS[attempt.request.operation],
+        "user": attempt.request.user,
+        **_caller_fields(attempt.caller),
+        "verdict": verdict.code.value,
+        "reason": f"{type(bug).__name__} in making this line",
         "id": attempt.session_id.hex()[:8],
     }
 

@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from keyservice.contract.names import (
@@ -42,6 +43,7 @@ from .audit import Attempt
 from .authentication import authenticate
 from .conversation import Caller, Conversation, Request
 from .enrolment import bind, unbind
+from .messages import Texts
 from .pins import change_pin, unblock_pin, verify_pin
 from .uniform import tick
 from .world import World
@@ -70,7 +72,8 @@ _OPERATIONS: Mapping[Operation, _Operation] = {
 }
 
 
-#: (session, what its operation returned or raised) → (verdict, when it shows; None for at once)
+#: (session, what its operation returned or raised) → (verdict, when it shows; None for at once).
+#: Never raises.
 _Conclude = Callable[["Session", "Verdict | BaseException"], tuple[Verdict, float | None]]
 
 
@@ -212,11 +215,7 @@ class Session:
         finally:
             for answer in self._answers:
                 answer.wipe()
-        try:
-            verdict, release = conclude(self, outcome)
-        except Exception:
-            _log.exception("no verdict could be made")
-            verdict, release = Verdict(Code.SERVICE_ERR), None
+        verdict, release = conclude(self, outcome)
         if release is None:
             self._end(verdict)
         else:
@@ -279,12 +278,13 @@ class Sessions:
             silent=Flag.SILENT in request.flags,
             gone=self._forget,
         )
-        self._open[session.id] = session
         attempt = Attempt(caller, request, session.id)
+        texts = self._world.texts(request)
         operation = _OPERATIONS[request.operation]
+        self._open[session.id] = session
         session.start(
             lambda talk: operation(self._world, talk, attempt),
-            lambda session, outcome: self._conclude(session, attempt, outcome),
+            lambda session, outcome: self._conclude(session, attempt, texts, outcome),
         )
         return session
 
@@ -327,26 +327,40 @@ class Sessions:
         self._open.pop(session.id, None)
 
     def _conclude(
-        self, session: Session, attempt: Attempt, outcome: Verdict | BaseException
+        self, session: Session, attempt: Attempt, texts: Texts, outcome: Verdict | BaseException
     ) -> tuple[Verdict, float | None]:
-        """What the person is told, and when; the log is told why.
-
-        Under ``uniform`` every failure after an answer is the same verdict, at a time that only
-        the time of the answer decides.
-        """
-        texts = self._world.texts(attempt.request)
+        """What the person is told, and when; the log is told why."""
+        flags, operation = attempt.request.flags, attempt.request.operation
         error = outcome if isinstance(outcome, BaseException) else None
-        verdict = outcome if isinstance(outcome, Verdict) else verdicts.of(outcome, texts)
-        if error is not None and not isinstance(error, UkeyError):
-            _log.error("%s failed", attempt.request.operation.name, exc_info=error)
-        release = None
-        if Flag.UNIFORM in attempt.request.flags and verdict.code is not Code.SUCCESS:
-            if session.answered_at is not None:
-                release = tick(session.answered_at, asyncio.get_running_loop().time())
-            if release is not None or verdict.code is not Code.CONV_ERR:
-                verdict = verdicts.uniform(texts)
-        self._world.audit.attempt(attempt, verdict, error)
+        try:
+            if error is not None and not isinstance(error, UkeyError):
+                _log.error("%s failed", operation.name, exc_info=error)
+            verdict = outcome if isinstance(outcome, Verdict) else verdicts.of(outcome, texts)
+            verdict, release = _shown(session, flags, texts, verdict)
+            self._world.audit.attempt(attempt, verdict, error)
+        except Exception as bug:  # which neither shows under uniform, nor lets anybody in unlogged
+            _log.exception("no verdict of %s could be made", operation.name)
+            verdict, release = _shown(session, flags, texts, verdicts.bug(texts))
+            with suppress(Exception):  # it may be the log that fails
+                self._world.audit.attempt(attempt, verdict, bug)
         return verdict, release
+
+
+def _shown(
+    session: Session, flags: Flag, texts: Texts, verdict: Verdict
+) -> tuple[Verdict, float | None]:
+    """What is shown of `verdict`, and when.
+
+    Under ``uniform`` every failure after an answer is the same, at a time that only the time of
+    the answer decides.
+    """
+    release = None
+    if Flag.UNIFORM in flags and verdict.code is not Code.SUCCESS:
+        if session.answered_at is not None:
+            release = tick(session.answered_at, asyncio.get_running_loop().time())
+        if release is not None or verdict.code is not Code.CONV_ERR:
+            verdict = verdicts.uniform(texts)
+    return verdict, release
 
 
 def _cut(text: str) -> str:

@@ -65,6 +65,11 @@ def of(error: BaseException, texts: Texts) -> Verdict:
         return Verdict(code, texts.error(error), error.name, detail)
     if isinstance(error, MemoryError):
         return Verdict(Code.BUF_ERR, texts.bug(), ErrorName.FAILED)
+    return bug(texts)
+
+
+def bug(texts: Texts) -> Verdict:
+    """The verdict where this service is at fault."""
     return Verdict(Code.SERVICE_ERR, texts.bug(), ErrorName.FAILED)
 
 

@@ -9,14 +9,16 @@ import dataclasses
 import threading
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from keyservice.access import audit, verdicts
 from keyservice.access.settings import Rules
 from keyservice.access.uniform import MARGIN, TICK
 from keyservice.contract.names import SSHD_JUNK, Code, ErrorName, Flag
 from keyservice.contract.steps import Prompt, Verdict
-from keyservice.core.errors import BadRequest
+from keyservice.core.errors import BadRequest, UkeyError
 from keyservice.core.username import Person
 from keyservice.store.revocations import Revocation
 
@@ -203,6 +205,54 @@ def test_a_bug_looks_the_same(tmp_path: Path) -> None:
         alike(await service.hold(uniform(), PIN))
 
     run(tmp_path, scene, RULES)
+
+
+class Unspeakable(UkeyError):
+    """It cannot be told."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("where", ("in the verdict", "in the line", "in the log", "in the error"))
+def test_a_bug_at_the_very_end_looks_the_same_and_is_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise RuntimeError(where)
+
+    async def scene(service: Service) -> None:
+        if where == "in the verdict":
+            monkeypatch.setattr(verdicts, "of", fail)
+        if where == "in the line":
+            monkeypatch.setattr(audit, "attempt_fields", fail)
+        if where == "in the log":
+            once = iter((fail, service.world.audit._write))
+            monkeypatch.setattr(service.world.audit, "_write", lambda *line: next(once)(*line))
+        if where == "in the error":
+            service.world.resolve = lambda name: raise_(Unspeakable())
+        alike(await service.hold(uniform(), PIN))
+        (line,) = service.lines()
+        assert "event=authentication user=alice " in line
+        assert " verdict=AUTH_ERR reason=" in line
+        assert "RuntimeError" in line
+
+    run(tmp_path, scene, RULES)
+
+
+def test_nobody_gets_in_whom_the_log_does_not_take(tmp_path: Path, make: Make) -> None:
+    ukey = make()
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        service.world.audit._write = lambda *line: raise_(RuntimeError())  # type: ignore[method-assign]
+        assert (await service.login(PIN)).code is Code.SERVICE_ERR
+
+    run(tmp_path, scene, RULES)
+
+
+def raise_(error: Exception) -> NoReturn:
+    raise error
 
 
 def test_hanging_up(tmp_path: Path, make: Make) -> None:
