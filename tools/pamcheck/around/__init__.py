@@ -11,11 +11,35 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..finding import Finding
-from . import sshd
+from . import (
+    accounts,
+    boot,
+    doas,
+    getty,
+    greeters,
+    other_servers,
+    polkit,
+    rescue,
+    sshd,
+    su,
+    sudoers,
+)
 from .system import NotLooked, System, not_looked_at
 
 #: What is looked at, in the order of the findings: from afar, from user to user, at the machine.
-WAYS: tuple[tuple[str, Callable[[System], Iterable[Finding]]], ...] = (("ssh", sshd.look),)
+WAYS: tuple[tuple[str, Callable[[System], Iterable[Finding]]], ...] = (
+    ("ssh", sshd.look),
+    ("telnet, rlogin, dropbear", other_servers.look),
+    ("su", su.look),
+    ("sudo", sudoers.look),
+    ("doas", doas.look),
+    ("polkit", polkit.look),
+    ("shadow", accounts.look),
+    ("getty", getty.look),
+    ("display managers", greeters.look),
+    ("sulogin", rescue.look),
+    ("boot", boot.look),
+)
 
 
 def ways(root: Path = Path("/")) -> list[Finding]:
