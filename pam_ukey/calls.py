@@ -35,9 +35,7 @@ def change(pamh: Handle, flags: int, words: Sequence[str]) -> int:
     if flags & pamh.PAM_PRELIM_CHECK:
         return pamh.PAM_SUCCESS if _reachable(options) else pamh.PAM_TRY_AGAIN
     silent = bool(flags & pamh.PAM_SILENT)
-    return _conclude(
-        pamh, options, session.run(pamh, options, Operation.CHANGE_PIN, silent=silent)
-    )
+    return _conclude(pamh, options, session.run(pamh, options, Operation.CHANGE_PIN, silent=silent))
 
 
 def _options(pamh: Handle, words: Sequence[str]) -> Options | None:

@@ -12,7 +12,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -131,11 +131,16 @@ class SocketService(SocketServer):
         super().__init__(uid)
         self._script = tuple(script)
 
+    def script(self, begun: Mapping[str, Value]) -> Sequence[Act]:
+        """What is played for a session that began with these fields."""
+        return self._script
+
     def serve(self, connection: socket.socket) -> None:
         kind, body = receive(connection)
         operation = Operation(kind)
-        self.seen.begun.append((operation, parse_begin(operation, body)))
-        for act in self._script:
+        begun = parse_begin(operation, body)
+        self.seen.begun.append((operation, begun))
+        for act in self.script(begun):
             match act:
                 case Raw(content):
                     connection.sendall(content)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Four threads at once, each in a transaction of its own, as a display manager may have them."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from tests.native.builds import TSAN, Build, Change, many, sources
+from tests.native.endings import Keyservice, lines
+
+THREADS = 4
+#: ThreadSanitizer wants its addresses where they always are.
+FIXED = ["setarch", platform.machine(), "--addr-no-randomize"]
+
+
+def test_under_memory_checks(sanitized: Build, tmp_path: Path) -> None:
+    with Keyservice():
+        told = many(sanitized, tmp_path, lines(4000, rare=1, threads=True), threads=THREADS)
+    assert told.found == []
+
+
+def test_under_race_checks(raced: Build, tmp_path: Path) -> None:
+    with Keyservice():
+        sent = lines(2000, rare=1, threads=True)
+        told = many(raced, tmp_path, sent, threads=THREADS, prefix=FIXED)
+    assert told.found == []
+
+
+MISTAKES = {
+    "an answer kept": Change(
+        "session.c",
+        r"\n    struct frame frame;\n    frame_start\(&frame, ANSWER\)",
+        "\n    static struct frame frame;\n    frame_start(&frame, ANSWER)",
+    ),
+    "a step kept": Change("session.c", r"    struct step step;", "    static struct step step;"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_would_be_seen(mistake: str, tmp_path: Path) -> None:
+    build = Build(tmp_path / "build", TSAN, source=sources(tmp_path, MISTAKES[mistake]))
+    with Keyservice():
+        sent = lines(500, rare=0, threads=True)
+        told = many(build, tmp_path, sent, threads=THREADS, prefix=FIXED)
+    assert "WARNING: ThreadSanitizer: data race" in told.stderr
