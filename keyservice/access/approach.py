@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from keyservice.contract.names import PIN_MAX, PIN_MIN, SSHD_JUNK, WaitFor
 from keyservice.core.errors import (
@@ -39,6 +39,7 @@ from .turns import unbroken
 from .uniform import FirstTick
 from .world import UkeyHandle, World
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 _W = TypeVar("_W")
 #: Begins what is to be done, and no sooner than it may be.
@@ -56,11 +57,11 @@ async def identify(world: World, talk: Conversation, attempt: Attempt) -> Person
     """
     name = attempt.request.user
     if name:
-        person = await threads.call(talk.remaining(), world.resolve, name)
+        person = await look_up(talk, world.resolve, name)
     elif attempt.request.operation in policy.NAMED:
         raise BadRequest(N_("the request names no user"))
     else:
-        person = await threads.call(talk.remaining(), world.resolve_uid, attempt.caller.uid)
+        person = await look_up(talk, world.resolve_uid, attempt.caller.uid)
     policy.check_own(attempt.caller, person)
     attempt.person = person
     return person
@@ -70,8 +71,16 @@ async def binding_of(world: World, talk: Conversation, person: Person) -> Bindin
     """The person's binding, None where it is proven that there is none."""
     binding = world.bindings.own(person)
     if binding is None:
-        await threads.call(talk.remaining(), world.bindings.prove_none, person)
+        await look_up(talk, world.bindings.prove_none, person)
     return binding
+
+
+async def look_up(
+    talk: Conversation, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """What `function` finds on this host, which may take its time. Raises what it raises, and
+    :class:`DeadlinePassed`."""
+    return await threads.call(talk.remaining(), talk.person, function, *args, **kwargs)
 
 
 def check_revoked(world: World, binding: Binding) -> None:
@@ -260,8 +269,8 @@ async def in_turn(
 
 
 async def store(write: Callable[[_W], None], what: _W) -> None:
-    """Write to the disk, and to the end even if the session is cancelled meanwhile."""
-    await unbroken(threads.call(STORE_SECONDS, write, what), _nothing_to_tell, lasting=True)
+    """Write to the disk for root, and to the end even if the session is cancelled meanwhile."""
+    await unbroken(threads.call(STORE_SECONDS, 0, write, what), _nothing_to_tell, lasting=True)
 
 
 async def _nothing_to_tell() -> None: ...

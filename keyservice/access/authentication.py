@@ -18,7 +18,7 @@ from keyservice.crypto import sm2
 from keyservice.store.bindings import Binding
 from keyservice.ukeys.base import Keep
 
-from . import approach, threads
+from . import approach
 from .audit import Attempt
 from .challenge import Challenge, Facts, Purpose
 from .conversation import Conversation
@@ -39,6 +39,10 @@ class _Quiet:
     @property
     def session_id(self) -> bytes:
         return self._talk.session_id
+
+    @property
+    def person(self) -> int | None:
+        return self._talk.person
 
     def remaining(self) -> float:
         return self._talk.remaining()
@@ -64,7 +68,7 @@ async def authenticate(world: World, talk: Conversation, attempt: Attempt) -> Ve
         if not attempt.caller.root:
             # One person may own thousands of uids that are nobody's (subuid): with a prompt for
             # each, he would keep everybody's screen lockers out.
-            await threads.call(talk.remaining(), world.resolve_uid, attempt.caller.uid)
+            await approach.look_up(talk, world.resolve_uid, attempt.caller.uid)
         texts = world.texts(attempt.request)
         talk = _Quiet(talk, await talk.ask(texts.pin_prompt()))
         if Flag.DECOY in flags:

@@ -59,6 +59,11 @@ class Conversation(Protocol):
     @property
     def session_id(self) -> bytes: ...
 
+    @property
+    def person(self) -> int | None:
+        """Who began it, as ``Caller.person``."""
+        ...
+
     def remaining(self) -> float:
         """Seconds until the session's deadline."""
         ...

@@ -28,7 +28,7 @@ from keyservice.store.fingerprint import fingerprint
 from keyservice.store.revocations import Revocation
 from keyservice.ukeys.base import Keep, KeyRef, PublicKey
 
-from . import approach, choosing, threads
+from . import approach, choosing
 from .audit import Attempt
 from .challenge import Challenge, Facts, Purpose
 from .conversation import Caller, Conversation
@@ -49,7 +49,7 @@ async def bind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     existing = await approach.binding_of(world, talk, person)
     if existing is not None:
         raise AlreadyBound(user=existing.user, serial=existing.serial)
-    taken, damaged = await threads.call(talk.remaining(), world.bindings.all)
+    taken, damaged = await approach.look_up(talk, world.bindings.all)
     for error in damaged:
         raise error
 
@@ -100,7 +100,7 @@ async def unbind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     texts, force = world.texts(attempt.request), Flag.FORCE in attempt.request.flags
     name = await _record_name(world, talk, attempt)
     try:
-        binding = await threads.call(talk.remaining(), world.bindings.named, name)
+        binding = await approach.look_up(talk, world.bindings.named, name)
     except RecordDamaged:
         if not force:
             raise

@@ -28,7 +28,7 @@ from keyservice.core.username import Person
 from keyservice.store.bindings import Binding
 from keyservice.ukeys.base import Keep, KeyRef
 
-from . import approach, choosing, threads
+from . import approach, choosing
 from .audit import Attempt
 from .conversation import Conversation
 from .messages import N_, Texts
@@ -121,7 +121,7 @@ async def _meant(
 
 async def _bound(world: World, talk: Conversation, serial: str) -> Binding | None:
     """The binding of the ukey `serial`; a damaged record counts for nothing here."""
-    bindings, _ = await threads.call(talk.remaining(), world.bindings.all)
+    bindings, _ = await approach.look_up(talk, world.bindings.all)
     return next((each for each in bindings if each.serial == serial), None)
 
 

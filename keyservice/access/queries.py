@@ -92,8 +92,8 @@ class Queries:
         """
         _root(caller)
         message = foreign_message(challenge)
-        person = await threads.call(DEADLINE, self._world.resolve, user)
-        binding = await threads.call(DEADLINE, self._world.bindings.of, person)
+        person = await threads.call(DEADLINE, caller.person, self._world.resolve, user)
+        binding = await threads.call(DEADLINE, caller.person, self._world.bindings.of, person)
         if binding is None:
             raise NotEnrolled(user=person.name)
         revoked = self._world.revocations.find(binding.fingerprint) is not None
@@ -111,7 +111,7 @@ class Queries:
     async def list_revocations(self, caller: Caller) -> list[Row]:
         """The revocations in force, oldest first. For root."""
         _root(caller)
-        revocations = await threads.call(DEADLINE, self._world.revocations.all)
+        revocations = await threads.call(DEADLINE, caller.person, self._world.revocations.all)
         return [
             {"key": r.key, "user": r.user, "serial": r.serial, "at": r.at, "by": r.by}
             for r in revocations
@@ -126,11 +126,11 @@ class Queries:
         key = key.lower()
         if not FINGERPRINT.fullmatch(key):
             raise BadRequest("A fingerprint has 64 hexadecimal digits")
-        found = await threads.call(DEADLINE, self._world.revocations.find, key)
+        found = await threads.call(DEADLINE, caller.person, self._world.revocations.find, key)
         if found is None:
             raise BadRequest("No key with that fingerprint is revoked")
         event = Revocation(key, False, now(), doer(caller), found.user, found.serial)
-        await threads.call(DEADLINE, self._world.revocations.append, event)
+        await threads.call(DEADLINE, caller.person, self._world.revocations.append, event)
         self._world.audit.event(
             "unrevoke", caller, user=found.user, serial=found.serial, key=key, verdict="done"
         )
@@ -141,7 +141,7 @@ class Queries:
         Raises :class:`BadRequest` for a serial of which nothing is known: it was mistyped.
         """
         _root(caller)
-        if not await self._known(serial):
+        if not await self._known(caller, serial):
             raise BadRequest("No ukey with that serial is bound, inserted or paused")
         await self._world.throttle.passed(serial)
         self._world.audit.event("reset-throttle", caller, serial=serial, verdict="done")
@@ -160,7 +160,7 @@ class Queries:
         if earlier is not None:
             await asyncio.wait({earlier})
         self._reading, self._next = self._next, None
-        return await threads.call(DEADLINE, self._world.bindings.all)
+        return await threads.call(DEADLINE, 0, self._world.bindings.all)
 
     def _ukey(self, caller: Caller, presence: Presence, owners: dict[str, Binding]) -> Row:
         info = presence.info
@@ -188,11 +188,11 @@ class Queries:
             row["user"] = owner.user
         return row
 
-    async def _known(self, serial: str) -> bool:
+    async def _known(self, caller: Caller, serial: str) -> bool:
         if self._world.throttle.counts(serial):
             return True
         infos = [each.info for each in self._world.ukeys.present()]
-        bindings, _ = await threads.call(DEADLINE, self._world.bindings.all)
+        bindings, _ = await threads.call(DEADLINE, caller.person, self._world.bindings.all)
         return any(each is not None and each.serial == serial for each in (*infos, *bindings))
 
     async def _pcscd(self) -> bool:

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import threading
 from pathlib import Path
 
 import pytest
 
+from keyservice.access.session import PER_PERSON
 from keyservice.access.settings import Rules, ServiceRule
 from keyservice.contract.names import Code, ErrorName, Flag
+from keyservice.core.username import Person
 from keyservice.store.bindings import serialize
 from keyservice.store.revocations import Revocation
 from tests.support.ukeys import Softkey
@@ -22,7 +26,10 @@ from .rig import (
     SU,
     SU_BY_SSH,
     Service,
+    carry,
+    login,
     refused,
+    resolve,
     run,
 )
 
@@ -162,3 +169,29 @@ def test_from_afar_is_refused_unless_the_service_may(tmp_path: Path, ukey: Softk
 
     services = {"kiosk": ServiceRule(allow_remote=True)}
     run(tmp_path, scene, Rules(allow_virtual_readers=True, wait_for_ukey=0, services=services))
+
+
+def test_names_that_make_the_name_service_hang_keep_nobody_else_out(
+    tmp_path: Path, ukey: Softkey
+) -> None:
+    """Whoever knows one gives it to su as often as he may have sessions."""
+    release = threading.Event()
+
+    def resolve_slowly(name: str) -> Person:
+        if name == "hangs":
+            release.wait(60)
+        return resolve(name)
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        service.world.resolve = resolve_slowly
+        hanging = [service.begin(login("hangs"), SU) for _ in range(PER_PERSON)]
+        await asyncio.sleep(0)
+        assert (await service.login(PIN)).code is Code.SUCCESS
+        bob = dataclasses.replace(SU, ruid=1001, loginuid=1001, logind_session="bobs")
+        assert (await service.login(PIN, caller=bob)).code is Code.SUCCESS
+        release.set()
+        for session in hanging:
+            assert (await carry(session)).code is Code.USER_UNKNOWN
+
+    run(tmp_path, scene)
