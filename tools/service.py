@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from keyservice.contract.client import (
     Bus,
@@ -53,7 +54,7 @@ def reached() -> Iterator[None]:
             _("The keyservice cannot be reached: {reason}.").format(reason=error),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
-            hint=_("Start it as root: {command}").format(command=START) + "\n" + log_hint(),
+            hint=_("Start it as root: {command}").format(command=_start()) + "\n" + log_hint(),
         ) from None
 
 
@@ -74,8 +75,15 @@ def session(timeout: int) -> SocketSession:
 
 #: Seconds that the bus gets to start the keyservice.
 _START_TIMEOUT = 20
-#: What starts the keyservice on a host where nothing else does.
-START = "/usr/libexec/ukey/keyservice &"
+#: There where systemd is the host's first process: sd_booted(3).
+_SYSTEMD = Path("/run/systemd/system")
+
+
+def _start() -> str:
+    """What starts the keyservice on this host."""
+    if _SYSTEMD.is_dir():
+        return "systemctl start ukey-keyservice"
+    return "/usr/libexec/ukey/keyservice &"
 
 
 def log_hint() -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pexpect
 import pytest
-
 from keyservice.contract.names import USER_SOCKET
 from tests.tools.running import Commands, only_json
 from tests.tools.scripted import (
@@ -266,6 +265,17 @@ def test_no_service_says_how_to_start_it(commands: Commands) -> None:
     assert "/usr/libexec/ukey/keyservice" in done.stderr
     assert "journalctl -t keyservice" in done.stderr
     assert only_json(done.stdout)["error"] == "Unreachable"
+
+
+def test_where_systemd_runs_it_is_what_starts_the_service(commands: Commands) -> None:
+    booted = Path("/run/systemd/system")
+    booted.mkdir(parents=True)
+    try:
+        done = commands.piped("getpubkey", "alice")
+    finally:
+        booted.rmdir()
+        booted.parent.rmdir()
+    assert "Start it as root: systemctl start ukey-keyservice\n" in done.stderr
 
 
 def test_a_service_that_dies_in_mid_session(commands: Commands, service: Keyservice) -> None:
