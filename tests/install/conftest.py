@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.support import CHECKOUT
 from tests.support.process import run
 
@@ -47,6 +46,6 @@ def copied(tmp_path: Path) -> Below:
     """As `below`, from a copy of the checkout."""
     checkout, root = tmp_path / "checkout", tmp_path / "root"
     root.mkdir()
-    ignored = shutil.ignore_patterns(".git", "tests", "bench", "docs", "__pycache__")
+    ignored = shutil.ignore_patterns(".git", "tests", "bench", "__pycache__")
     shutil.copytree(CHECKOUT, checkout, ignore=ignored)
     return Below(checkout, root)

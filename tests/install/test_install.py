@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.install.conftest import WHEELS, Below
+from tests.docs.test_links import local
 from tests.support import CHECKOUT
 from tests.support.machine import differences, tree
 from tests.support.process import run
+
+from tests.install.conftest import WHEELS, Below
 
 LAUNCHERS = (
     "sbin/getpubkey",
@@ -61,7 +62,12 @@ def test_everything_is_placed_below_the_root(below: Below) -> None:
         "usr/libexec/ukey/breakglass",
         "usr/share/dbus-1/system.d/org.ukey.KeyService1.conf",
         "usr/share/dbus-1/system-services/org.ukey.KeyService1.service",
-        "usr/share/doc/ukey/examples/README.md",
+        "usr/lib/systemd/system/ukey-keyservice.service",
+        "usr/lib/systemd/system/ukey-keyservice.socket",
+        "usr/lib/systemd/system/ukey-keyservice-user.socket",
+        "usr/lib/tmpfiles.d/ukey.conf",
+        "usr/share/doc/pam-ukey/docs/install.md",
+        "usr/share/doc/pam-ukey/pam.d-examples/README.md",
         "usr/share/locale/zh_CN/LC_MESSAGES/ukey.mo",
         "usr/share/pam-configs/ukey",
     } <= files
@@ -81,6 +87,7 @@ def test_modes_are_the_product_s_not_the_checkout_s(copied: Below) -> None:
         elif path.is_dir() or relative.removeprefix("usr/") in (
             *LAUNCHERS,
             "libexec/ukey/breakglass",
+            "libexec/ukey/in-use",
         ):
             assert mode == 0o755, relative
         else:
@@ -187,6 +194,8 @@ def test_files_of_others_are_left_alone(below: Below) -> None:
     "line",
     [
         "auth [success=ok default=die] pam_ukey.so uniform",
+        "auth required /usr/lib/x86_64-linux-gnu/security/pam_ukey.so",
+        "-auth required pam_ukey.so",
         "auth required pam_python.so /usr/lib/ukey/pam_ukey/entry.py",
         "auth sufficient pam_exec.so /usr/libexec/ukey/breakglass",
     ],
@@ -199,10 +208,51 @@ def test_what_a_stack_uses_is_not_removed(below: Below, line: str) -> None:
     before = tree(below.path)
     done = below.uninstall()
     assert done.returncode == 1
-    assert "/etc/pam.d/sshd still uses the ukey" in done.stderr
+    assert f"\n  /etc/pam.d/sshd:2:{line}\n" in done.stderr
     assert differences(before, tree(below.path)) == []
-    stack.write_text("# auth required pam_ukey.so\n")
+    stack.write_text("# auth required pam_ukey.so\nauth required pam_unix.so # not pam_ukey.so\n")
     assert below.uninstall().returncode == 0
+
+
+@pytest.mark.parametrize("name", ["sshd.dpkg-old", "common-auth.pam-old", "su~", "login.bak"])
+def test_former_versions_of_stacks_do_not_count(below: Below, name: str) -> None:
+    """Nothing reads them: pam-auth-update keeps one itself, when it is forced."""
+    below.install()
+    stack = below.path / "etc/pam.d" / name
+    stack.parent.mkdir()
+    stack.write_text("auth required pam_ukey.so\n")
+    assert below.uninstall().returncode == 0
+
+
+def test_what_a_package_brought_is_the_package_manager_s(below: Below) -> None:
+    """Neither updated nor removed behind its back."""
+    below("--package", "--wheels", WHEELS)
+    before = tree(below.path)
+    for step, told in ((below.install, "is a package's"), (below.uninstall, "nothing of pam-ukey")):
+        done = step()
+        assert done.returncode == 1
+        assert told in done.stderr
+    assert differences(before, tree(below.path)) == []
+
+
+def test_a_package_has_neither_byte_code_nor_a_list(below: Below) -> None:
+    assert below("--package", "--wheels", WHEELS).returncode == 0
+    files = below.files()
+    assert "usr/lib/ukey/keyservice/__main__.py" in files
+    assert not any("__pycache__" in file or "manifest" in file for file in files)
+    done = run([CHECKOUT / "scripts/install", "--package"])
+    assert done.returncode == 1
+    assert "--root names it" in done.stderr
+
+
+def test_links_between_the_documents_lead_somewhere_where_they_are_installed(below: Below) -> None:
+    below.install()
+    documents = below.path / "usr/share/doc/pam-ukey"
+    found = list(documents.rglob("*.md"))
+    assert len(found) > 10
+    for document in found:
+        for target, _ in local(document):
+            assert target.exists(), f"{document.name} links to {target}"
 
 
 def test_uninstalling_nothing_is_said(below: Below) -> None:
@@ -231,6 +281,20 @@ def test_a_wheel_that_was_changed_is_refused(below: Below, tmp_path: Path) -> No
     assert done.returncode == 1
     assert "is not the file that was published" in done.stderr
     assert below.files() == set()
+
+
+def test_any_wheel_serves_without_its_compiled_parts(below: Below, tmp_path: Path) -> None:
+    """Another Python or processor than the wheel was made for: the sources run there too."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    [wheel] = WHEELS.iterdir()
+    shutil.copy(wheel, wheels / wheel.name.replace("-cp311-cp311-", "-cp399-cp399-"))
+    assert below.install(wheels).returncode == 0
+    vendor = below.path / "usr/lib/ukey/vendor"
+    assert not list(vendor.rglob("*.so"))
+    script = "import dbus_fast.message_bus as used; print(used.__file__)"
+    done = run([sys.executable, "-c", script], env={"PYTHONPATH": str(vendor)})
+    assert done.stdout == f"{vendor}/dbus_fast/message_bus.py\n", done.stderr
 
 
 def test_a_missing_wheel_is_said(below: Below, tmp_path: Path) -> None:

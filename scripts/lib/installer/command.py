@@ -13,13 +13,15 @@ from pathlib import Path
 
 from . import InstallError
 from .place import Root
-from .stage import check_python, stage
+from .stage import EXAMPLES, check_python, stage
 
 CHECKOUT = Path(__file__).resolve().parents[3]
-DONE = """\
+START = "systemctl enable --now ukey-keyservice.socket ukey-keyservice-user.socket ukey-keyservice"
+DONE = f"""\
 pam-ukey is installed. No PAM stack was changed. Next:
-  getpubkey USER                     bind a ukey to a user
-  /usr/share/doc/ukey/examples       stacks for login, su and sshd; read its README first
+  {START}
+  getpubkey USER     bind a ukey to a user
+  /{EXAMPLES}     stacks for login, su and sshd; read its README first
 """
 
 
@@ -30,14 +32,16 @@ def main(arguments: Sequence[str]) -> int:
     try:
         if given.root == Path("/") and os.geteuid() != 0:
             raise InstallError("only root can do this; --root DIR stages a package as anybody")
+        if given.package and given.root == Path("/"):
+            raise InstallError("--package is for a package's directory: --root names it")
         root = Root(given.root)
         if given.uninstall:
             root.uninstall()
         else:
             check_python()
             with tempfile.TemporaryDirectory() as staged:
-                stage(CHECKOUT, Path(staged), given.wheels)
-                root.install(Path(staged))
+                stage(CHECKOUT, Path(staged), given.wheels, compiled=not given.package)
+                root.install(Path(staged), listed=not given.package)
             if given.root == Path("/"):
                 print(DONE, end="")
                 if Path("/run/ukey/root.sock").exists():
@@ -69,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="take the vendored wheels from DIR, not the index",
+    )
+    given.add_argument(
+        "--package",
+        action="store_true",
+        help="lay out a package: no byte code, which belongs to the host's Python, and no list of "
+        "what was placed, which the package manager keeps",
     )
     given.add_argument(
         "--uninstall",

@@ -8,8 +8,8 @@ import filecmp
 import hashlib
 import json
 import os
-import re
 import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from .stage import CONFIG, LIBRARY, STATE
 #: The list of what was placed: {"version": 1, "files": {path: SHA-256 or "" for directories}}
 MANIFEST = f"{LIBRARY}/manifest.json"
 
-#: A line of a PAM stack, not a comment, that loads or runs something of ours.
-USES_UKEY = re.compile(r"^[^#\n]*(?:pam_ukey\.so|/usr/lib/ukey/|/usr/libexec/ukey/)", re.MULTILINE)
+#: Whether a PAM stack uses what is to be removed. The checkout's: what is installed may be damaged.
+IN_USE = Path(__file__).resolve().parents[3] / "data/libexec/in-use"
+IN_USE_SECONDS = 60
 
 
 class Root:
@@ -50,16 +51,23 @@ class Root:
         temporary.chmod(0o644)
         temporary.replace(target)
 
-    def install(self, staged: Path) -> None:
-        """Place all of `staged`; what an earlier install placed and this one does not, goes."""
+    def install(self, staged: Path, *, listed: bool = True) -> None:
+        """Place all of `staged`; what an earlier install placed and this one does not, goes.
+
+        `listed`: keep the list for the next install, and for :meth:`uninstall`.
+        """
+        if listed and not self.placed and (self.path / LIBRARY).exists():
+            raise InstallError(f"/{LIBRARY} is a package's: update or remove it with apt or dnf")
         wanted = {
             str(path.relative_to(staged)): "" if path.is_dir() else digest(path)
             for path in sorted(staged.rglob("*"))
         }
         before = {path for path in wanted if (self.path / path).is_dir()} - self.placed.keys()
         ours = {path: sha for path, sha in wanted.items() if path not in before}
+        self.path.mkdir(parents=True, exist_ok=True)
         # Both old and new are listed meanwhile: an install that is cut off can be removed.
-        self._write_manifest({**self.placed, **ours})
+        if listed:
+            self._write_manifest({**self.placed, **ours})
         for path in wanted:
             source, target = staged / path, self.path / path
             if path == CONFIG and self._edited(path):
@@ -70,8 +78,9 @@ class Root:
                 target.mkdir(mode=0o755, exist_ok=True)
             else:
                 place(source, target)
-        self._remove(self.placed.keys() - wanted.keys())
-        self._write_manifest(ours)
+        if listed:
+            self._remove(self.placed.keys() - wanted.keys())
+            self._write_manifest(ours)
 
     def _edited(self, path: str) -> bool:
         """The file is there, and not as we placed it."""
@@ -95,13 +104,16 @@ class Root:
 
     def _refuse_if_used(self) -> None:
         """A stack that names a missing module lets nobody in."""
-        stacks = self.path / "etc/pam.d"
-        for stack in sorted(stacks.iterdir()) if stacks.is_dir() else []:
-            if stack.is_file() and USES_UKEY.search(stack.read_text(errors="replace")):
-                raise InstallError(
-                    f"/etc/pam.d/{stack.name} still uses the ukey, and would let nobody in without "
-                    "the module: take those lines out first"
-                )
+        done = subprocess.run(
+            [IN_USE, self.path],
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=IN_USE_SECONDS,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise InstallError(done.stderr.strip())
 
     def _remove(self, paths: Iterable[str]) -> None:
         """Remove files, then the directories that are empty by then; deepest first."""

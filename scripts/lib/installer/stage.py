@@ -16,7 +16,9 @@ from pathlib import Path
 from . import InstallError, vendor
 
 LIBRARY = "usr/lib/ukey"
-EXAMPLES = "usr/share/doc/ukey/examples"
+#: As in the checkout, so that links between documents lead somewhere.
+DOCUMENTS = "usr/share/doc/pam-ukey"
+EXAMPLES = f"{DOCUMENTS}/pam.d-examples"
 PROFILES, PROFILE = "usr/share/pam-configs", "debian/pam-auth-update/ukey"
 CONFIG = "etc/ukey/keyservice.toml"
 #: Kept by --uninstall when they hold anything. Only root may look into them.
@@ -48,15 +50,18 @@ DATA = (
     ("data/dbus/*.service", "usr/share/dbus-1/system-services", 0o644),
     ("data/keyservice.toml", "etc/ukey", 0o644),
     ("data/libexec/*", "usr/libexec/ukey", 0o755),
-    ("LICENSE", "usr/share/doc/ukey", 0o644),
-    ("NOTICE", "usr/share/doc/ukey", 0o644),
+    ("data/systemd/*", "usr/lib/systemd/system", 0o644),
+    ("data/tmpfiles/*", "usr/lib/tmpfiles.d", 0o644),
+    ("LICENSE", DOCUMENTS, 0o644),
+    ("NOTICE", DOCUMENTS, 0o644),
 )
 
 BUILD_SECONDS = 300  # a compiler that takes longer hangs
 
 
-def stage(checkout: Path, staged: Path, wheels: Path | None) -> None:
-    """Fill the empty directory `staged` with the product, as it is to lie below /.
+def stage(checkout: Path, staged: Path, wheels: Path | None, *, compiled: bool) -> None:
+    """Fill the empty directory `staged` with the product, as it is to lie below /; `compiled`:
+    with this Python's byte code too.
 
     Raises :class:`InstallError` when a part is missing or cannot be built.
     """
@@ -77,7 +82,8 @@ def stage(checkout: Path, staged: Path, wheels: Path | None) -> None:
     for pattern, directory, mode in DATA:
         for source in found(checkout, pattern):
             put(staged / directory / source.name, source.read_bytes(), mode)
-    shutil.copytree(checkout / "pam.d-examples", staged / EXAMPLES)
+    for name in ("docs", "pam.d-examples"):
+        shutil.copytree(checkout / name, staged / DOCUMENTS / name)
     if Path("/", PROFILES).is_dir():
         # Debian's menu of PAM profiles then offers it; it is off by default.
         put(staged / PROFILES / "ukey", (staged / EXAMPLES / PROFILE).read_bytes(), 0o644)
@@ -85,7 +91,8 @@ def stage(checkout: Path, staged: Path, wheels: Path | None) -> None:
         (staged / directory).mkdir(parents=True)
     build_module(checkout / "pam_ukey/native", staged / pam_directory())
     build_catalogues(checkout / "data/locale", staged / "usr/share/locale")
-    compile_library(staged)
+    if compiled:
+        compile_library(staged)
     set_modes(staged)
 
 

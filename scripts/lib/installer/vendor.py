@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import calendar
 import hashlib
 import os
 import platform
@@ -11,7 +12,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,25 +62,27 @@ def unpack(requirements: Path, target: Path, wheels: Path | None) -> None:
                 raise InstallError(f"{wheel} is not the file that was published: SHA-256 {digest}")
             with zipfile.ZipFile(wheel) as archive:
                 for member in archive.infolist():
+                    if member.filename.endswith(".so") and not fits(wheel):
+                        continue
                     path = archive.extract(member, target)
-                    seconds = time.mktime((*member.date_time, 0, 0, -1))
+                    seconds = calendar.timegm(member.date_time)
                     os.utime(path, (seconds, seconds))
 
 
-def choose(pin: Pin, wheels: Path) -> Path:
-    """The wheel for this Python and processor, or one for any."""
+def fits(wheel: Path) -> bool:
+    """Whether what is compiled in it is for this Python and processor."""
+    _, _, tag, _, machine = wheel.stem.split("-")
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    return tag == python and machine.endswith(f"_{platform.machine()}")
+
+
+def choose(pin: Pin, wheels: Path) -> Path:
+    """The wheel for this Python and processor, or else any: what is compiled in it has its Python
+    source beside it, which runs everywhere."""
     found = sorted(wheels.glob(f"{pin.wheel_prefix}*.whl"))
-    for wheel in found:
-        _, _, tag, _, machine = wheel.stem.split("-")
-        if tag == python and machine.endswith(f"_{platform.machine()}"):
-            return wheel
-    for wheel in found:
-        if wheel.stem.endswith("-none-any"):
-            return wheel
-    raise InstallError(
-        f"{wheels} holds no wheel of {pin.name} {pin.version} for {python} on {platform.machine()}"
-    )
+    if not found:
+        raise InstallError(f"{wheels} holds no wheel of {pin.name} {pin.version}")
+    return next(filter(fits, found), found[0])
 
 
 def download(requirements: Path, target: Path) -> None:
