@@ -217,7 +217,8 @@ def test_no_verdict_but_from_an_operation_is_a_success(
 
     async def scene(service: Service) -> None:
         monkeypatch.setattr(service.world.audit, "attempt", None)
-        assert (await service.login(PIN)).verdict == Verdict(Code.SERVICE_ERR)
+        verdict = (await service.login(PIN)).verdict
+        assert (verdict.code, verdict.error) == (Code.SERVICE_ERR, ErrorName.FAILED)
 
     run(tmp_path, scene)
 

@@ -240,17 +240,6 @@ def test_a_bug_at_the_very_end_looks_the_same_and_is_logged(
     run(tmp_path, scene, RULES)
 
 
-def test_nobody_gets_in_whom_the_log_does_not_take(tmp_path: Path, make: Make) -> None:
-    ukey = make()
-
-    async def scene(service: Service) -> None:
-        service.bind(ukey)
-        service.world.audit._write = lambda *line: raise_(RuntimeError())  # type: ignore[method-assign]
-        assert (await service.login(PIN)).code is Code.SERVICE_ERR
-
-    run(tmp_path, scene, RULES)
-
-
 def raise_(error: Exception) -> NoReturn:
     raise error
 
