@@ -172,7 +172,8 @@ def test_how_many_log_in_at_once_does_not_show(tmp_path: Path, make: Make, secon
                 alike(held)
             reasons = [line.split('reason="')[1].split(":")[0] for line in service.lines()]
             tried = reasons.count("PinWrong")
-            assert tried == (TICK - MARGIN) // seconds
+            fit = (TICK - MARGIN) // seconds
+            assert max(1, fit - 1) <= tried <= fit
             assert reasons.count("DeadlinePassed") == len(logins) - tried
             ukey.control.behave()
             assert (await service.login(PIN)).code is Code.SUCCESS
