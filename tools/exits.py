@@ -27,6 +27,7 @@ class Exit(IntEnum):
     NO_TRY = 10
     TOO_LATE = 11
     RECORDS = 12
+    STACK = 13
     CANCELLED = 130
 
 
@@ -45,6 +46,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.NO_TRY: N_("no try of the PIN is allowed: locked, kept back, or after a pause only"),
     Exit.TOO_LATE: N_("the time was up, or too many sessions are open; run it again"),
     Exit.RECORDS: N_("a record on disk is damaged, or cannot be read or written"),
+    Exit.STACK: N_("a login is open, shut or telling where it should not be: see the findings"),
     Exit.CANCELLED: N_("cancelled: Ctrl-C, or the input ended before an answer"),
 }
 

@@ -23,6 +23,7 @@ class Finding:
 
     `kind` is its stable name in ``--json``, in kebab case, such as ``password-alone``. `place` is
     ``FILE:LINE``, a file, or a program's setting; `remedy` the line to write, or what to do.
+    `line` is to be written there, or done in a shell, word by word; it is shown in one piece.
     """
 
     kind: str
@@ -30,3 +31,4 @@ class Finding:
     place: str
     text: str
     remedy: str
+    line: str = ""

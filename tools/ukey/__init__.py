@@ -23,6 +23,7 @@ SUBCOMMANDS: dict[str, str] = {
     "throttle": N_("end the pause after wrong PINs"),
     "status": N_("how the keyservice is, and what its configuration allows"),
     "watch": N_("tell of each insertion and removal as it happens"),
+    "check-pam": N_("who gets in by which PAM stack, and what is wrong with it"),
 }
 
 MANUAL = Manual(

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
 from ..finding import Finding
@@ -42,8 +42,9 @@ WAYS: tuple[tuple[str, Callable[[System], Iterable[Finding]]], ...] = (
 )
 
 
-def ways(root: Path = Path("/")) -> list[Finding]:
-    """All ways around PAM that are seen on the host whose files are below `root`.
+def ways(root: Path = Path("/"), only: Container[str] | None = None) -> list[Finding]:
+    """All ways around PAM that are seen on the host whose files are below `root`, or `only` those
+    of these names in :data:`WAYS`.
 
     What cannot be looked at, because a program is missing or a file cannot be read, is a finding
     too. Programs run inside `root`; each has a deadline.
@@ -51,6 +52,8 @@ def ways(root: Path = Path("/")) -> list[Finding]:
     system = System(root)
     found: list[Finding] = []
     for name, look in WAYS:
+        if only is not None and name not in only:
+            continue
         try:
             for finding in look(system):
                 found.append(finding)  # those before a failure count too

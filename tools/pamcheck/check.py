@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""A service, or all that let people in: its stack, its table, what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..language import _
+from . import judge, lint, stack, table
+from .finding import Finding, Severity
+from .libpam import LibpamFailed, ModulesMissing
+from .places import Places, Unreadable
+from .stack import Stack, TooLong
+from .table import Table
+
+#: Services that no login goes by: they run jobs, change passwords, or are root's own.
+_NO_LOGIN = frozenset(
+    (
+        "atd",
+        "chage",
+        "chfn",
+        "chpasswd",
+        "chsh",
+        "cron",
+        "crond",
+        "groupadd",
+        "groupdel",
+        "groupmems",
+        "groupmod",
+        "newusers",
+        "passwd",
+        "postlogin",
+        "ppp",
+        "runuser",
+        "runuser-l",
+        "systemd-user",
+        "useradd",
+        "userdel",
+        "usermod",
+    )
+)
+#: Files that others include.
+_PARTS = ("common-", "system-", "password-auth", "fingerprint-auth", "smartcard-auth")
+#: What package managers and editors leave beside a file.
+_LEFT = ("~", ".bak", ".orig", ".rpmnew", ".rpmsave", ".rpmorig", ".pam-old", ".swp")
+
+
+@dataclass
+class Checked:
+    """What is known about one service."""
+
+    service: str
+    file: Path
+    table: Table | None = None  #: None: it could not be made, and a finding says why
+    findings: list[Finding] = field(default_factory=list)
+    unread: bool = False  #: it may not be read
+
+
+def check(
+    places: Places, service: str, file: Path, *, installed: bool, beside: Path | None = None
+) -> Checked:
+    """Judge `file` as the stack of `service`. `installed`: it is the host's own.
+
+    Raises :class:`tools.pamcheck.libpam.ModulesMissing`.
+    """
+    checked = Checked(service, file)
+    try:
+        read = stack.load(places, service, file, beside=beside)
+        checked.findings += lint.findings(read, places, installed=installed)
+        _evaluate(checked, read, places, installed=installed)
+    except Unreadable as error:
+        checked.unread = True
+        checked.findings.append(_unread(error))
+    except TooLong:
+        text = _("more lines than are evaluated: nothing is known about who gets in")
+        checked.findings.append(_unknown("too-long", file, text))
+    order = list(Severity)
+    checked.findings.sort(key=lambda finding: order.index(finding.severity))
+    return checked
+
+
+def _evaluate(checked: Checked, read: Stack, places: Places, *, installed: bool) -> None:
+    try:
+        made = table.evaluate(read, places.lacks if installed else lambda module: False)
+    except ModulesMissing:
+        raise
+    except LibpamFailed as error:
+        text = _("libpam could not be asked ({reason}): nothing is known about who gets in")
+        checked.findings.append(_unknown("not-evaluated", checked.file, text.format(reason=error)))
+        return
+    checked.table = made
+    checked.findings += judge.findings(made)
+
+
+def _unread(error: Unreadable) -> Finding:
+    text = _("it cannot be read ({reason}): nothing is known about who gets in")
+    remedy = _("run this as root") if not error.missing else _("name a file that is there")
+    said = text.format(reason=str(error))
+    return Finding("unreadable", Severity.NOTE, str(error.path), said, remedy)
+
+
+def _unknown(kind: str, file: Path, text: str) -> Finding:
+    return Finding(kind, Severity.OPEN, str(file), text, _("use one of pam.d-examples"))
+
+
+def logins(places: Places) -> Iterator[tuple[str, Path]]:
+    """The services that let people in: all but those that are known not to."""
+    for name, path in places.services():
+        left = name.endswith(_LEFT) or ".dpkg-" in name or name.startswith(".")
+        if not left and name not in _NO_LOGIN and not name.startswith(_PARTS):
+            yield name, path
+
+
+def others(places: Places) -> Iterator[tuple[str, Path]]:
+    """The services that no login goes by, but that setuid programs ask."""
+    chosen = dict(logins(places))
+    for name, path in places.services():
+        if name not in chosen and name in lint.SETUID and not name.startswith(_PARTS):
+            yield name, path
+
+
+def interpreters(places: Places, service: str, file: Path) -> list[Finding]:
+    """What matters of a service that no login goes by."""
+    try:
+        read = stack.load(places, service, file)
+    except (Unreadable, TooLong):
+        return []
+    found = lint.findings(read, places, installed=True)
+    return [finding for finding in found if finding.kind == "interpreter-in-setuid"]

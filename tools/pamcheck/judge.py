@@ -1,0 +1,345 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What is wrong with a table, in words, and which line to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..language import _
+from .controls import action
+from .finding import Finding, Severity
+from .libpam import Ran
+from .lines import Line
+from .modules import is_decoy, is_gate, is_password, is_ukey, is_uniform, ukey_options
+from .stack import OTHER, Module
+from .table import Cell, Flips, Table, Verdict
+from .world import Password, Role, Ukey
+
+#: What lets in only whoever has the factor of the line.
+STRICT = "[success=ok default=die]"
+_DECOY = "auth [default=die] pam_ukey.so decoy uniform"
+
+#: Programs that nobody uses at a console, where break-glass would open.
+_REMOTE = frozenset(("sshd", "cockpit", "vsftpd", "xrdp-sesman", "openvpn", "ftp", "remote"))
+
+
+def findings(table: Table) -> list[Finding]:
+    """What the table shows, the worst first."""
+    found = [*_openings(table), *_shut(table), *_never(table), *_tells(table), *_notes(table)]
+    order = list(Severity)
+    return sorted(found, key=lambda finding: order.index(finding.severity))
+
+
+# -- who gets in without both
+
+
+def _openings(table: Table) -> Iterator[Finding]:
+    ukey = any(is_ukey(module.line) for module in table.stack.modules())
+    if not ukey:
+        yield from _without_ukey(table)
+        return
+    anybody = [state for state in Ukey if state is not Ukey.VERIFIED]
+    nothing = _("neither password nor ukey is needed")
+    yield from _opening(table, "anybody", nothing, Password.WRONG, anybody)
+    alone = _("the ukey alone lets in, whatever the password")
+    yield from _opening(table, "ukey-alone", alone, Password.WRONG, [Ukey.VERIFIED])
+    word = _("the password alone lets an enrolled user in")
+    states = [Ukey.WRONG, Ukey.ABSENT, Ukey.BROKEN]
+    found = list(_opening(table, "password-alone", word, Password.RIGHT, states))
+    yield from found
+    if not any(finding.severity is Severity.OPEN for finding in found):
+        yield from _not_enrolled(table)
+
+
+def _without_ukey(table: Table) -> Iterator[Finding]:
+    ways = [flips for cell in table.cells.values() for flips in cell.ways]
+    if not ways:
+        return
+    passwords = [module.line for module in table.stack.modules() if is_password(module.line)]
+    place = passwords[-1].place if passwords else str(table.stack.file)
+    if any(table.cells[Password.WRONG, state].verdict is Verdict.IN for state in Ukey):
+        text = _("anybody gets in: no line asks for a password or a ukey")
+    else:
+        text = _("the password alone lets in: pam_ukey.so is not in the stack")
+    yield Finding(
+        "no-ukey",
+        Severity.OPEN,
+        place,
+        text,
+        _("use one of pam.d-examples, or add behind it:"),
+        f"auth {STRICT} pam_ukey.so",
+    )
+
+
+def _opening(
+    table: Table, kind: str, text: str, password: Password, states: Sequence[Ukey]
+) -> Iterator[Finding]:
+    """One finding for each way in that is not meant."""
+    ways: dict[Flips, list[Ukey]] = {}
+    for state in states:
+        for flips in table.cells[password, state].ways:
+            ways.setdefault(flips, []).append(state)
+    for flips, open_for in ways.items():
+        if password is Password.RIGHT and _breaks_glass(table, flips):
+            continue
+        gate = password is Password.RIGHT and table.has(flips, Role.GATE)
+        where = _("break-glass lets anybody in, not only its group's members") if gate else text
+        ran = table.cells[password, open_for[0]].ways[flips]
+        line, remedy, write = _blame(table, ran, password)
+        if len(states) > 1:
+            listed = ", ".join(_state(state) for state in open_for)
+            where = _("{finding} (ukey: {states})").format(finding=where, states=listed)
+        if flips:
+            conditions = _(", ").join(table.text(flips))
+            where = _("{finding}, in one case: {conditions}").format(
+                finding=where, conditions=conditions
+            )
+        yield Finding(
+            "break-glass-for-all" if gate else kind,
+            Severity.OPEN,
+            line.place,
+            where,
+            remedy,
+            write,
+        )
+
+
+def _state(state: Ukey) -> str:
+    return {
+        Ukey.VERIFIED: _("verified"),
+        Ukey.WRONG: _("wrong"),
+        Ukey.ABSENT: _("absent"),
+        Ukey.NOT_ENROLLED: _("not enrolled"),
+        Ukey.BROKEN: _("broken"),
+    }[state]
+
+
+def _breaks_glass(table: Table, flips: Flips) -> bool:
+    """The gate opened for a member of its group: what the examples say."""
+    return table.has(flips, Role.GATE) and table.has(flips, Role.MEMBER)
+
+
+def _blame(table: Table, ran: Ran, password: Password) -> tuple[Line, str, str]:
+    """The line to change where `ran` let in who should not be, and how to write it."""
+    write = _("write:")
+    modules = {module.index: module for module in table.stack.modules()}
+    trace = [modules[index] for index in ran.trace if index in modules]
+    wanted = is_password if password is Password.WRONG else _is_real_ukey
+    asked = [module for module in trace if wanted(module.line)]
+    if asked:
+        # It was asked, and its failure was passed over.
+        return asked[-1].line, write, asked[-1].line.with_control(STRICT)
+    ahead = [module for module in modules.values() if wanted(module.line)]
+    first = ahead[0].index if ahead else 1 + max(modules, default=0)
+    before = [module for module in trace if module.index < first] or trace
+    if not before:
+        return table.stack.modules()[0].line, _("use one of pam.d-examples"), ""
+    last = before[-1]
+    if last.line.name == "pam_permit" or not ahead:
+        return last.line, _("take the line out"), ""
+    if isinstance(action(last.line.control, "success"), int):
+        text = _("count again: no jump may go over {place}")
+        return last.line, text.format(place=ahead[0].line.place), ""
+    return last.line, write, last.line.with_control(STRICT)
+
+
+def _is_real_ukey(line: Line) -> bool:
+    return is_ukey(line) and not is_decoy(line)
+
+
+def _not_enrolled(table: Table) -> Iterator[Finding]:
+    cell = table.cells[Password.RIGHT, Ukey.NOT_ENROLLED]
+    if cell.verdict is not Verdict.IN:
+        return
+    line = _ukeys(table)[-1]
+    meant = "nouserok" in ukey_options(line)
+    yield Finding(
+        "not-enrolled",
+        Severity.NOTE if meant else Severity.OPEN,
+        line.place,
+        _("whoever has no ukey gets in by the password"),
+        _("when everybody is enrolled (see 'ukey bindings'), write:"),
+        _without(line, "nouserok"),
+    )
+
+
+def _without(line: Line, word: str) -> str:
+    """`line` under a strict control, and without an option."""
+    words = line.with_control(STRICT).split(" ")
+    return " ".join(each for each in words if each != word)
+
+
+def _ukeys(table: Table) -> list[Line]:
+    """The lines that ask for the ukey, or else the decoys."""
+    lines = [module.line for module in table.stack.modules() if is_ukey(module.line)]
+    return [line for line in lines if not is_decoy(line)] or lines
+
+
+# -- who does not get in
+
+
+def _shut(table: Table) -> Iterator[Finding]:
+    both = table.cells[Password.RIGHT, Ukey.VERIFIED]
+    stack = table.stack
+    if not table.lets_in:
+        if stack.service != OTHER:
+            last = _last(table, table.plain[Password.RIGHT, Ukey.VERIFIED])
+            yield Finding(
+                "nobody",
+                Severity.SHUT,
+                last,
+                _("nobody at all gets in, not even with password and ukey"),
+                _("use one of pam.d-examples; look at this line first"),
+            )
+        return
+    ukeys = _ukeys(table)
+    if ukeys and both.verdict is Verdict.OUT:
+        yield Finding(
+            "both-refused",
+            Severity.SHUT,
+            _last(table, table.plain[Password.RIGHT, Ukey.VERIFIED]),
+            _("whoever has password and ukey does not get in"),
+            _("use one of pam.d-examples; look at this line first"),
+        )
+    ran = table.plain[Password.RIGHT, Ukey.VERIFIED]
+    if ran.success and ran.setcred not in (0, 25):
+        yield Finding(
+            "credentials",
+            Severity.SHUT,
+            str(stack.file),
+            _("the login succeeds, but pam_setcred fails: most programs then refuse"),
+            _("end the stack with:"),
+            "auth required pam_permit.so",
+        )
+
+
+def _last(table: Table, ran: Ran) -> str:
+    """Where a run ended."""
+    places = {module.index: module.line.place for module in table.stack.modules()}
+    return next(
+        (places[index] for index in reversed(ran.trace) if index in places), str(table.stack.file)
+    )
+
+
+# -- lines that do nothing
+
+
+def _never(table: Table) -> Iterator[Finding]:
+    modules = {module.index: module for module in table.stack.modules()}
+    for dead in table.never:
+        blocker = modules[table.last[dead.index]]
+        yield _never_runs(blocker, dead, Severity.NOTE, _("whatever modules return"))
+    cell = table.cells[Password.RIGHT, Ukey.WRONG]
+    ran = cell.ways.get(frozenset())
+    dead_indexes = {module.index for module in table.never}
+    if ran is None or not ran.trace:
+        return
+    last = modules[ran.trace[-1]]
+    for module in modules.values():
+        passed_over = module.index > last.index and module.index not in dead_indexes
+        if passed_over and _is_real_ukey(module.line) and _is_done(last.line):
+            yield _never_runs(last, module, Severity.OPEN, _("when the password is right"))
+
+
+def _is_done(line: Line) -> bool:
+    return action(line.control, "success") == "done"
+
+
+def _never_runs(blocker: Module, dead: Module, severity: Severity, when: str) -> Finding:
+    if _is_done(blocker.line):
+        text = _("a line after `sufficient` never runs: {module} at {place}, {when}")
+        change = STRICT if is_password(blocker.line) else "required"
+        remedy, line = _("write:"), blocker.line.with_control(change)
+    else:
+        text = _("a line never runs: {module} at {place}, {when}")
+        remedy, line = _("change this line's control, or take the other out"), ""
+    said = text.format(module=dead.line.module, place=dead.line.place, when=when)
+    return Finding("never-runs", severity, blocker.line.place, said, remedy, line)
+
+
+# -- what an attacker learns
+
+
+def _tells(table: Table) -> Iterator[Finding]:
+    """Whether a wrong password and a wrong ukey look alike from outside."""
+    lines = _ukeys(table)
+    states = (Ukey.WRONG, Ukey.ABSENT, Ukey.NOT_ENROLLED)
+    right = [table.plain[Password.RIGHT, state] for state in states]
+    wrong = [table.plain[Password.WRONG, state] for state in states]
+    failed = [ran for ran in right if not ran.success]
+    if not lines or not failed or any(ran.success for ran in wrong):
+        return
+    looks = {(ran.code, _asked(table, ran)) for ran in (*failed, *wrong)}
+    if len(looks) == 1 and len(failed) == len(right):
+        return
+    uniform = any(is_uniform(module.line) for module in table.stack.modules())
+    text = _("the verdict tells which factor failed")
+    if not uniform:
+        yield Finding(
+            "tells",
+            Severity.NOTE,
+            lines[-1].place,
+            _("{finding}: the helpful stacks do, for honest people's sake").format(finding=text),
+            _("where strangers reach the prompt, use a uniform stack of pam.d-examples"),
+        )
+        return
+    unasked = [ran for ran in wrong if _asked(table, ran) != _asked(table, failed[0])]
+    if unasked:
+        text = _("{finding}: whoever's password is wrong is not asked for the PIN as others are")
+        remedy, write = _("a wrong password has to run on to the line:"), _DECOY
+        place = _last(table, unasked[0])
+    else:
+        text = _("{finding}: codes differ")
+        line = lines[-1]
+        words = [word for word in ("uniform",) if word not in ukey_options(line)]
+        remedy = _("write:")
+        write = " ".join((_without(line, "nouserok"), *words))
+        place = line.place
+    said = text.format(finding=_("the verdict tells which factor failed"))
+    yield Finding("tells", Severity.TELLS, place, said, remedy, write)
+
+
+def _asked(table: Table, ran: Ran) -> int:
+    """How often somebody is asked for a PIN."""
+    modules = {module.index: module.line for module in table.stack.modules()}
+    return sum(is_ukey(modules[index]) for index in ran.trace if index in modules)
+
+
+# -- what is worth knowing
+
+
+def _notes(table: Table) -> Iterator[Finding]:
+    if table.stack.fallen_back and table.stack.service != OTHER:
+        yield Finding(
+            "takes-other",
+            Severity.NOTE,
+            str(table.stack.file),
+            _("it has no auth line: libpam takes those of '{other}'").format(other=OTHER),
+            _("write auth lines of its own"),
+        )
+    ukeys = _ukeys(table)
+    if not ukeys:
+        return
+    both, without = (
+        table.cells[Password.RIGHT, each] for each in (Ukey.VERIFIED, Ukey.NOT_ENROLLED)
+    )
+    if both.verdict is not Verdict.OUT and without.verdict is not Verdict.IN:
+        yield Finding(
+            "nobody-without-ukey",
+            Severity.NOTE,
+            ukeys[-1].place,
+            _("nobody without a ukey can log in"),
+            _("enrol everybody first (see 'ukey bindings'), or begin with:"),
+            "auth [success=ok ignore=ignore default=die] pam_ukey.so nouserok",
+        )
+    gate = any(is_gate(module.line) for module in table.stack.modules())
+    broken: Cell = table.cells[Password.RIGHT, Ukey.BROKEN]
+    if not gate and broken.verdict is Verdict.OUT and table.stack.service not in _REMOTE:
+        yield Finding(
+            "no-break-glass",
+            Severity.NOTE,
+            ukeys[-1].place,
+            _("no break-glass: while the keyservice is down, nobody gets in"),
+            _("put the two break-glass lines of pam.d-examples in front of this one"),
+        )

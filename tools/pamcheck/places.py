@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Where a host keeps its stacks and modules, and reading them without being held up by anything."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+#: Where libpam looks for a service, in its order; the first is the administrator's.
+_FOLDERS = ("etc/pam.d", "usr/lib/pam.d", "usr/etc/pam.d")
+_MODULES = (
+    "lib/*/security",
+    "usr/lib/*/security",
+    "lib/security",
+    "usr/lib/security",
+    "lib64/security",
+    "usr/lib64/security",
+)
+_LINKS_MAX = 40
+#: No stack is as long as this.
+_BYTES_MAX = 1 << 20
+
+
+class Unreadable(Exception):
+    """A file that cannot be taken for a stack. `missing`: there is none of that name."""
+
+    def __init__(self, path: Path, number: int) -> None:
+        super().__init__(os.strerror(number))
+        self.path, self.number = path, number
+        self.missing = number in (errno.ENOENT, errno.ENOTDIR)
+
+
+def read(path: Path) -> bytes:
+    """The content of a regular file. Raises :class:`Unreadable`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "")
+            content = file.read(_BYTES_MAX + 1)
+        if len(content) > _BYTES_MAX:
+            raise OSError(errno.EFBIG, "")
+    except OSError as error:
+        raise Unreadable(path, error.errno or errno.EIO) from None
+    except ValueError:  # a name with a zero byte
+        raise Unreadable(path, errno.ENOENT) from None
+    return content
+
+
+@dataclass(frozen=True)
+class Places:
+    """A host below `root`, which may be an image of one."""
+
+    root: Path = Path("/")
+
+    @cached_property
+    def folders(self) -> tuple[Path, ...]:
+        return tuple(self.root / folder for folder in _FOLDERS)
+
+    def find(self, name: str) -> Path | None:
+        """The file that a service or an include of a bare name means."""
+        if not name or "\0" in name:
+            return None
+        if name.startswith("/"):
+            path = self.root / name.lstrip("/")
+            return path if os.path.lexists(path) else None
+        paths = (folder / name for folder in self.folders)
+        return next((path for path in paths if os.path.lexists(path)), None)
+
+    def follow(self, path: Path) -> Path:
+        """The file behind a symbolic link, which in an image counts from its root."""
+        for _turn in range(_LINKS_MAX):
+            try:
+                target = path.readlink()
+            except OSError:
+                break
+            inside = self.root / str(target).lstrip("/") if target.is_absolute() else target
+            path = path.parent / inside
+        return path
+
+    def services(self) -> Iterator[tuple[str, Path]]:
+        """Every file, by name; the administrator's come before the packages' of that name."""
+        found: dict[str, Path] = {}
+        for folder in reversed(self.folders):
+            try:
+                found |= {
+                    path.name: path for path in folder.iterdir() if self.follow(path).is_file()
+                }
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise Unreadable(folder, error.errno or errno.EIO) from None
+        yield from sorted(found.items())
+
+    @cached_property
+    def _modules(self) -> dict[str, set[str]]:
+        """The folders of modules that there are, and what is in them."""
+        found = {}
+        for pattern in _MODULES:
+            for folder in self.root.glob(pattern):
+                if folder.is_dir() and os.access(folder, os.R_OK):
+                    found[str(folder)] = {path.name for path in folder.iterdir()}
+        return found
+
+    def lacks(self, module: str) -> bool:
+        """Whether a module is surely missing: there are folders of modules, and none has it."""
+        if module.startswith("/") and "$ISA" not in module:
+            return not os.path.lexists(self.root / module.lstrip("/")) and bool(self._modules)
+        name = module.rsplit("/", 1)[-1]
+        return bool(self._modules) and not any(name in names for names in self._modules.values())

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What people read, and what programs read, of checked stacks."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+
+from .. import output
+from ..language import _, ngettext
+from ..output import Cell as Printed
+from ..output import Colour, Value
+from .check import Checked
+from .finding import Finding, Severity
+from .modules import is_ukey
+from .table import Flips, Table, Verdict
+from .world import Password, Ukey
+
+_COLOURS = {
+    Severity.OPEN: Colour.ALARM,
+    Severity.SHUT: Colour.ALARM,
+    Severity.TELLS: Colour.WARNING,
+    Severity.NOTE: Colour.NONE,
+}
+
+
+def severity(value: Severity) -> str:
+    return {
+        Severity.OPEN: _("OPEN"),
+        Severity.SHUT: _("SHUT"),
+        Severity.TELLS: _("TELLS"),
+        Severity.NOTE: _("note"),
+    }[value]
+
+
+# -- one stack
+
+
+def show(checked: Checked) -> None:
+    """The table of one service, and what is wrong with it."""
+    title = f"{checked.service} ({checked.file})"
+    print(output.paint(output.printable(title), Colour.BOLD))
+    if checked.table is not None:
+        print()
+        _show_table(checked.table)
+    show_findings(checked.findings)
+
+
+def _show_table(table: Table) -> None:
+    notes: dict[tuple[Flips, ...], int] = {}
+    rows: list[list[Printed]] = []
+    for password, name in ((Password.RIGHT, _("right")), (Password.WRONG, _("wrong"))):
+        row: list[Printed] = [name]
+        for ukey in Ukey:
+            cell = table.cells[password, ukey]
+            meant = (password, ukey) == (Password.RIGHT, Ukey.VERIFIED)
+            if cell.verdict is Verdict.IN:
+                row.append((_("in"), Colour.GOOD if meant else Colour.ALARM))
+            elif cell.verdict is Verdict.OUT:
+                row.append((_("out"), Colour.ALARM if meant else Colour.NONE))
+            else:
+                number = notes.setdefault(tuple(cell.ways), len(notes) + 1)
+                row.append((_("depends [{number}]").format(number=number), Colour.WARNING))
+        rows.append(row)
+    output.table([_("PASSWORD"), *_heads()], rows)
+    lines = []
+    for ways, number in notes.items():
+        said = _("; or ").join(_(", ").join(table.text(flips)) for flips in ways)
+        lines.append(f"[{number}] " + _("in: {conditions}").format(conditions=said))
+    if table.root_passes:
+        lines.append(_("Root is asked for nothing (pam_rootok.so)."))
+    if table.refusing:
+        said = _("; or ").join(table.variables[key].text(value) for key, value in table.refusing)
+        lines.append(_("Out even with both: {conditions}").format(conditions=said))
+    for line in lines:
+        _paragraph(line, "", "    ")
+
+
+def _heads() -> list[str]:
+    return [
+        _("UKEY VERIFIED"),
+        _("WRONG"),
+        _("ABSENT"),
+        _("NOT ENROLLED"),
+        _("BROKEN"),
+    ]
+
+
+def show_findings(
+    findings: Iterable[Finding], services: Mapping[Finding, Sequence[str]] | None = None
+) -> None:
+    """Each finding, as a block: how bad and where, what, what to do."""
+    for finding in findings:
+        print()
+        head = output.paint(severity(finding.severity), _COLOURS[finding.severity])
+        where = f" ({', '.join(services[finding])})" if services else ""
+        print(f"{head}  {output.printable(finding.place + where)}")
+        _paragraph(_sentence(finding.text), "  ", "  ")
+        _paragraph("→ " + finding.remedy, "  ", "    ")
+        if finding.line:
+            print(f"    {output.printable(finding.line)}")
+
+
+def _sentence(text: str) -> str:
+    if text.split(" ", 1)[0].isalpha():  # no name of a module or of a file
+        text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "。")) else _("{sentence}.").format(sentence=text)
+
+
+def _paragraph(text: str, first: str, rest: str) -> None:
+    columns = min(output.columns_of(sys.stdout), output.PROSE_MAX)
+    lines = output.wrap(output.printable(text), columns - len(rest))
+    print(textwrap.indent("\n".join(lines), rest).replace(rest, first, 1))
+
+
+# -- all of them
+
+
+def show_all(checked: Sequence[Checked], around: Sequence[Finding]) -> None:
+    """A line for each service, then each finding once."""
+    heads = [_("SERVICE"), _("WHO GETS IN"), _("FINDINGS")]
+    output.table(heads, [[one.service, who(one), _counted(one.findings)] for one in checked])
+    services: dict[Finding, list[str]] = {}
+    for one in checked:
+        for finding in one.findings:
+            services.setdefault(finding, []).append(one.service)
+    order = list(Severity)
+    show_findings(sorted(services, key=lambda finding: order.index(finding.severity)), services)
+    show_around(around)
+
+
+def show_around(around: Sequence[Finding]) -> None:
+    if around:
+        print()
+        print(output.paint(_("Ways around PAM"), Colour.BOLD))
+        order = list(Severity)
+        show_findings(sorted(around, key=lambda finding: order.index(finding.severity)))
+
+
+def who(checked: Checked) -> Printed:
+    """Who gets in by a service, in a few words."""
+    table = checked.table
+    if table is None:
+        return _("not known"), Colour.ALARM
+    inside = {key for key, cell in table.cells.items() if cell.verdict is Verdict.IN}
+    others = [ukey for ukey in Ukey if ukey not in (Ukey.VERIFIED, Ukey.NOT_ENROLLED)]
+    if any((Password.WRONG, ukey) in inside for ukey in others):
+        return _("anybody"), Colour.ALARM
+    if any((Password.RIGHT, ukey) in inside for ukey in others):
+        if any(is_ukey(module.line) for module in table.stack.modules()):
+            return _("the password alone"), Colour.ALARM
+        return _("the password alone: no ukey is asked for"), Colour.ALARM
+    if (Password.WRONG, Ukey.VERIFIED) in inside:
+        return _("the ukey alone"), Colour.ALARM
+    if (Password.RIGHT, Ukey.VERIFIED) in inside:
+        if (Password.RIGHT, Ukey.NOT_ENROLLED) in inside:
+            return _("password and ukey; without a ukey, the password"), Colour.WARNING
+        return _("password and ukey"), Colour.GOOD
+    if table.lets_in:
+        return _("depends"), Colour.WARNING
+    return _("nobody"), Colour.NONE
+
+
+def _counted(findings: Sequence[Finding]) -> str:
+    counts = {each: sum(f.severity is each for f in findings) for each in Severity}
+    return ", ".join(f"{count} {severity(each)}" for each, count in counts.items() if count)
+
+
+# -- for programs
+
+
+def document(checked: Sequence[Checked], around: Sequence[Finding] | None) -> dict[str, Value]:
+    """What ``--json`` prints, but for the keys that every command has."""
+    return {
+        "services": [_service(one) for one in checked],
+        "around": None if around is None else [_finding(finding) for finding in around],
+    }
+
+
+def _service(checked: Checked) -> Value:
+    table = checked.table
+    return {
+        "service": checked.service,
+        "file": str(checked.file),
+        "table": None if table is None else _cells(table),
+        "root_passes": None if table is None else table.root_passes,
+        "findings": [_finding(finding) for finding in checked.findings],
+    }
+
+
+def _cells(table: Table) -> Value:
+    return {
+        password.value: {
+            ukey.value: {
+                "verdict": table.cells[password, ukey].verdict.value,
+                "on": [table.text(flips) for flips in table.cells[password, ukey].ways if flips],
+            }
+            for ukey in Ukey
+        }
+        for password in Password
+    }
+
+
+def _finding(finding: Finding) -> Value:
+    return {
+        "kind": finding.kind,
+        "severity": finding.severity.value,
+        "place": finding.place,
+        "text": finding.text,
+        "remedy": finding.remedy,
+        "line": finding.line,
+    }
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """The worst of them, in a sentence."""
+    found = list(findings)
+    count = sum(finding.severity is not Severity.NOTE for finding in found)
+    return ngettext("{count} finding to mend.", "{count} findings to mend.", count).format(
+        count=count
+    )

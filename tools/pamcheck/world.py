@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What a login can depend on: the two factors, whose login it is, and what modules look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import combinations, product
+
+
+class Password(StrEnum):
+    """The rows of the table. The values are an interface of ``--json``."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+
+
+class Ukey(StrEnum):
+    """The columns of the table. The values are an interface of ``--json``."""
+
+    VERIFIED = "verified"
+    WRONG = "wrong"
+    ABSENT = "absent"
+    NOT_ENROLLED = "not enrolled"
+    BROKEN = "broken"
+
+
+class Role(StrEnum):
+    """What a variable is about, as far as that matters to the judgement."""
+
+    PERSON = "person"  #: whose login it is
+    CALLER = "caller"  #: root calls: it needs no permission
+    GATE = "gate"  #: break-glass opens
+    MEMBER = "member"  #: in a group, or of a name
+    LOCK = "lock"  #: a reason to refuse: too many failures, a time of day
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """Something that differs between logins. The first value is the ordinary case."""
+
+    key: str
+    values: tuple[str, ...]
+    role: Role
+    texts: tuple[str, ...]  #: of each value, translated: "the caller is root"
+
+    def text(self, value: str) -> str:
+        return self.texts[self.values.index(value)]
+
+
+#: A value for each variable's key, and for the three keys below.
+World = Mapping[str, str]
+
+PASSWORD = "password"
+UKEY = "ukey"
+#: The key of the variable that tells whose login it is, and its first values.
+PERSON = "person"
+REGULAR, SYSTEM = "regular", "system"
+
+#: How a password is not right: the codes that modules then return.
+PASSWORD_CODES = ("auth_err", "user_unknown", "authinfo_unavail", "maxtries")
+#: How each state of a ukey comes about: the codes of pam_ukey; empty for a module that is missing.
+UKEY_CODES: dict[Ukey, tuple[str, ...]] = {
+    Ukey.VERIFIED: ("success",),
+    Ukey.WRONG: ("auth_err", "maxtries", "perm_denied", "conv_err"),
+    Ukey.ABSENT: ("authinfo_unavail",),
+    Ukey.NOT_ENROLLED: ("user_unknown",),
+    Ukey.BROKEN: ("", "authinfo_unavail", "service_err", "buf_err", "symbol_err", "open_err"),
+}
+
+#: All combinations of this many worlds are tried; where there are more, every two variables.
+_WORLDS_MAX = 512
+
+
+def passwords() -> Iterator[tuple[Password, str]]:
+    yield Password.RIGHT, "success"
+    for code in PASSWORD_CODES:
+        yield Password.WRONG, code
+
+
+def ukeys() -> Iterator[tuple[Ukey, str]]:
+    for state, codes in UKEY_CODES.items():
+        for code in codes:
+            yield state, code
+
+
+def settings(variables: Sequence[Variable]) -> Iterator[dict[str, str]]:
+    """The values of all variables, the ordinary ones first."""
+    count = 1
+    for variable in variables:
+        count *= len(variable.values)
+    ordinary = {variable.key: variable.values[0] for variable in variables}
+    if count <= _WORLDS_MAX:
+        for values in product(*(variable.values for variable in variables)):
+            yield dict(zip(ordinary, values, strict=True))
+        return
+    yield ordinary
+    for changed in (1, 2):
+        for chosen in combinations(variables, changed):
+            for values in product(*(variable.values[1:] for variable in chosen)):
+                keys = (variable.key for variable in chosen)
+                yield {**ordinary, **dict(zip(keys, values, strict=True))}

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``ukey check-pam``: who gets in by a PAM stack, as libpam says, and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools import output
+from tools.command import Failure
+from tools.exits import Exit
+from tools.language import N_, _
+from tools.manual import Manual
+from tools.pamcheck import around, check, report
+from tools.pamcheck.check import Checked
+from tools.pamcheck.finding import Finding, Severity
+from tools.pamcheck.libpam import ModulesMissing
+from tools.pamcheck.places import Places, Unreadable
+from tools.parser import Parser, name
+
+MANUAL = Manual(
+    summary=N_("Tell who gets in by a PAM stack, and what is wrong with it."),
+    about=N_(
+        "libpam itself runs a private copy of the stack, with every module replaced by one that "
+        "returns each of what the real one can: the password right or wrong; the ukey verified, "
+        "wrong, absent, not enrolled or broken; and whatever else modules look at. Nobody is "
+        "logged in, no module of the stack is loaded, nothing is changed.\n\n"
+        "Without an argument, all services that let people in are checked, and the ways in that "
+        "never ask PAM are looked for: public keys, NOPASSWD, autologin and the like.\n\n"
+        "Findings are OPEN (somebody gets in without both factors), SHUT (somebody with both does "
+        "not), TELLS (an attacker learns something) or a note. The exit status is 13 where one of "
+        "them is more than a note."
+    ),
+    examples=(
+        ("ukey check-pam", N_("this host, as a whole")),
+        ("ukey check-pam sshd su", N_("two services")),
+        ("ukey check-pam pam.d-examples/debian/helpful/login", N_("a file, before it is copied")),
+        ("ukey check-pam --root /srv/image --stacks-only --json", N_("an image, for a program")),
+    ),
+    json_keys=(
+        ("services", N_("of each: service, file, table, root_passes, findings")),
+        ("table", N_("by password and ukey: verdict (in, out, depends), and on what")),
+        ("findings", N_("each with kind, severity, place, text, remedy, and the line to write")),
+        ("around", N_("findings about ways around PAM; null where they were not looked for")),
+    ),
+    files=(("/etc/pam.d", N_("the stacks; then /usr/lib/pam.d and /usr/etc/pam.d")),),
+    see=("ukey try-login", "ukey status"),
+    usage=("ukey check-pam [OPTION]... [FILE|SERVICE]...",),
+)
+
+#: Which of the ways around belong to a service that is asked for by name.
+_AROUND = {
+    "sshd": ("ssh",),
+    "su": ("su",),
+    "su-l": ("su",),
+    "sudo": ("sudo",),
+    "sudo-i": ("sudo",),
+    "doas": ("doas",),
+    "polkit-1": ("polkit",),
+    "login": ("getty",),
+    **dict.fromkeys(
+        ("gdm-password", "gdm", "lightdm", "lightdm-greeter", "sddm", "lxdm", "xdm"),
+        ("display managers",),
+    ),
+}
+
+
+def parser() -> Parser:
+    out = Parser("ukey check-pam", MANUAL)
+    out.add_argument(
+        "stacks",
+        metavar="FILE|SERVICE",
+        nargs="*",
+        type=name,
+        help=_("a stack's file, with a / in it, or the name of a service; none: this host"),
+    )
+    out.add_argument(
+        "--root",
+        metavar="DIR",
+        type=name,
+        default="/",
+        help=_("look at the host or image whose files are below DIR"),
+    )
+    out.add_argument("--stacks-only", action="store_true", help=_("leave the ways around PAM out"))
+    return out
+
+
+def command(arguments: Sequence[str]) -> Exit:
+    given = parser().parse_args(arguments)
+    places = Places(Path(given.root))
+    try:
+        checked = [_one(places, word) for word in given.stacks] or _all(places)
+    except ModulesMissing:
+        raise Failure(
+            _("libpam's pam_debug.so or pam_echo.so is missing: stacks cannot be evaluated."),
+            Exit.FAILED,
+            hint=_("They come with libpam: Debian's libpam-modules, Red Hat's pam."),
+        ) from None
+    except OSError as error:
+        text = _("libpam cannot be asked: {reason}.")
+        raise Failure(text.format(reason=error.strerror or str(error)), Exit.FAILED) from None
+    found = _around(places, given.stacks, skip=given.stacks_only)
+    return _told(checked, found, whole=not given.stacks, json=given.json)
+
+
+def _one(places: Places, word: str) -> Checked:
+    """The service of that name, or the file."""
+    if "/" not in word:
+        path = places.find(word)
+        if path is not None:
+            return check.check(places, word, path, installed=True)
+        if not Path(word).is_file():
+            raise Failure(
+                _("There is no service '{name}'.").format(name=word),
+                Exit.USAGE,
+                hint=_("Its file would be {file}.").format(file=places.folders[0] / word),
+            )
+    path = Path(word)
+    service = path.name
+    for folder in places.folders:
+        if path.parent.resolve() == folder.resolve():
+            return check.check(places, service, path, installed=True)
+    return check.check(places, service, path, installed=False, beside=path.parent)
+
+
+def _all(places: Places) -> list[Checked]:
+    try:
+        services = list(check.logins(places))
+        others = list(check.others(places))
+    except Unreadable as error:
+        raise Failure(
+            _("{folder} cannot be read: {reason}.").format(folder=error.path, reason=error),
+            Exit.NOT_ALLOWED,
+            hint=_("Run it again with sudo, or in a root shell."),
+        ) from None
+    if not services:
+        raise Failure(
+            _("There are no services in {folder}.").format(folder=places.folders[0]), Exit.USAGE
+        )
+    checked = []
+    with _Progress(len(services)) as progress:
+        for service, path in services:
+            progress.next(service)
+            checked.append(check.check(places, service, path, installed=True))
+    for service, path in others:
+        found = check.interpreters(places, service, path)
+        if found:
+            checked.append(Checked(service, path, findings=found))
+    return checked
+
+
+def _around(places: Places, stacks: Sequence[str], *, skip: bool) -> list[Finding] | None:
+    """The ways around PAM: all of them, or those of the services that are named."""
+    if skip:
+        return None
+    if not stacks:
+        return around.ways(places.root)
+    names = {name for word in stacks for name in _AROUND.get(word, ())}
+    return around.ways(places.root, names) if names else None
+
+
+def _told(checked: list[Checked], found: list[Finding] | None, *, whole: bool, json: bool) -> Exit:
+    document = report.document(checked, found)
+    if not json:
+        if whole:
+            report.show_all(checked, found or ())
+        else:
+            for number, one in enumerate(checked):
+                print("\n" * (number > 0), end="")
+                report.show(one)
+            report.show_around(found or ())
+    # One that several services share counts once.
+    findings = list(dict.fromkeys((*(f for one in checked for f in one.findings), *(found or ()))))
+    if any(finding.severity is not Severity.NOTE for finding in findings):
+        raise Failure(report.summary(findings), Exit.STACK, facts=document)
+    unread = [str(one.file) for one in checked if one.unread]
+    if unread:
+        raise Failure(
+            _("Not everything could be read: {files}.").format(files=", ".join(unread)),
+            Exit.NOT_ALLOWED,
+            hint=_("Run it again with sudo, or in a root shell."),
+            facts=document,
+        )
+    if json:
+        output.emit({**document, "ok": True})
+    return Exit.OK
+
+
+class _Progress:
+    """Which service is looked at, where a person waits for it."""
+
+    def __init__(self, count: int) -> None:
+        self._count, self._number = count, 0
+        self._lively = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._since = time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def next(self, service: str) -> None:
+        self._number += 1
+        if self._lively and time.monotonic() - self._since > 0.3:
+            text = output.printable(f"[{self._number}/{self._count}] {service}")
+            sys.stderr.write(f"\r{text}\x1b[K")
+            sys.stderr.flush()
+
+    def __exit__(self, *_: object) -> None:
+        if self._lively:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
