@@ -206,7 +206,7 @@ def is_pin(answer: Secret) -> bool:
 async def spend(
     world: World,
     talk: Conversation,
-    texts: Texts,
+    attempt: Attempt,
     serial: str,
     work: _Work[_T],
     *,
@@ -218,10 +218,11 @@ async def spend(
     Raises :class:`Throttled` before anything is sent, and what `work` raises. `lasting` and `tick`
     are as for :func:`in_turn`.
     """
-    now = asyncio.get_running_loop().time
+    texts, now = world.texts(attempt.request), asyncio.get_running_loop().time
 
     async def counted() -> _T:
         world.throttle.check(serial)
+        attempt.guessed = True
         begun = now()
         try:
             result = await work()

@@ -8,6 +8,7 @@ name or a terminal's name. A PIN is in no field that exists here.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from keyservice.contract.steps import Verdict
 from keyservice.core.errors import UkeyError
 from keyservice.core.username import Person
 
+from . import policy
 from .conversation import Caller, Request
+from .flood import Flood
 from .locality import Place
 from .logsocket import Facility, LogSocket, Severity
 
@@ -45,18 +48,31 @@ class Attempt:
     person: Person | None = None
     place: Place | None = None
     serial: str = ""
+    guessed: bool = False  #: a PIN went to the ukey
 
 
 class Audit:
-    """Writes the lines."""
+    """Writes the lines. Lives on the event loop's thread."""
 
     def __init__(self, log: LogSocket) -> None:
         self._log = log
+        self._flood = Flood()
+        self._timer: asyncio.TimerHandle | None = None
 
     def attempt(self, attempt: Attempt, verdict: Verdict, error: BaseException | None) -> None:
-        """The line of a session that ended with `verdict`, for `error` if it failed."""
+        """The line of a session that ended with `verdict`, for `error` if it failed.
+
+        Of a person who is refused too often it is counted only (``flood``), unless it was a guess
+        at a PIN.
+        """
         forced = Flag.FORCE in attempt.request.flags
         refused = verdict.code not in (Code.SUCCESS, Code.IGNORE)
+        counts = refused and not attempt.guessed and not _roots(attempt)
+        if counts and not self._flood.admits(attempt.caller.person):
+            if self._timer is None:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(self._flood.left(), self.flush)
+            return
         severity = Severity.WARNING if forced and not refused else Severity.NOTICE
         try:
             fields = attempt_fields(attempt, verdict, error)
@@ -68,8 +84,23 @@ class Audit:
         """The line of something else that root did, such as taking back a revocation."""
         self._write(Severity.NOTICE, {"event": name, **_caller_fields(caller), **facts})
 
+    def flush(self) -> None:
+        """A line for each person who was refused more often than lines were written."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for person, refusals in self._flood.take():
+            fields = {"event": "suppressed", "person": person, "refusals": refusals}
+            self._write(Severity.WARNING, fields)
+
     def _write(self, severity: Severity, fields: Mapping[str, object]) -> None:
         self._log.send(Facility.AUTHPRIV, severity, line(fields))
+
+
+def _roots(attempt: Attempt) -> bool:
+    """Whether it is root's own doing: what any person may have su and sudo do is not."""
+    caller = attempt.caller
+    return caller.root and (caller.person == 0 or attempt.request.operation not in policy.OWN)
 
 
 def attempt_fields(

@@ -106,7 +106,7 @@ async def _login(
     few = known.left if known is not None and known.left < known.maximum else None
     pin = await approach.ask_pin(talk, texts.pin_prompt(binding.serial, few))
     proof = partial(_prove, world, talk, attempt, person, binding, handle, pin, keep)
-    await approach.spend(world, talk, texts, binding.serial, proof, tick=tick)
+    await approach.spend(world, talk, attempt, binding.serial, proof, tick=tick)
     _check_still_bound(world, person, binding)
     return Verdict(Code.SUCCESS)
 

@@ -70,11 +70,11 @@ async def bind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     if generate:
         await talk.info(texts.generating())
         making = partial(handle.generate, ref, pin, keep, approach.deadline(talk))
-        key = await approach.spend(world, talk, texts, serial, making, lasting=True)
+        key = await approach.spend(world, talk, attempt, serial, making, lasting=True)
         _check_key(world, key, handle, taken)
     key = await handle.public_key(ref, approach.deadline(talk))
     trial = partial(_try, world, talk, person, handle, ref, key, pin, keep)
-    await approach.spend(world, talk, texts, serial, trial)
+    await approach.spend(world, talk, attempt, serial, trial)
 
     binding = _binding(person, handle, ref, key, attempt.caller)
     await approach.store(world.bindings.add, binding)
@@ -164,7 +164,7 @@ async def _prove(world: World, talk: Conversation, attempt: Attempt, binding: Bi
     person = Person(binding.user, binding.uid)
     key = PublicKey(binding.algorithm, binding.point)
     trial = partial(_try, world, talk, person, handle, ref, key, pin, keep)
-    await approach.spend(world, talk, texts, binding.serial, trial)
+    await approach.spend(world, talk, attempt, binding.serial, trial)
 
 
 async def _try(

@@ -47,7 +47,7 @@ async def change_pin(world: World, talk: Conversation, attempt: Attempt) -> Verd
     old = await approach.ask_pin(talk, texts.old_pin(serial))
     new = await _new_pin(talk, texts, old)
     changing = partial(handle.change_pin, ref, old, new, keep, approach.deadline(talk))
-    await approach.spend(world, talk, texts, serial, changing, lasting=True)
+    await approach.spend(world, talk, attempt, serial, changing, lasting=True)
     return Verdict(Code.SUCCESS, texts.pin_changed(serial), detail={"serial": serial})
 
 
@@ -78,7 +78,7 @@ async def verify_pin(world: World, talk: Conversation, attempt: Attempt) -> Verd
     serial = handle.info.serial
     pin = await approach.ask_pin(talk, texts.pin_prompt(serial))
     verifying = partial(handle.verify_pin, ref, pin, keep, approach.deadline(talk))
-    state = await approach.spend(world, talk, texts, serial, verifying)
+    state = await approach.spend(world, talk, attempt, serial, verifying)
     return Verdict(
         Code.SUCCESS,
         texts.pin_right(serial),

@@ -313,6 +313,7 @@ class Sessions:
             session.cancel()
         for session in sessions:
             await session.ended()
+        self._world.audit.flush()
 
     def _check_room(self, owner: Owner, person: int | None) -> None:
         mine = [s for s in self._open.values() if s.owner.uid == owner.uid]
