@@ -8,7 +8,7 @@ Who is it, what is bound to them, is that ukey there, is it really that one, may
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
@@ -45,6 +45,8 @@ _W = TypeVar("_W")
 #: Begins what is to be done, and no sooner than it may be.
 _Work = Callable[[], Coroutine[Any, Any, _T]]
 
+#: What the insertion of a ukey can put right.
+_AWAITED = (UkeyAbsent, ReaderAbsent, ReaderRefused)
 #: Seconds that a write to the records may take.
 STORE_SECONDS = 10.0
 
@@ -113,44 +115,45 @@ async def find(
     :class:`ReaderRefused`.
     """
     await world.ukeys.settled(deadline(talk))
-    handle = await present(
-        world,
-        lambda: world.ukeys.find(serial),
-        patience,
-        lambda: talk.wait(texts.insert(serial), WaitFor.UKEY),
-    )
+    handle = await present(world, talk, texts, serial, patience, lambda: world.ukeys.find(serial))
     if handle.info.virtual and not world.rules.allow_virtual_readers:
         raise ReaderRefused("Virtual readers are not allowed", reader=handle.info.reader)
     return handle
 
 
 async def present(
-    world: World, look: Callable[[], _T], patience: float, tell: Callable[[], Awaitable[None]]
+    world: World,
+    talk: Conversation,
+    texts: Texts,
+    serial: str,
+    patience: float,
+    look: Callable[[], _T],
 ) -> _T:
     """What `look` finds, at once or as soon as an insertion lets it find something.
 
-    `tell` says to the person that it is awaited. Raises what `look` raised, :class:`UkeyAbsent`
-    and :class:`ReaderAbsent` only after `patience` seconds.
+    The ukey `serial`, or any where it is empty, is asked for then. What `look` raises where there
+    is no ukey, or only one in a reader that is refused, is raised after `patience` seconds.
     """
     changed = asyncio.Event()
     forget = world.ukeys.subscribe(lambda _event: changed.set())
     try:
         try:
             return look()
-        except (UkeyAbsent, ReaderAbsent) as error:
+        except _AWAITED as error:
             if patience <= 0:
                 raise
-            absent = error
-        await tell()
-        try:
+            refused = error if isinstance(error, ReaderRefused) else None
+        if refused is not None:
+            await talk.info(texts.error(refused))
+        await talk.wait(texts.insert(serial), WaitFor.UKEY)
+        with suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while True:
                     await changed.wait()
                     changed.clear()
-                    with suppress(UkeyAbsent, ReaderAbsent):
+                    with suppress(*_AWAITED):
                         return look()
-        except TimeoutError:
-            raise absent from None
+        return look()
     finally:
         forget()
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from keyservice.contract.names import WaitFor
 from keyservice.core.errors import (
     AlreadyBound,
     BadRequest,
@@ -50,10 +49,7 @@ async def ukey(
     if not serial:
         await world.ukeys.settled(approach.deadline(talk))
         inserted = await approach.present(
-            world,
-            lambda: _inserted(world),
-            patience,
-            lambda: talk.wait(texts.insert(), WaitFor.UKEY),
+            world, talk, texts, "", patience, lambda: _inserted(world)
         )
         serial = await _serial(talk, texts, inserted, taken)
     attempt.serial = serial

@@ -11,7 +11,8 @@ import pytest
 
 from keyservice.access.settings import Rules, ServiceRule
 from keyservice.contract.names import SSHD_JUNK, Code, ErrorName, WaitFor
-from keyservice.contract.steps import Prompt, Wait
+from keyservice.contract.steps import Info, Prompt, Wait
+from keyservice.ukeys.settings import ReaderSettings
 from tests.support.ukeys import Softkey
 
 from .conftest import Make
@@ -113,6 +114,31 @@ def test_the_ukey_is_awaited(tmp_path: Path, make: Make) -> None:
         assert (held.kinds, held.code) == (["Prompt", "Verdict"], Code.SUCCESS)
 
     run(tmp_path, scene, Rules(allow_virtual_readers=True, wait_for_ukey=20))
+
+
+def test_the_ukey_is_awaited_beside_one_in_a_reader_that_is_refused(
+    tmp_path: Path, make: Make
+) -> None:
+    make(1)
+    ukey = make(inserted=False)
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        held = await service.login(service="sudo")
+        refused(held, Code.AUTHINFO_UNAVAIL, ErrorName.READER_REFUSED, asked=False)
+        assert held.kinds == ["Info", "Wait", "Verdict"]
+        session = service.begin(login())
+        assert isinstance(step := await session.next_step(), Info)
+        assert "does not allow this reader" in step.text
+        assert await session.next_step() == Wait("Insert ukey SN0.", WaitFor.UKEY)
+        ukey.control.insert()
+        held = await carry(session, PIN)
+        assert (held.kinds, held.code) == (["Prompt", "Verdict"], Code.SUCCESS)
+
+    services = {"sudo": ServiceRule(wait_for_ukey=1)}
+    rules = Rules(allow_virtual_readers=True, wait_for_ukey=20, services=services)
+    readers = ReaderSettings(deny=("* 01",), allow_virtual_readers=True)
+    run(tmp_path, scene, rules, readers=readers)
 
 
 def test_nobody_is_waited_for_longer_than_said(tmp_path: Path, make: Make) -> None:
