@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import gettext
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 
 from keyservice.contract import i18n, names
@@ -44,12 +45,31 @@ def wish() -> str:
 
 def _(text: str) -> str:
     """`text` in the person's language."""
-    return i18n.catalogue(language()).gettext(text)
+    return _texts().gettext(text)
 
 
 def ngettext(one: str, many: str, count: int) -> str:
     """The form of the text that `count` asks for, in the person's language."""
-    return i18n.catalogue(language()).ngettext(one, many, count)
+    return _texts().ngettext(one, many, count)
+
+
+_spoken: gettext.NullTranslations | None = None
+
+
+def _texts() -> gettext.NullTranslations:
+    return i18n.catalogue(language()) if _spoken is None else _spoken
+
+
+@contextmanager
+def speaking(texts: gettext.NullTranslations) -> Iterator[None]:
+    """In the block, all texts are from `texts`: manual pages are made in each language, wherever
+    that is."""
+    global _spoken
+    before, _spoken = _spoken, texts
+    try:
+        yield
+    finally:
+        _spoken = before
 
 
 def adopt() -> None:

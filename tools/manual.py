@@ -30,6 +30,15 @@ class Manual:
         return [*self.json_keys, *(row for row in _COMMON_KEYS if row[0] not in taken)]
 
 
+#: What every command heeds of its environment; for the manual pages.
+ENVIRONMENT = (
+    (
+        "LC_ALL, LC_MESSAGES, LANG",
+        N_("The first that is set chooses the language: English or Simplified Chinese."),
+    ),
+    ("NO_COLOR", N_("If it is set to anything, nothing is coloured.")),
+)
+
 _COMMON_KEYS = (
     ("ok", N_("true when the exit status is 0; else there are also:")),
     ("error", N_("the error's name, such as PinWrong, or null")),

@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
             self.add_argument(
                 "--json",
                 action="store_true",
-                help=_("print one JSON object on standard output, for programs; keys below"),
+                help=_("print one JSON object on standard output, for programs"),
             )
 
     def format_help(self) -> str:
@@ -64,6 +64,7 @@ class Argument:
     value: str  #: what stands for its value, such as ``USER``; empty where it takes none
     text: str  #: what it is for
     required: bool
+    several: bool  #: an operand that may stand more than once
     optional_value: bool  #: an option that may stand alone too
     choices: tuple[str, ...]
     rival: int | None  #: arguments of one number exclude each other
@@ -81,7 +82,10 @@ def arguments(parser: argparse.ArgumentParser) -> list[Argument]:
             flags=tuple(action.option_strings),
             value="" if action.nargs == 0 else str(action.metavar or action.dest.upper()),
             text=(action.help or "") % {**vars(action), "prog": parser.prog},
-            required=action.required,
+            # argparse calls an operand that may be absent required
+            required=action.required
+            and action.nargs not in (argparse.OPTIONAL, argparse.ZERO_OR_MORE),
+            several=action.nargs in (argparse.ZERO_OR_MORE, argparse.ONE_OR_MORE),
             optional_value=bool(action.option_strings) and action.nargs == argparse.OPTIONAL,
             choices=tuple(map(str, action.choices or ())),
             rival=rival.get(id(action)),

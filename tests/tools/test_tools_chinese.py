@@ -27,7 +27,8 @@ _XGETTEXT = ["xgettext", "--from-code=UTF-8", "-L", "Python", "-k", "-k_", "-kN_
 
 def test_every_text_is_translated(tmp_path: Path) -> None:
     """The catalogue has what xgettext finds, nothing empty, fuzzy or left over but argparse's."""
-    sources = sorted((CHECKOUT / "tools").rglob("*.py"))
+    places = (CHECKOUT / "tools", CHECKOUT / "scripts/lib/manuals")
+    sources = sorted(path for place in places for path in place.rglob("*.py"))
     template = tmp_path / "tools.pot"
     subprocess.run(
         [*_XGETTEXT, "-o", template, *sources],

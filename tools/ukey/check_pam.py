@@ -23,6 +23,7 @@ from tools.pamcheck.places import Places, Unreadable
 from tools.parser import Parser, name
 
 MANUAL = Manual(
+    section=8,
     summary=N_("Tell who gets in by a PAM stack, and what is wrong with it."),
     about=N_(
         "libpam itself runs a private copy of the stack, with every module replaced by one that "
