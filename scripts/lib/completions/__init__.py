@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Completions of the commands for bash and zsh, made from their parsers.
+
+They run in the shell of whoever presses TAB, root's too. So nothing that was typed, nor the name of
+a file or a user, is ever evaluated; and no program is started.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tools.commands import parsers
+from tools.parser import Parser
+
+from . import bash, zsh
+
+BASH = "usr/share/bash-completion/completions"
+
+
+def write(staged: Path) -> None:
+    """Write the completions of every command below `staged`."""
+    for name, family in families().items():
+        _put(staged / BASH / name, bash.script(name, family))
+        _put(staged / zsh_directory() / f"_{name}", zsh.script(name, family))
+
+
+def families() -> dict[str, list[Parser]]:
+    """Command → its parser, then those of its subcommands."""
+    found: dict[str, list[Parser]] = {}
+    for parser in parsers():
+        found.setdefault(parser.prog.partition(" ")[0], []).append(parser)
+    return found
+
+
+def zsh_directory() -> str:
+    """Where this distribution's zsh looks for what packages bring."""
+    debian = Path("/etc/debian_version").exists()
+    return f"usr/share/zsh/{'vendor-completions' if debian else 'site-functions'}"
+
+
+def _put(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

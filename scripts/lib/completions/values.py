@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What can be offered for the value of an argument, by the word that stands for it in the help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from tools.parser import Argument
+
+
+class Kind(StrEnum):
+    """What a value is. Nothing is asked of the keyservice, or of a ukey: a key press must not wait
+    for a device, nor cost a session."""
+
+    NONE = "none"  #: there is none, or it is not to be guessed: serials, names on a ukey
+    WORDS = "words"  #: one of the argument's choices
+    USERS = "users"
+    FILES = "files"
+    FOLDERS = "folders"
+    SERVICES = "services"  #: names of files in /etc/pam.d
+    STACKS = "stacks"  #: such a name, or any file
+
+
+_KINDS = {
+    "USER": Kind.USERS,
+    "FILE": Kind.FILES,
+    "DIR": Kind.FOLDERS,
+    "SERVICE": Kind.SERVICES,
+    "FILE|SERVICE": Kind.STACKS,
+    "SERIAL": Kind.NONE,
+    "NAME": Kind.NONE,
+    "FINGERPRINT": Kind.NONE,
+}
+
+
+def kind_of(argument: Argument) -> Kind:
+    """KeyError for a word that nobody has put into the table."""
+    if not argument.value:
+        return Kind.NONE
+    if argument.choices:
+        return Kind.WORDS
+    return _KINDS[argument.value]

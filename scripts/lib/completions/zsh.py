@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""A command's completion for zsh: what it takes, for ``_arguments``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tools.manual import Manual
+from tools.parser import Argument, Parser, arguments
+
+from .bash import quote
+from .values import Kind, kind_of
+
+_HEAD = """\
+#compdef {name}
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+# zsh completion of {name}, made from its parser.
+"""
+
+_SERVICES = """
+_{name}_services() {{
+    local -a services=(/etc/pam.d/*(N-.:t))
+    _wanted services expl 'PAM service' compadd -a services
+}}
+"""
+
+_STACKS = """
+_{name}_stacks() {{
+    _alternative 'services:PAM service:_{name}_services' 'files:file:_files'
+}}
+"""
+
+_ALONE = """
+_{name}() {{
+    {arguments}
+}}
+"""
+
+_FAMILY = """
+_{name}() {{
+    local curcontext=$curcontext state line ret=1
+    _arguments -C -S : \\
+        {head}
+        '*::argument:->argument' && ret=0
+    case $state in
+        subcommand)
+            local -a subcommands=(
+                {subcommands}
+            )
+            _describe -t commands 'subcommand' subcommands && ret=0
+            ;;
+        argument)
+            curcontext=${{curcontext%:*}}-$words[1]:
+            case $words[1] in
+{cases}
+            esac
+            ;;
+    esac
+    return ret
+}}
+"""
+
+
+def script(name: str, family: Sequence[Parser]) -> str:
+    """The completion of `name`: its parser is the first of `family`, its subcommands' the rest."""
+    top, *below = family
+    kinds = {kind_of(each) for parser in family for each in arguments(parser)}
+    helpers = ""
+    if kinds & {Kind.SERVICES, Kind.STACKS}:
+        helpers += _SERVICES.format(name=name)
+    if Kind.STACKS in kinds:
+        helpers += _STACKS.format(name=name)
+    body = _family(name, top, below) if below else _ALONE.format(name=name, arguments=_call(top))
+    return _HEAD.format(name=name) + helpers + body + f'\n_{name} "$@"\n'
+
+
+def _family(name: str, top: Parser, below: Sequence[Parser]) -> str:
+    head = [_option(each, []) for each in arguments(top) if each.flags]
+    head.append("'1:subcommand:->subcommand'")
+    cases = []
+    for parser in below:
+        subcommand = parser.prog.removeprefix(name).strip()
+        call = _call(parser, indent=20)
+        cases.append(
+            f"                {subcommand})\n                    {call} && ret=0\n"
+            + " " * 20
+            + ";;"
+        )
+    manual: Manual = top.manual
+    return _FAMILY.format(
+        name=name,
+        head="\n        ".join(f"{spec} \\" for spec in head),
+        subcommands="\n                ".join(
+            quote(f"{_plain(subcommand)}:{_plain(text)}") for subcommand, text in manual.subcommands
+        ),
+        cases="\n".join(cases),
+    )
+
+
+def _call(parser: Parser, indent: int = 4) -> str:
+    taken = arguments(parser)
+    name = parser.prog.partition(" ")[0]
+    specs, number = [], 0
+    for argument in taken:
+        if argument.flags:
+            rivals = [
+                flag
+                for other in taken
+                if other is not argument and other.rival == argument.rival is not None
+                for flag in other.flags
+            ]
+            specs.append(_option(argument, rivals, name))
+        else:
+            number += 1
+            place = "*" if argument.several else str(number)
+            optional = "" if argument.required else ":"
+            specs.append(quote(f"{place}:{optional}{_value(argument, name)}"))
+    return f" \\\n{' ' * (indent + 4)}".join(["_arguments -s -S :", *specs])
+
+
+def _option(argument: Argument, rivals: Sequence[str], name: str = "") -> str:
+    """One specification for each spelling: an option excludes its other spellings and its rivals,
+    and ``--help`` everything."""
+    whole = "--help" in argument.flags
+    excluded = "- *" if whole else " ".join([*argument.flags, *rivals])
+    text = f"[{_plain(argument.text).replace('[', '(').replace(']', ')')}]"
+    specs = []
+    for flag in argument.flags:
+        value = f"={text}:{_value(argument, name)}" if argument.value else text
+        specs.append(quote(f"({excluded}){flag}{value}"))
+    return " ".join(specs)
+
+
+def _value(argument: Argument, name: str) -> str:
+    """``message:action``: what is completed, and how."""
+    actions = {
+        Kind.NONE: " ",
+        Kind.WORDS: f"({' '.join(argument.choices)})",
+        Kind.USERS: "_users",
+        Kind.FILES: "_files",
+        Kind.FOLDERS: "_files -/",
+        Kind.SERVICES: f"_{name}_services",
+        Kind.STACKS: f"_{name}_stacks",
+    }
+    return f"{_plain(argument.value)}:{actions[kind_of(argument)]}"
+
+
+def _plain(text: str) -> str:
+    """`text` where a colon ends a field."""
+    return text.replace("\\", "\\\\").replace(":", "\\:")
