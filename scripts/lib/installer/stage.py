@@ -91,6 +91,7 @@ def stage(checkout: Path, staged: Path, wheels: Path | None, *, compiled: bool) 
         (staged / directory).mkdir(parents=True)
     build_module(checkout / "pam_ukey/native", staged / pam_directory())
     build_catalogues(checkout / "data/locale", staged / "usr/share/locale")
+    write_texts(checkout, staged)
     if compiled:
         compile_library(staged)
     set_modes(staged)
@@ -144,6 +145,16 @@ def build_catalogues(source: Path, directory: Path) -> None:
         with tempfile.NamedTemporaryFile(suffix=".po") as merged:
             run(["msgcat", "--use-first", f"--output-file={merged.name}", *files], "gettext")
             run(["msgfmt", "--check", f"--output-file={target}", merged.name], "gettext")
+
+
+def write_texts(checkout: Path, staged: Path) -> None:
+    """Write manual pages and completions, in the languages of the catalogues that are staged."""
+    # Here: they are made from the product's own code, which needs what check_python() asks for.
+    import completions
+    import manuals
+
+    manuals.write(checkout, staged)
+    completions.write(staged)
 
 
 def found(root: Path, pattern: str) -> list[Path]:
