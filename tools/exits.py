@@ -28,6 +28,7 @@ class Exit(IntEnum):
     TOO_LATE = 11
     RECORDS = 12
     STACK = 13
+    REFUSED = 14
     CANCELLED = 130
 
 
@@ -47,6 +48,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.TOO_LATE: N_("the time was up, or too many sessions are open; run it again"),
     Exit.RECORDS: N_("a record on disk is damaged, or cannot be read or written"),
     Exit.STACK: N_("a login is open, shut or telling where it should not be: see the findings"),
+    Exit.REFUSED: N_("the login that was tried would be refused; the message says by which code"),
     Exit.CANCELLED: N_("cancelled: Ctrl-C, or the input ended before an answer"),
 }
 

@@ -38,6 +38,7 @@ ONLY: dict[str, frozenset[str]] = {
     "dbus_fast": frozenset({"keyservice.front.bus"}),
     "jeepney": frozenset({"keyservice.contract", "pam_ukey"}),
     "smartcard": frozenset({"keyservice.transport"}),
+    "pamela": frozenset({"tools.trylogin.child"}),
     "gmssl": frozenset({"keyservice.crypto"}),
 }
 #: What a login program loads, or what may be sent to any machine: the standard library alone.

@@ -22,6 +22,7 @@ SUBCOMMANDS: dict[str, str] = {
     "unrevoke": N_("let a revoked key be bound again"),
     "throttle": N_("end the pause after wrong PINs"),
     "status": N_("how the keyservice is, and what its configuration allows"),
+    "try-login": N_("try a login by the real stack, without a session"),
     "watch": N_("tell of each insertion and removal as it happens"),
     "check-pam": N_("who gets in by which PAM stack, and what is wrong with it"),
 }

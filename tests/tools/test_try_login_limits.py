@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``ukey try-login`` where something is in its way: a wrong command line, no root, a stack that
+hangs or kills, Ctrl-C; and where a PIN must not be."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.support.host import Host
+from tests.support.process import run, wait_until
+from tests.system.conftest import CONFIG, enrol
+from tests.system.test_secrets import CANARY, PIN, Watch, family, found_in, memory_of
+from tests.tools.running import COMMANDS, Commands
+from tests.tools.test_try_login import on_pipes
+
+NOBODY = 65534
+TRY = (COMMANDS["ukey"], "try-login")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["demo"],
+        ["--service", "login"],
+        ["", "--service", "login"],
+        ["demo", "--service", ""],
+        ["demo", "--service", "../login"],
+        ["demo", "--service", "/etc/pam.d/login"],
+        ["demo", "--service", ".."],
+        ["demo", "--service", "lo gin"],
+        ["demo", "--service", "x" * 65],
+        ["demo", "--service", "login", "--tty", ""],
+        ["demo", "--service", "login", "--rhost", "a\nb"],
+        ["demo", "--service", "login", "--rhost", "h" * 257],
+        ["demo", "--service", "login", "--timeout", "0"],
+        ["demo", "--service", "login", "--timeout", "3601"],
+        ["demo", "--service", "login", "--timeout", "ten"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_tries_nothing(commands: Commands, arguments: list[str]) -> None:
+    done = commands.piped("ukey", "try-login", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Try: ukey try-login --help" in done.stderr
+
+
+def test_it_is_roots(commands: Commands) -> None:
+    done = commands.piped("ukey", "try-login", "root", "--service", "login", user=NOBODY)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("Trying a login needs root")
+
+
+def test_a_user_that_does_not_exist_is_told_before_anything_is_asked(commands: Commands) -> None:
+    for more in (["no-one"], ["root", "--ruser", "no-one"]):
+        done = commands.piped("ukey", "try-login", *more, "--service", "login", "--json")
+        assert done.returncode == 5
+        assert "There is no user no-one" in done.stderr
+
+
+def children(pid: int) -> list[int]:
+    return family(pid)[1:]
+
+
+def hang(host: Host, service: str = "hangs", before: str = "") -> Path:
+    """A stack with a module that waits for ever, behind `before`; the file that it makes then."""
+    begun, script = host.folder / "begun", host.folder / "hang"
+    script.write_text(f"#!/bin/sh\n: >{begun}\nexec sleep 600\n")
+    script.chmod(0o755)
+    host.pam.stack(service, f"{before}\nauth required pam_exec.so {script}")
+    return begun
+
+
+def test_a_stack_that_hangs_is_ended_in_time(host: Host) -> None:
+    host.user()
+    hang(host)
+    status, told = on_pipes([], "demo", "--service", "hangs", "--timeout", "1")
+    assert (status, told["error"], told["code"]) == (11, "DeadlinePassed", None)
+    wait_until(lambda: not Path(f"/proc/{told['pid']}").exists(), "libpam's process gone")
+
+
+def test_a_person_who_does_not_answer_is_not_waited_for(host: Host) -> None:
+    host.user()
+    host.pam.stack("plain", "auth required pam_unix.so")
+    terminal = host.terminal()
+    terminal.start([*TRY, "demo", "--service", "plain", "--timeout", "1"])
+    assert terminal.wait_question(10) == "Password:"
+    wait_until(lambda: terminal.status is not None, "ended by itself")
+    assert terminal.status == 11
+
+
+def test_ctrl_c_ends_the_stack_too(host: Host) -> None:
+    host.user()
+    begun = hang(host)
+    terminal = host.terminal()
+    terminal.start([*TRY, "demo", "--service", "hangs"])
+    wait_until(begun.exists, "the module at work")
+    assert terminal._program is not None
+    (pid, *_) = children(terminal._program.pid)
+    terminal.interrupt()
+    wait_until(lambda: terminal.status is not None, "ended")
+    assert terminal.status == -signal.SIGINT
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_the_end_of_the_input_is_no_verdict(host: Host) -> None:
+    host.user()
+    host.pam.stack("plain", "auth required pam_unix.so")
+    status, told = on_pipes([], "demo", "--service", "plain")
+    assert (status, told["error"], told["code"]) == (130, "Cancelled", None)
+
+
+def test_a_module_that_kills_its_process_gives_no_verdict(host: Host) -> None:
+    host.user()
+    script = host.folder / "kill"
+    script.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    script.chmod(0o755)
+    host.pam.stack("kills", f"auth required pam_exec.so {script}\nauth required pam_permit.so")
+    status, told = on_pipes([], "demo", "--service", "kills")
+    assert (status, told["error"], told["code"]) == (1, "Failed", None)
+
+
+def test_an_answer_that_libpam_would_cut_is_refused(host: Host) -> None:
+    host.user()
+    host.pam.stack("plain", "auth required pam_unix.so nodelay\naccount required pam_permit.so")
+    for answer in ("correct horse\0", "correct horse" + " " * 256):
+        done = run([*TRY, "demo", "--service", "plain"], input=answer + "\n")
+        assert (done.returncode, done.stdout) == (2, "")
+
+
+# -- secrets
+
+
+def test_no_pin_is_where_others_could_read_it(host: Host) -> None:
+    """Not in arguments, environments, files or the log; nor, once it was sent, in our memory."""
+    enrolled = enrol(host, CONFIG, pin=PIN, admin_pin=PIN)
+    console, watch = host.console(), Watch(host.folder)
+    login = [*TRY, "demo", "--service", "login", "--json"]
+    console.start(watch.command(login))
+    console.converse(enrolled.right)
+    assert '"code": "SUCCESS"' in console.screen
+    host.authlog.wait_for("event=authentication .*verdict=SUCCESS")
+    assert not found_in(watch.seen())
+    assert not found_in(host.authlog.text.encode())
+    assert not found_in(console.screen.encode())
+
+    # A further module hangs, so that both processes stand still behind the PIN.
+    begun = hang(host, "stays", "auth requisite pam_unix.so\nauth requisite pam_ukey.so")
+    console.start([*TRY, "demo", "--service", "stays"])
+    for answer in enrolled.right:
+        console.wait_question(30)
+        console._answered = len(console.screen)
+        console.type(answer + "\n")
+    wait_until(begun.exists, "the module behind the PIN")
+    assert console._program is not None
+    pids = family(console._program.pid)
+    assert len(pids) == 3, "the command, libpam's process, the module's"
+    for pid in pids:
+        assert not found_in(memory_of(pid)), Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_the_search_of_memory_finds_what_is_typed(host: Host) -> None:
+    """A login's name is no secret: what it was told stands where a PIN would."""
+    host.user()
+    host.pam.stack("plain", "auth required pam_unix.so")
+    console = host.console()
+    console.start([*TRY, "demo", "--service", "plain", "--rhost", CANARY.decode()])
+    console.wait_question(30)
+    assert console._program is not None
+    for pid in family(console._program.pid):
+        assert found_in(memory_of(pid)) == {CANARY}
