@@ -32,3 +32,9 @@ def host() -> Iterator[Host]:
     """A host with the product installed and nothing running; afterwards as if nothing had been."""
     with Host() as made:
         yield made
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether the long version of a test is wanted (scripts/soak)."""
+    return bool(request.config.getoption("--soak", default=False))

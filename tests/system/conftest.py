@@ -72,9 +72,3 @@ def enrol(host: Host, config: str = CONFIG, *, slots: int = SLOTS, **make: Any) 
 @pytest.fixture
 def enrolled(host: Host) -> Iterator[Enrolled]:
     yield enrol(host)
-
-
-@pytest.fixture
-def soak(request: pytest.FixtureRequest) -> bool:
-    """Whether the long version of a test is wanted (scripts/soak)."""
-    return bool(request.config.getoption("--soak", default=False))

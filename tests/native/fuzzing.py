@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""libFuzzer on the module: what it is fed first, how it is built and run, what it has covered."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from keyservice.contract import frames
+from keyservice.contract.frames import Kind, Tag
+from keyservice.contract.names import Code, ErrorName
+from tests.native.builds import HERE, NATIVE
+from tests.native.endings import ENDINGS
+from tests.pam.modules import YES
+from tests.pam.scripted import (
+    SESSION,
+    Act,
+    HangUp,
+    NewVerdict,
+    Raw,
+    Refuse,
+    Silence,
+    new_verdict,
+)
+from tests.support.process import must, run
+
+#: The system's calls that fuzz_session.c has in place of the system.
+FAKED = (
+    *("clock_gettime", "close", "connect", "fcntl", "free", "getenv", "geteuid", "getsockopt"),
+    *("recv", "send", "setsockopt", "socket"),
+)
+
+SANITIZE = "address,undefined"
+PROFILE = ("-fprofile-instr-generate", "-fcoverage-mapping")
+#: Bytes of the longest input: two of the longest frames.
+LONGEST = 2 * 4100 + 3
+PARSING = ("frame.c", "session.c", "wire.c")
+
+
+def _bytes(act: Act) -> bytes:
+    match act:
+        case Raw(content):
+            return content
+        case Refuse(name, text):
+            return bytes(frames.build_refused(name, text))
+        case NewVerdict(code):
+            return bytes(new_verdict(code))
+        case Silence() | HangUp():
+            return b""
+    return bytes(frames.build_step(SESSION, act))
+
+
+def seeds(name: str) -> Iterator[bytes]:
+    """What every ending says: each frame, or each stream by itself and with some settings."""
+    for number, ending in enumerate(ENDINGS.values()):
+        said = [_bytes(act)[:LONGEST] for act in ending.acts]
+        if name == "frame":
+            yield from (content for content in said if content)
+        else:
+            for how, person, socket in ((0, 0, 0), (number, number * 2, number)):
+                yield bytes([how & 0xFF, person & 0xFF, socket & 0xFF]) + b"".join(said)
+    if name == "session":
+        asked = b"".join(_bytes(act) for act in YES)
+        yield from (bytes([how, person, 0]) + asked for how in range(256) for person in range(16))
+
+
+def dictionary() -> str:
+    """The bytes that mean something in a frame."""
+    words = [bytes([1, kind]) for kind in Kind]
+    words += [bytes([tag]) for tag in Tag]
+    words += [bytes([Tag.SESSION, 0, 16]) + SESSION]
+    words += [bytes([Tag.STEP, 0, 1, step]) for step in range(7)]
+    words += [bytes([Tag.CODE, 0, len(code)]) + code.encode() for code in Code]
+    words += [bytes([Tag.ERROR, 0, len(name)]) + name.encode() for name in ErrorName]
+    words += [length.to_bytes(2, "big") for length in (0, 1, 16, 32, 33, 1024, 1025, 4096, 4097)]
+    return "".join('"' + "".join(f"\\x{byte:02x}" for byte in word) + '"\n' for word in words)
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What a run came to."""
+
+    status: int
+    runs: int
+    text: str
+
+    @property
+    def crashed(self) -> bool:
+        return self.status != 0
+
+
+class Fuzzer:
+    """A harness on the module's sources, with a corpus of its own."""
+
+    def __init__(self, name: str, folder: Path, source: Path = NATIVE) -> None:
+        self.name, self._folder = name, folder
+        self.corpus = folder / "corpus"
+        self.corpus.mkdir(parents=True)
+        for number, content in enumerate(seeds(name)):
+            (self.corpus / f"seed-{number}").write_bytes(content)
+        (folder / "dictionary").write_text(dictionary())
+        files = ["frame.c"] if name == "frame" else [path.name for path in source.glob("*.c")]
+        self._sources = [source / file for file in sorted(files)]
+
+    def _build(self, name: str, *flags: str) -> Path:
+        """The harness sees the system as it is, the module what the harness makes of it."""
+        flags = ("-std=c11", "-D_GNU_SOURCE", "-g", *flags)
+        compile_ = ["clang", *flags, "-Wall", "-Wextra", f"-I{self._sources[0].parent}", "-c"]
+        faked = [f"-D{call}=fake_{call}" for call in FAKED if self.name == "session"]
+        harness = HERE / f"fuzz_{self.name}.c"
+        objects = []
+        for path in (*self._sources, harness):
+            objects.append(str(self._folder / f"{name}-{path.stem}.o"))
+            more = faked if path != harness else []
+            must([*compile_, *more, "-o", objects[-1], str(path)], seconds=120)
+        program = self._folder / name
+        must(["clang", *flags, "-fsanitize=fuzzer", "-o", str(program), *objects], seconds=120)
+        return program
+
+    def run(self, *limits: str, seconds: float) -> Fuzzed:
+        """Until one of libFuzzer's `limits`, such as ``-runs=1000``, or a mistake."""
+        program = self._build(
+            "fuzz", "-O1", f"-fsanitize=fuzzer-no-link,{SANITIZE}", "-fno-sanitize-recover=all"
+        )
+        limits += (f"-max_len={LONGEST}", "-len_control=0", "-timeout=5", "-print_final_stats=1")
+        limits += (f"-dict={self._folder / 'dictionary'}", f"-artifact_prefix={self._folder}/")
+        done = run(
+            [str(program), str(self.corpus), *limits, "-seed=20261121"],
+            seconds=seconds,
+            cwd=self._folder,
+            env={"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "quarantine_size_mb=8"},
+        )
+        runs = re.search(r"stat::number_of_executed_units: (\d+)", done.stderr)
+        return Fuzzed(done.returncode, int(runs[1]) if runs else 0, done.stderr[-6000:])
+
+    def covered(self) -> dict[str, float]:
+        """Of each file that parses, the percentage of its lines that the corpus reaches."""
+        program = self._build("covered", "-O0", "-fsanitize=fuzzer-no-link", *PROFILE)
+        raw, data = self._folder / "raw", self._folder / "data"
+        must(
+            [str(program), "-runs=0", str(self.corpus)],
+            seconds=120,
+            env={"PATH": "/usr/bin:/bin", "LLVM_PROFILE_FILE": str(raw)},
+        )
+        must(["llvm-profdata", "merge", "-o", str(data), str(raw)])
+        told = must(["llvm-cov", "export", "-summary-only", f"-instr-profile={data}", str(program)])
+        return {
+            Path(file["filename"]).name: file["summary"]["lines"]["percent"]
+            for file in json.loads(told)["data"][0]["files"]
+            if Path(file["filename"]).name in PARSING
+        }
