@@ -28,16 +28,10 @@ _KINDS = {
     "DIR": Kind.FOLDERS,
     "SERVICE": Kind.SERVICES,
     "FILE|SERVICE": Kind.STACKS,
-    "SERIAL": Kind.NONE,
-    "NAME": Kind.NONE,
-    "FINGERPRINT": Kind.NONE,
 }
 
 
 def kind_of(argument: Argument) -> Kind:
-    """KeyError for a word that nobody has put into the table."""
-    if not argument.value:
-        return Kind.NONE
     if argument.choices:
         return Kind.WORDS
-    return _KINDS[argument.value]
+    return _KINDS.get(argument.value, Kind.NONE)
