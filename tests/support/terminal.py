@@ -10,6 +10,7 @@ import os
 import re
 import select
 import signal
+import struct
 import subprocess
 import termios
 import time
@@ -104,8 +105,22 @@ class Terminal:
                 return None
         raise HostError(f"neither a prompt nor an end within {seconds} s; screen:\n{self.screen}")
 
+    def wait_end(self, seconds: float = 60) -> int:
+        """Return the program's exit status once it has ended, whatever it asks meanwhile."""
+        deadline = time.monotonic() + seconds
+        while self.status is None:
+            if not self._read(0.01) and time.monotonic() > deadline:
+                raise HostError(f"no end within {seconds} s; screen:\n{self.screen}")
+        while self._read(0):
+            pass
+        return self.status
+
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The person changes the window: SIGWINCH for the program."""
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
 
     def interrupt(self) -> None:
         """^C."""
@@ -115,6 +130,12 @@ class Terminal:
         """The person closes the window: the terminal's end is SIGHUP for the program."""
         if self._program is not None:
             os.killpg(self._program.pid, signal.SIGHUP)
+
+    @property
+    def pid(self) -> int:
+        """The program's."""
+        assert self._program is not None
+        return self._program.pid
 
     @property
     def status(self) -> int | None:
@@ -133,12 +154,15 @@ class Terminal:
         left = list(answers)
         while (prompt := self.wait_question(seconds, over)) is not None:
             prompts.append(prompt)
-            self._answered = len(self.screen)
             answer = left.pop(0) if left else END_OF_INPUT
-            text = answer if isinstance(answer, str) else answer()
-            self.type(text if text == END_OF_INPUT else text + "\n")
-            self._wait_taken(seconds)
+            self.answer(answer if isinstance(answer, str) else answer(), seconds)
         return prompts
+
+    def answer(self, text: str, seconds: float = 60) -> None:
+        """Type what the prompt asks for; returns when it is taken."""
+        self._answered = len(self.screen)
+        self.type(text if text == END_OF_INPUT else text + "\n")
+        self._wait_taken(seconds)
 
     def _wait_taken(self, seconds: float) -> None:
         """An answer is taken when its line end is shown: before, its prompt would be met again."""

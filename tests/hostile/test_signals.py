@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Signals while somebody logs in: from the user, from his terminal, from his timers.
+
+Both programs keep their caller's real uid until they have authenticated, so the caller may send
+them any signal. What ends the program ends the login; what does not end it changes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.terminal import Terminal
+
+from .conditions import Condition
+from .scene import DEADLINE, NO_PIN, PROGRAMS, Scene
+
+#: Sends each of the signals to a process in turn, so many times, or until it is gone.
+_STORM = """
+import contextlib, os, sys, time
+pid, rounds, *numbers = map(int, sys.argv[1:])
+sent = 0
+with contextlib.suppress(ProcessLookupError, PermissionError):
+    while sent < rounds * len(numbers):
+        for number in numbers:
+            os.kill(pid, number)
+            sent += 1
+        time.sleep(0.0005)
+print(sent)
+"""
+#: Has a timer ring once, and becomes the program.
+_TIMER = """
+import os, signal, sys
+signal.setitimer(signal.ITIMER_REAL, float(sys.argv[1]))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+#: Spends almost all of a second of processor time, and becomes the program.
+_SPEND = """
+import os, resource, sys, time
+resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+while time.process_time() < float(sys.argv[1]):
+    pass
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+#: Those whose default is to do nothing, or to stop and go on.
+HARMLESS = (signal.SIGWINCH, signal.SIGCHLD, signal.SIGURG, signal.SIGSTOP, signal.SIGCONT)
+DEADLY = sorted(
+    set(signal.Signals)
+    - {*HARMLESS, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU}
+    - {number for number in signal.Signals if number >= signal.SIGRTMIN}
+)
+
+
+@contextlib.contextmanager
+def storm(
+    scene: Scene, pid: int, numbers: Sequence[int], rounds: int = 1_000_000
+) -> Iterator[list[int]]:
+    """Signals of alice's, for as long as she may send them; afterwards holds how many."""
+    words = [str(int(number)) for number in (pid, rounds, *numbers)]
+    command = [*scene.as_alice(), sys.executable, "-I", "-c", _STORM, *words]
+    sent: list[int] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            yield sent
+            said, _ = running.communicate(timeout=10)
+            sent.append(int(said))
+        finally:
+            running.kill()
+
+
+def start(scene: Scene, program: str) -> Terminal:
+    """The program, by alice on a terminal of hers."""
+    terminal = scene.host.terminal()
+    command = [word for word in scene.command(program, scene.demo) if word != "-S"]
+    terminal.start([*scene.as_alice(), *command])
+    return terminal
+
+
+@pytest.mark.parametrize("kind", ("helpful", "uniform"))
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("right", (True, False), ids=("right", "wrong"))
+def test_a_storm_of_signals_that_do_not_end_it(
+    scene: Scene, kind: str, program: str, right: bool
+) -> None:
+    scene.stacks(kind)
+    password, pin = scene.right(program)
+    terminal = start(scene, program)
+    terminal.wait_question()
+    with storm(scene, terminal.pid, HARMLESS) as sent:
+        terminal.converse([password, pin if right else "000000"], seconds=DEADLINE)
+    assert sum(sent) > 50
+    assert scene.entered(terminal.pid) == right
+    assert (terminal.status == 0) == right
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("prompt", ("password", "PIN"))
+def test_whatever_ends_it_lets_nobody_in(scene: Scene, program: str, prompt: str) -> None:
+    """Each deadly signal, at each of the prompts; the service ends what was begun."""
+    password, _ = scene.right(program)
+    for number in DEADLY:
+        terminal = start(scene, program)
+        terminal.wait_question()
+        if prompt == "PIN":
+            terminal.answer(password)
+            terminal.wait_question()
+        with storm(scene, terminal.pid, [number], rounds=30):
+            terminal.converse([], seconds=DEADLINE)  # sudo lives through some
+        assert not scene.entered(terminal.pid), number.name
+        assert terminal.status != 0, number.name
+    if prompt == "PIN":
+        who = scene.asked(program).name
+        scene.host.authlog.wait_for(f"event=authentication .*user={who} .*verdict=CONV_ERR")
+    assert scene.attempt(program, Condition(), scene.right(program)).entered
+    assert scene.ukeys[scene.asked(program)].tries_left() == 10
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_a_terminal_sends(scene: Scene, program: str) -> None:
+    """^C, ^\\ and hanging up end it; a window that changes its size does not."""
+    for key in ("\x03", "\x1c", None):
+        terminal = start(scene, program)
+        terminal.wait_question()
+        terminal.type(key) if key is not None else terminal.hang_up()
+        terminal.wait_end(DEADLINE)
+        assert not scene.entered(terminal.pid)
+    terminal = start(scene, program)
+    terminal.wait_question()
+
+    def resized(answer: str) -> str:
+        for rows in range(20, 60):
+            terminal.resize(rows, 80)
+        return answer
+
+    password, pin = scene.right(program)
+    terminal.converse([lambda: resized(password), lambda: resized(pin)], seconds=DEADLINE)
+    assert scene.entered(terminal.pid)
+
+
+def test_a_timer_that_the_program_inherits(scene: Scene) -> None:
+    """It rings in whatever the program does just then."""
+    password, pin = scene.right("su")
+
+    def attempt(milliseconds: float, *answers: str) -> tuple[bool, int]:
+        words = [sys.executable, "-I", "-c", _TIMER, str(milliseconds / 1000)]
+        made = scene.attempt("su", Condition(via=words), answers)
+        return made.entered, made.status
+
+    delays = [2 * number for number in range(1, 16)]
+    with ThreadPoolExecutor(16) as pool:
+        both = list(pool.map(lambda delay: attempt(delay, password, pin), delays))
+        less = list(pool.map(lambda delay: attempt(delay, password, NO_PIN), delays))
+    assert not any(entered for entered, _ in less)
+    assert all(entered or status == -signal.SIGALRM for entered, status in both)
+    assert any(status == -signal.SIGALRM for _, status in both)
+
+
+def test_a_second_of_processor_time_that_is_nearly_spent(scene: Scene) -> None:
+    password, pin = scene.right("su")
+    for spent in (0.985, 0.995):
+        words = [sys.executable, "-I", "-c", _SPEND, str(spent)]
+        for answers in ((password, pin), (password, NO_PIN)):
+            attempt = scene.attempt("su", Condition(via=words), answers)
+            assert attempt.seconds < DEADLINE
+            assert not attempt.entered or answers[-1] == pin
+
+
+def test_a_storm_does_not_put_off_the_deadline(scene: Scene) -> None:
+    """The keyservice hangs; each signal interrupts the wait for it, which goes on, not anew."""
+    scene.host.pam.stack("su", "auth required pam_ukey.so timeout=3\n")
+    scene.keyservice.freeze()
+    try:
+        terminal = start(scene, "su")
+        began = time.monotonic()
+        with storm(scene, terminal.pid, HARMLESS):
+            terminal.wait_end(DEADLINE)
+        assert 3 <= time.monotonic() - began + 0.2 < 3 + 2
+    finally:
+        scene.keyservice.thaw()
+    assert not scene.entered(terminal.pid)
+    assert "cannot retrieve authentication info" in terminal.screen
