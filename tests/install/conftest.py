@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.support import CHECKOUT
 from tests.support.process import run
 

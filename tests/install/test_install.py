@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.docs.test_links import local
+from tests.install.conftest import WHEELS, Below
 from tests.support import CHECKOUT
 from tests.support.machine import differences, tree
 from tests.support.process import run
-
-from tests.install.conftest import WHEELS, Below
 
 LAUNCHERS = (
     "sbin/getpubkey",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
+
 from keyservice.contract.names import USER_SOCKET
 from tests.tools.running import Commands, only_json
 from tests.tools.scripted import (
