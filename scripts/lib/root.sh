@@ -19,6 +19,7 @@ root_key() {
         cat "$checkout/scripts/lib/build-root.sh"
         [ "$1" = bare ] || cat "$packages" $requirements
         [ "$1" != tools ] || cat "$tools"
+        [ "$suite" = bookworm ] || echo "$suite"
         uname -m
     } | sha256sum | cut -c 1-16)
     echo "$1-$hash"
@@ -53,7 +54,7 @@ add_root() {
         die "the root is in use; try again when no sandbox runs"
     fi
     started=$(date +%s)
-    say "building the Debian 12 root $2 under $cache: once, some minutes at most"
+    say "building the root $2 under $cache: once, some minutes at most"
     rm -rf "$cache"/.building.*
     building=$cache/.building.$2
     mkdir -p "$building/$2"
