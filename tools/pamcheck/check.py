@@ -16,7 +16,8 @@ from .places import Places, Unreadable
 from .stack import Stack, TooLong
 from .table import Table
 
-#: Services that no login goes by: they run jobs, change passwords, or are root's own.
+#: Services that no login goes by: they run jobs, change passwords, show the greeter, or are root's
+#: own. Those of an automatic login ask nobody; ``around`` sees where there is one.
 _NO_LOGIN = frozenset(
     (
         "atd",
@@ -26,16 +27,22 @@ _NO_LOGIN = frozenset(
         "chsh",
         "cron",
         "crond",
+        "gdm-autologin",
+        "gdm-launch-environment",
         "groupadd",
         "groupdel",
         "groupmems",
         "groupmod",
+        "lightdm-autologin",
+        "lightdm-greeter",
         "newusers",
         "passwd",
         "postlogin",
         "ppp",
         "runuser",
         "runuser-l",
+        "sddm-autologin",
+        "sddm-greeter",
         "systemd-user",
         "useradd",
         "userdel",
@@ -43,7 +50,7 @@ _NO_LOGIN = frozenset(
     )
 )
 #: Files that others include.
-_PARTS = ("common-", "system-", "password-auth", "fingerprint-auth", "smartcard-auth")
+_PARTS = ("common-", "system-", "base-", "password-auth", "fingerprint-auth", "smartcard-auth")
 #: What package managers and editors leave beside a file.
 _LEFT = ("~", ".bak", ".orig", ".rpmnew", ".rpmsave", ".rpmorig", ".pam-old", ".swp")
 
@@ -109,7 +116,8 @@ def _unknown(kind: str, file: Path, text: str) -> Finding:
 def logins(places: Places) -> Iterator[tuple[str, Path]]:
     """The services that let people in: all but those that are known not to."""
     for name, path in places.services():
-        left = name.endswith(_LEFT) or ".dpkg-" in name or name.startswith(".")
+        # libpam looks for names in lower case only.
+        left = name.endswith(_LEFT) or ".dpkg-" in name or name[:1] == "." or name != name.lower()
         if not left and name not in _NO_LOGIN and not name.startswith(_PARTS):
             yield name, path
 

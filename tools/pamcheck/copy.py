@@ -73,14 +73,14 @@ class _Writer:
             control = "@include"
         else:
             control = f"auth {group.line.control.lower()}"
-            # libpam counts a substack as one line, a file that it cannot load as one more.
-            if group.substack:
-                pieces.append(_marker())
-            if group.failed and (group.substack or group.lost is not None):
+            # libpam counts a substack as one line, and the failure to load a file as one.
+            if group.substack or group.lost is not None:
                 pieces.append(_marker())
         if group.lost is None:
             self.file(name, group.parts)
         pieces.append(f"{control} {{folder}}/{name}\n")
+        if group.substack and group.failed:
+            pieces.append(_marker())
 
 
 def _marker(index: int | None = None) -> str:

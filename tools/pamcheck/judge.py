@@ -12,7 +12,7 @@ from .finding import Finding, Severity
 from .libpam import Ran
 from .lines import Line
 from .modules import is_decoy, is_gate, is_password, is_ukey, is_uniform, ukey_options
-from .stack import OTHER, Module
+from .stack import OTHER
 from .table import Cell, Flips, Table, Verdict
 from .world import Password, Role, Ukey
 
@@ -20,13 +20,19 @@ from .world import Password, Role, Ukey
 STRICT = "[success=ok default=die]"
 _DECOY = "auth [default=die] pam_ukey.so decoy uniform"
 
+#: How many lines a finding names.
+_NAMED = 3
 #: Programs that nobody uses at a console, where break-glass would open.
 _REMOTE = frozenset(("sshd", "cockpit", "vsftpd", "xrdp-sesman", "openvpn", "ftp", "remote"))
 
 
 def findings(table: Table) -> list[Finding]:
     """What the table shows, the worst first."""
-    found = [*_openings(table), *_shut(table), *_never(table), *_tells(table), *_notes(table)]
+    found = [*_takes_other(table), *_openings(table), *_shut(table)]
+    if table.lets_in:
+        found += _never(table)
+        found += _tells(table, opened=any(each.severity is Severity.OPEN for each in found))
+        found += _notes(table)
     order = list(Severity)
     return sorted(found, key=lambda finding: order.index(finding.severity))
 
@@ -40,15 +46,15 @@ def _openings(table: Table) -> Iterator[Finding]:
         yield from _without_ukey(table)
         return
     anybody = [state for state in Ukey if state is not Ukey.VERIFIED]
+    told: set[Flips] = set()
     nothing = _("neither password nor ukey is needed")
-    yield from _opening(table, "anybody", nothing, Password.WRONG, anybody)
+    yield from _opening(table, "anybody", nothing, Password.WRONG, anybody, told)
     alone = _("the ukey alone lets in, whatever the password")
-    yield from _opening(table, "ukey-alone", alone, Password.WRONG, [Ukey.VERIFIED])
+    yield from _opening(table, "ukey-alone", alone, Password.WRONG, [Ukey.VERIFIED], set(told))
     word = _("the password alone lets an enrolled user in")
     states = [Ukey.WRONG, Ukey.ABSENT, Ukey.BROKEN]
-    found = list(_opening(table, "password-alone", word, Password.RIGHT, states))
-    yield from found
-    if not any(finding.severity is Severity.OPEN for finding in found):
+    yield from _opening(table, "password-alone", word, Password.RIGHT, states, told)
+    if frozenset() not in told:
         yield from _not_enrolled(table)
 
 
@@ -73,16 +79,22 @@ def _without_ukey(table: Table) -> Iterator[Finding]:
 
 
 def _opening(
-    table: Table, kind: str, text: str, password: Password, states: Sequence[Ukey]
+    table: Table,
+    kind: str,
+    text: str,
+    password: Password,
+    states: Sequence[Ukey],
+    told: set[Flips],
 ) -> Iterator[Finding]:
-    """One finding for each way in that is not meant."""
+    """One finding for each way in that is not meant. `told`: those that were named, and are."""
     ways: dict[Flips, list[Ukey]] = {}
     for state in states:
         for flips in table.cells[password, state].ways:
             ways.setdefault(flips, []).append(state)
     for flips, open_for in ways.items():
-        if password is Password.RIGHT and _breaks_glass(table, flips):
+        if flips in told or (password is Password.RIGHT and _breaks_glass(table, flips)):
             continue
+        told.add(flips)
         gate = password is Password.RIGHT and table.has(flips, Role.GATE)
         where = _("break-glass lets anybody in, not only its group's members") if gate else text
         ran = table.cells[password, open_for[0]].ways[flips]
@@ -184,11 +196,10 @@ def _shut(table: Table) -> Iterator[Finding]:
     stack = table.stack
     if not table.lets_in:
         if stack.service != OTHER:
-            last = _last(table, table.plain[Password.RIGHT, Ukey.VERIFIED])
             yield Finding(
                 "nobody",
                 Severity.SHUT,
-                last,
+                _refusing(table),
                 _("nobody at all gets in, not even with password and ukey"),
                 _("use one of pam.d-examples; look at this line first"),
             )
@@ -198,7 +209,7 @@ def _shut(table: Table) -> Iterator[Finding]:
         yield Finding(
             "both-refused",
             Severity.SHUT,
-            _last(table, table.plain[Password.RIGHT, Ukey.VERIFIED]),
+            _refusing(table),
             _("whoever has password and ukey does not get in"),
             _("use one of pam.d-examples; look at this line first"),
         )
@@ -214,6 +225,17 @@ def _shut(table: Table) -> Iterator[Finding]:
         )
 
 
+def _refusing(table: Table) -> str:
+    """Where somebody with both was refused first, or else where the run ended."""
+    modules = {module.index: module.line for module in table.stack.modules()}
+    ran = table.plain[Password.RIGHT, Ukey.VERIFIED]
+    for index in ran.trace:
+        line = modules[index]
+        if line.fault or action(line.control, table.verified[index]) in ("bad", "die"):
+            return line.place
+    return _last(table, ran)
+
+
 def _last(table: Table, ran: Ran) -> str:
     """Where a run ended."""
     places = {module.index: module.line.place for module in table.stack.modules()}
@@ -227,42 +249,47 @@ def _last(table: Table, ran: Ran) -> str:
 
 def _never(table: Table) -> Iterator[Finding]:
     modules = {module.index: module for module in table.stack.modules()}
+    blocked: dict[int, list[Line]] = {}
     for dead in table.never:
-        blocker = modules[table.last[dead.index]]
-        yield _never_runs(blocker, dead, Severity.NOTE, _("whatever modules return"))
-    cell = table.cells[Password.RIGHT, Ukey.WRONG]
-    ran = cell.ways.get(frozenset())
-    dead_indexes = {module.index for module in table.never}
+        blocked.setdefault(table.last[dead.index], []).append(dead.line)
+    for index, lines in blocked.items():
+        yield _never_runs(modules[index].line, lines, _("whatever modules return"))
+    ran = table.cells[Password.RIGHT, Ukey.WRONG].ways.get(frozenset())
     if ran is None or not ran.trace:
         return
     last = modules[ran.trace[-1]]
-    for module in modules.values():
-        passed_over = module.index > last.index and module.index not in dead_indexes
-        if passed_over and _is_real_ukey(module.line) and _is_done(last.line):
-            yield _never_runs(last, module, Severity.OPEN, _("when the password is right"))
+    ahead = [module for module in modules.values() if module.index > last.index]
+    lines = [each.line for each in ahead if _is_real_ukey(each.line) and each not in table.never]
+    if lines and _is_done(last.line):
+        yield _never_runs(last.line, lines, _("when the password is right"))
 
 
 def _is_done(line: Line) -> bool:
     return action(line.control, "success") == "done"
 
 
-def _never_runs(blocker: Module, dead: Module, severity: Severity, when: str) -> Finding:
-    if _is_done(blocker.line):
-        text = _("a line after `sufficient` never runs: {module} at {place}, {when}")
-        change = STRICT if is_password(blocker.line) else "required"
-        remedy, line = _("write:"), blocker.line.with_control(change)
+def _never_runs(blocker: Line, dead: Sequence[Line], when: str) -> Finding:
+    if _is_done(blocker):
+        text = _("a line after `sufficient` never runs, {when}: {lines}")
+        remedy = _("write:")
+        line = blocker.with_control(STRICT if is_password(blocker) else "required")
     else:
-        text = _("a line never runs: {module} at {place}, {when}")
+        text = _("a line never runs, {when}: {lines}")
         remedy, line = _("change this line's control, or take the other out"), ""
-    said = text.format(module=dead.line.module, place=dead.line.place, when=when)
-    return Finding("never-runs", severity, blocker.line.place, said, remedy, line)
+    severity = Severity.NOTE
+    if any(is_password(each) or is_ukey(each) for each in dead):
+        severity = Severity.OPEN
+    lines = [f"{each.place} ({each.module})" for each in dead[:_NAMED]]
+    said = text.format(when=when, lines=", ".join(lines) + ", …" * (len(dead) > _NAMED))
+    return Finding("never-runs", severity, blocker.place, said, remedy, line)
 
 
 # -- what an attacker learns
 
 
-def _tells(table: Table) -> Iterator[Finding]:
-    """Whether a wrong password and a wrong ukey look alike from outside."""
+def _tells(table: Table, *, opened: bool) -> Iterator[Finding]:
+    """Whether a wrong password and a wrong ukey look alike from outside. `opened`: there is worse,
+    so that what is meant is not told."""
     lines = _ukeys(table)
     states = (Ukey.WRONG, Ukey.ABSENT, Ukey.NOT_ENROLLED)
     right = [table.plain[Password.RIGHT, state] for state in states]
@@ -275,6 +302,8 @@ def _tells(table: Table) -> Iterator[Finding]:
         return
     uniform = any(is_uniform(module.line) for module in table.stack.modules())
     text = _("the verdict tells which factor failed")
+    if not uniform and opened:
+        return
     if not uniform:
         yield Finding(
             "tells",
@@ -309,7 +338,7 @@ def _asked(table: Table, ran: Ran) -> int:
 # -- what is worth knowing
 
 
-def _notes(table: Table) -> Iterator[Finding]:
+def _takes_other(table: Table) -> Iterator[Finding]:
     if table.stack.fallen_back and table.stack.service != OTHER:
         yield Finding(
             "takes-other",
@@ -318,6 +347,9 @@ def _notes(table: Table) -> Iterator[Finding]:
             _("it has no auth line: libpam takes those of '{other}'").format(other=OTHER),
             _("write auth lines of its own"),
         )
+
+
+def _notes(table: Table) -> Iterator[Finding]:
     ukeys = _ukeys(table)
     if not ukeys:
         return

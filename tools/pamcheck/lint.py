@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import stat
 from collections.abc import Iterator
@@ -65,6 +66,8 @@ def _broken(stack: Stack) -> Iterator[Finding]:
         elif isinstance(part, GiveUp):
             yield _given_up(part.line)
     for line in stack.lines:
+        if line.includes:
+            continue
         if line.fault in (Fault.TYPE, Fault.CONTROL_MISSING, Fault.MODULE_MISSING):
             texts = {
                 Fault.TYPE: _("'{word}' is no type: libpam refuses whoever comes to this line"),
@@ -203,7 +206,7 @@ def _counted(parts: tuple[Part, ...]) -> Iterator[Part]:
 def _jump(module: Module, after: list[Part], count: int) -> Iterator[Finding]:
     line = module.line
     if count > len(after):
-        text = _("a jump over {count} lines leads beyond the end, where libpam refuses")
+        text = _("a jump by {count} leads beyond the end, where libpam refuses")
         yield Finding(
             "jump-too-far",
             Severity.SHUT,
@@ -214,7 +217,7 @@ def _jump(module: Module, after: list[Part], count: int) -> Iterator[Finding]:
         return
     target = after[count].line if count < len(after) else line
     if target.file != line.file:
-        text = _("a jump over {count} lines leaves the file and lands at {place}")
+        text = _("a jump by {count} leaves the file and lands at {place}")
         yield Finding(
             "jump-leaves-file",
             Severity.NOTE,
@@ -303,6 +306,8 @@ def _missing(stack: Stack, places: Places) -> Iterator[Finding]:
 
 
 def _files(stack: Stack, places: Places) -> Iterator[Finding]:
+    if os.geteuid() != 0 and places.root != Path("/"):
+        return  # an image of somebody's own: its owners are not those that it will have
     paths: dict[Path, None] = {}
     for file in stack.files:
         real = places.follow(file)
@@ -312,7 +317,7 @@ def _files(stack: Stack, places: Places) -> Iterator[Finding]:
             found = path.stat()
         except OSError:
             continue
-        writable = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        writable = found.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if found.st_gid else 0))
         if found.st_uid == 0 and not writable:
             continue
         mode = "755" if stat.S_ISDIR(found.st_mode) else "644"

@@ -76,7 +76,6 @@ _REFUSING = {
     "pam_shells": ("auth_err", "success"),
     "pam_time": ("perm_denied", "success"),
     "pam_access": ("perm_denied", "success"),
-    "pam_sepermit": ("auth_err", "success"),
     "pam_tally2": ("auth_err", "success"),
     "pam_tally": ("auth_err", "success"),
 }
@@ -262,6 +261,15 @@ def _usertype(line: Line, service: str) -> Behaviour | None:
     )
 
 
+def _sepermit(line: Line, service: str) -> Behaviour:
+    return _switch(
+        "sepermit",
+        Role.PERSON,
+        ("ignore", _("nobody of /etc/security/sepermit.conf")),
+        ("success", _("a user of /etc/security/sepermit.conf")),
+    )
+
+
 def _refusing(line: Line) -> Behaviour:
     refuses, passes = _REFUSING[line.name]
     what = {"module": f"{line.name}.so"}
@@ -346,14 +354,17 @@ def _membership(key: str, *, positive: bool) -> Behaviour:
 
 
 def _unknown(line: Line) -> Behaviour:
-    """Ordinarily it has no say: where a failure is passed over, it fails, else it succeeds."""
-    ignored = action(line.control, "auth_err") == "ignore"
-    values = ("auth_err", "success", "ignore") if ignored else ("success", "auth_err", "ignore")
+    """Ordinarily it has no say: it returns what is passed over, or else success."""
+    values = ["success", "auth_err", "ignore"]
+    strong = action(line.control, "success") not in ("ok", "ignore")
+    passed_over = [code for code in values[1:] if action(line.control, code) == "ignore"]
+    if passed_over and (strong or passed_over[0] == "auth_err"):
+        values.sort(key=lambda code: code != passed_over[0])
     key = " ".join((line.module, *line.args))
     text = _("where {module} returns {code}")
     module = f"{line.name}.so"
     texts = tuple(text.format(module=module, code=value) for value in values)
-    return Behaviour(lambda world: world[key], (Variable(key, values, Role.OTHER, texts),))
+    return Behaviour(lambda world: world[key], (Variable(key, tuple(values), Role.OTHER, texts),))
 
 
 _SPECIAL: dict[str, Callable[[Line, str], Behaviour | None]] = {
@@ -361,6 +372,8 @@ _SPECIAL: dict[str, Callable[[Line, str], Behaviour | None]] = {
     "pam_faillock": _faillock,
     "pam_exec": _exec,
     "pam_localuser": _localuser,
+    "pam_selinux_permit": _sepermit,
+    "pam_sepermit": _sepermit,
     "pam_usertype": _usertype,
     "pam_succeed_if": _succeed_if,
 }

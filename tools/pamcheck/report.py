@@ -15,7 +15,7 @@ from ..output import Colour, Value
 from .check import Checked
 from .finding import Finding, Severity
 from .modules import is_ukey
-from .table import Flips, Table, Verdict
+from .table import Flips, Table, Verdict, Who
 from .world import Password, Ukey
 
 _COLOURS = {
@@ -144,23 +144,17 @@ def who(checked: Checked) -> Printed:
     table = checked.table
     if table is None:
         return _("not known"), Colour.ALARM
-    inside = {key for key, cell in table.cells.items() if cell.verdict is Verdict.IN}
-    others = [ukey for ukey in Ukey if ukey not in (Ukey.VERIFIED, Ukey.NOT_ENROLLED)]
-    if any((Password.WRONG, ukey) in inside for ukey in others):
-        return _("anybody"), Colour.ALARM
-    if any((Password.RIGHT, ukey) in inside for ukey in others):
-        if any(is_ukey(module.line) for module in table.stack.modules()):
-            return _("the password alone"), Colour.ALARM
-        return _("the password alone: no ukey is asked for"), Colour.ALARM
-    if (Password.WRONG, Ukey.VERIFIED) in inside:
-        return _("the ukey alone"), Colour.ALARM
-    if (Password.RIGHT, Ukey.VERIFIED) in inside:
-        if (Password.RIGHT, Ukey.NOT_ENROLLED) in inside:
-            return _("password and ukey; without a ukey, the password"), Colour.WARNING
-        return _("password and ukey"), Colour.GOOD
-    if table.lets_in:
-        return _("depends"), Colour.WARNING
-    return _("nobody"), Colour.NONE
+    ukey = any(is_ukey(module.line) for module in table.stack.modules())
+    password = _("the password alone") if ukey else _("the password alone: no ukey is asked for")
+    return {
+        Who.ANYBODY: (_("anybody"), Colour.ALARM),
+        Who.PASSWORD: (password, Colour.ALARM),
+        Who.UKEY: (_("the ukey alone"), Colour.ALARM),
+        Who.BOTH: (_("password and ukey"), Colour.GOOD),
+        Who.ENROLLED: (_("password and ukey; without a ukey, the password"), Colour.WARNING),
+        Who.DEPENDS: (_("depends"), Colour.WARNING),
+        Who.NOBODY: (_("nobody"), Colour.NONE),
+    }[table.who]
 
 
 def _counted(findings: Sequence[Finding]) -> str:
@@ -184,6 +178,7 @@ def _service(checked: Checked) -> Value:
     return {
         "service": checked.service,
         "file": str(checked.file),
+        "who": None if table is None else table.who.value,
         "table": None if table is None else _cells(table),
         "root_passes": None if table is None else table.root_passes,
         "findings": [_finding(finding) for finding in checked.findings],

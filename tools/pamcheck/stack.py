@@ -95,6 +95,12 @@ class Stack:
     def running(self) -> tuple[Part, ...]:
         return self.other if self.fallen_back else self.parts
 
+    @property
+    def size(self) -> int:
+        """More than any index."""
+        parts = (*walk(self.parts), *walk(self.other))
+        return 1 + max((part.index for part in parts if not isinstance(part, GiveUp)), default=-1)
+
     def modules(self) -> list[Module]:
         """The lines that run, in order."""
         return [part for part in walk(self.running) if isinstance(part, Module)]

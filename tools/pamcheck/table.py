@@ -15,7 +15,7 @@ from .controls import CODES, action
 from .libpam import Ran, Row
 from .lines import Line
 from .modules import Behaviour, Code, behaviour, is_ukey, people, setcred
-from .stack import Module, Stack, walk
+from .stack import Module, Stack
 from .world import (
     PASSWORD,
     UKEY,
@@ -39,6 +39,18 @@ _ROLES = (Role.PERSON, Role.MEMBER, Role.CALLER, Role.GATE, Role.LOCK, Role.OTHE
 
 #: What differs from the ordinary case: variables and their values.
 Flips = frozenset[tuple[str, str]]
+
+
+class Who(StrEnum):
+    """Who gets in by a service, in a word. The values are an interface of ``--json``."""
+
+    ANYBODY = "anybody"
+    PASSWORD = "password alone"
+    UKEY = "ukey alone"
+    BOTH = "password and ukey"
+    ENROLLED = "password and ukey, of the enrolled"  #: of others the password
+    DEPENDS = "depends"
+    NOBODY = "nobody"
 
 
 class Verdict(StrEnum):
@@ -67,6 +79,7 @@ class Table:
     cells: dict[Key, Cell]
     #: With nothing out of the ordinary, and the first of each cell's codes.
     plain: dict[Key, Ran]
+    verified: Row  #: what each line returns to somebody with both, with nothing out of the ordinary
     variables: dict[str, Variable]
     root_passes: bool  #: root as the caller is asked for nothing
     refusing: tuple[tuple[str, str], ...]  #: what alone keeps out somebody who has both
@@ -77,6 +90,21 @@ class Table:
     @property
     def lets_in(self) -> bool:
         return any(cell.verdict is not Verdict.OUT for cell in self.cells.values())
+
+    @property
+    def who(self) -> Who:
+        """In the ordinary case."""
+        inside = {key for key, cell in self.cells.items() if cell.verdict is Verdict.IN}
+        failing = (Ukey.WRONG, Ukey.ABSENT, Ukey.BROKEN)
+        if any((Password.WRONG, ukey) in inside for ukey in (*failing, Ukey.NOT_ENROLLED)):
+            return Who.ANYBODY
+        if any((Password.RIGHT, ukey) in inside for ukey in failing):
+            return Who.PASSWORD
+        if (Password.WRONG, Ukey.VERIFIED) in inside:
+            return Who.UKEY
+        if (Password.RIGHT, Ukey.VERIFIED) in inside:
+            return Who.ENROLLED if (Password.RIGHT, Ukey.NOT_ENROLLED) in inside else Who.BOTH
+        return Who.DEPENDS if self.lets_in else Who.NOBODY
 
     def text(self, flips: Flips) -> list[str]:
         """What `flips` mean, in words: who it is, then what has to be the case."""
@@ -114,9 +142,8 @@ class _Evaluation:
             )
             for module in self._modules
         }
-        parts = (*walk(stack.parts), *walk(stack.other))
-        self._size = 1 + max((part.index for part in parts if hasattr(part, "index")), default=-1)
         creds = {module.index: setcred(module.line) for module in self._modules}
+        self._size = stack.size
         self._copy = copy.of(stack, creds)
         self._same: dict[tuple[int, object], Code] = {}
         self._ran: dict[Row, Ran] = {}
@@ -188,6 +215,7 @@ class _Evaluation:
                 for key, found in inside.items()
             },
             plain={key: self._ran[row] for key, row in plain.items()},
+            verified=plain[Password.RIGHT, Ukey.VERIFIED],
             variables=by_key,
             root_passes=any(_any(flips, callers) and len(flips) == 1 for flips in passing),
             refusing=self._refusing(inside[Password.RIGHT, Ukey.VERIFIED], outside),

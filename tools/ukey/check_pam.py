@@ -43,7 +43,7 @@ MANUAL = Manual(
         ("ukey check-pam --root /srv/image --stacks-only --json", N_("an image, for a program")),
     ),
     json_keys=(
-        ("services", N_("of each: service, file, table, root_passes, findings")),
+        ("services", N_("of each: service, file, who, table, root_passes, findings")),
         ("table", N_("by password and ukey: verdict (in, out, depends), and on what")),
         ("findings", N_("each with kind, severity, place, text, remedy, and the line to write")),
         ("around", N_("findings about ways around PAM; null where they were not looked for")),

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What the tests of check-pam stand on: hosts made of files, and a module that tells its lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.pamcheck.hosts import Host
+from tests.support import CHECKOUT
+from tests.support.process import must
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Host:
+    """An empty host."""
+    return Host(tmp_path / "host")
+
+
+@pytest.fixture(scope="session")
+def pam_row(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pam_row.so of the truth tables: a second way to see which lines libpam runs."""
+    made = tmp_path_factory.mktemp("row") / "pam_row.so"
+    source = CHECKOUT / "tests/pam/pam_row.c"
+    command = ["cc", "-std=gnu11", "-O1", "-Wall", "-fPIC", "-shared"]
+    must([*command, "-o", str(made), str(source), "-lpam"], seconds=120)
+    return made

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Hosts made of files, and their tables in a few letters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tools.pamcheck.check import Checked, check
+from tools.pamcheck.places import Places
+from tools.pamcheck.table import Table, Verdict
+from tools.pamcheck.world import Password, Ukey
+
+#: One letter for each cell: the right password's row, then the wrong one's; in each the ukey
+#: verified, wrong, absent, not enrolled, broken.
+_LETTERS = {Verdict.IN: "i", Verdict.OUT: "-", Verdict.DEPENDS: "?"}
+
+#: Both factors, and nobody else.
+STRICT = "i---- -----"
+#: The same with break-glass.
+EXAMPLE = "i???? -----"
+#: The password, whatever the ukey.
+PASSWORD_ALONE = "iiiii -----"
+NOBODY = "----- -----"
+
+
+def letters(table: Table) -> str:
+    rows = (
+        "".join(_LETTERS[table.cells[password, ukey].verdict] for ukey in Ukey)
+        for password in Password
+    )
+    return " ".join(rows)
+
+
+class Host:
+    """A folder that is taken for a host's root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.pam_d = root / "etc/pam.d"
+        self.pam_d.mkdir(parents=True)
+        self.places = Places(root)
+
+    def write(self, files: Mapping[str, str | bytes]) -> None:
+        """Stacks by name; a name with a slash counts from the root."""
+        for name, content in files.items():
+            path = self.root / name if "/" in name else self.pam_d / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def check(self, service: str, text: str | bytes | None = None) -> Checked:
+        """Judge a service; `text`: its file's, which is written first."""
+        if text is not None:
+            self.write({service: text})
+        path = self.places.find(service)
+        assert path is not None, service
+        return check(Places(self.root), service, path, installed=True)
+
+    def letters(self, service: str, text: str | bytes | None = None) -> str:
+        checked = self.check(service, text)
+        assert checked.table is not None, checked.findings
+        return letters(checked.table)
+
+    def kinds(self, service: str, text: str | bytes | None = None) -> dict[str, str]:
+        """Kinds of findings, and the place of the first of each below the root."""
+        found: dict[str, str] = {}
+        for finding in self.check(service, text).findings:
+            short = finding.place.replace(f"{self.pam_d}/", "").replace(f"{self.root}/", "")
+            found.setdefault(finding.kind, short)
+        return found

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Each mistake that is known, planted: the whole table, the finding, and the line that it names."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.pamcheck.hosts import NOBODY, PASSWORD_ALONE, STRICT, Host
+from tests.support import CHECKOUT
+from tools.pamcheck.finding import Severity
+
+EXAMPLES = CHECKOUT / "pam.d-examples"
+UKEY = "auth [success=ok default=die] pam_ukey.so\n"
+UNIX = "auth [success=ok default=die] pam_unix.so\n"
+DENY = "auth required pam_deny.so\n"
+PERMIT = "auth required pam_permit.so\n"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A stack, its table, and all that has to be found: severity, kind, line."""
+
+    name: str
+    service: str
+    table: str
+    findings: tuple[str, ...]
+    text: str
+
+
+def _read() -> list[Mistake]:
+    found = []
+    for block in Path(__file__).with_name("mistakes.txt").read_text().split("\n\n")[1:]:
+        head, *rest = block.splitlines()
+        match = re.fullmatch(r"== ([\w-]+)(?: \(([\w-]+)\))?: ([i?-]{5} [i?-]{5})", head)
+        assert match, head
+        findings = tuple(line.strip() for line in rest if line.startswith("   "))
+        text = "".join(f"{line}\n" for line in rest if not line.startswith("   "))
+        found.append(Mistake(match[1], match[2] or "login", match[3], findings, text))
+    return found
+
+
+MISTAKES = [
+    *_read(),
+    Mistake(
+        "continued-at-end",
+        "login",
+        NOBODY,
+        ("shut continued-at-end 3", "shut nobody -"),
+        UNIX + UKEY + "auth optional pam_env.so \\",
+    ),
+    Mistake(
+        "long-line",
+        "login",
+        NOBODY,
+        ("shut line-too-long 3", "shut nobody -"),
+        UNIX + UKEY + f"auth optional pam_env.so {'x' * 1000}\n",
+    ),
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_a_mistake_is_found(place: Host, mistake: Mistake) -> None:
+    checked = place.check(mistake.service, mistake.text)
+    assert place.letters(mistake.service) == mistake.table
+    file = str(place.pam_d / mistake.service)
+    found = [
+        (each.severity.value, each.kind, each.place.removeprefix(file).lstrip(":") or "-")
+        for each in checked.findings
+    ]
+    assert tuple(map(" ".join, found)) == mistake.findings
+    assert all(each.remedy for each in checked.findings)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+def test_what_lets_in_without_both_is_never_called_good(mistake: Mistake) -> None:
+    """Whatever it is called: an "i" outside its cell is an open finding, or a note where the stack
+    says so itself; no "i" at all is a shut one."""
+    severities = {finding.split()[0] for finding in mistake.findings}
+    rolling_out = mistake.table == "i--i- -----" and "nouserok" in mistake.text
+    if "i" in mistake.table[1:] and not rolling_out:
+        assert "open" in severities
+    if "i" not in mistake.table:
+        assert "shut" in severities
+
+
+def test_the_mistakes_are_many() -> None:
+    assert len(MISTAKES) > 50
+    assert len({mistake.name for mistake in MISTAKES}) == len(MISTAKES)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(EXAMPLES.glob("*/*/common-auth")), ids=lambda p: p.parts[-2]
+)
+def test_a_slip_in_an_example_is_found(place: Host, path: Path) -> None:
+    """Each strict line of an example, weakened, and each jump, one line further."""
+    good = path.read_text()
+    slips = [
+        good.replace("[success=ok default=die]             pam_ukey.so", "sufficient pam_ukey.so"),
+        good.replace("[success=ok default=die]             pam_ukey.so", "optional pam_ukey.so"),
+        good.replace("default=1]           pam_succeed_if", "default=2]           pam_succeed_if"),
+        good.replace("[success=ignore default=1]", "optional"),
+        good.replace(
+            "auth [success=ok default=die]             pam_unix", "auth optional pam_unix"
+        ),
+        good.replace("[success=2 default=ignore]           pam_unix", "sufficient pam_unix"),
+        good.replace("[default=die]                        pam_ukey", "optional pam_ukey"),
+    ]
+    slips = [slip for slip in slips if slip != good]
+    assert len(slips) > 3
+    for slip in slips:
+        checked = place.check("login", slip)
+        assert any(f.severity is Severity.OPEN for f in checked.findings), slip
+
+
+# -- what is on the host
+
+
+def _with_modules(place: Host, *modules: str) -> None:
+    place.write(dict.fromkeys((f"usr/lib64/security/{name}.so" for name in modules), ""))
+
+
+def test_a_module_that_is_missing(place: Host) -> None:
+    _with_modules(place, "pam_unix", "pam_permit")
+    assert place.kinds("login", UNIX + UKEY)["module-missing"] == "login:2"
+    [missing] = [f for f in place.check("login").findings if f.kind == "module-missing"]
+    assert missing.severity is Severity.SHUT
+    text = "auth required pam_unix.so\nauth sufficient pam_ukey.so\n"
+    [missing] = [f for f in place.check("login", text).findings if f.kind == "module-missing"]
+    assert missing.severity is Severity.OPEN
+    # One that is passed over in silence is meant to be missing.
+    assert "module-missing" not in place.kinds("sshd", "-auth optional pam_cap.so\n" + UNIX)
+    # One that is missing is evaluated as missing: here its line refuses everybody.
+    assert place.letters("sudo", "auth required pam_cap.so\n" + UNIX) == NOBODY
+    assert place.letters("su", "auth optional pam_cap.so\n" + UNIX) == PASSWORD_ALONE
+
+
+def test_a_file_that_others_may_change(place: Host) -> None:
+    place.write({"login": UNIX + UKEY, "sshd": UNIX + UKEY})
+    (place.pam_d / "login").chmod(0o666)
+    assert place.kinds("login")["file-writable"] == "login"
+    assert "file-writable" not in place.kinds("sshd")
+    (place.pam_d / "login").chmod(0o644)
+    assert "file-writable" not in place.kinds("login")
+    (place.pam_d / "login").rename(place.root / "elsewhere")
+    (place.pam_d / "login").symlink_to("/elsewhere")  # counts from the image's root
+    assert "file-writable" not in place.kinds("login")
+    os.chown(place.root / "elsewhere", 1, 1)
+    assert place.kinds("login")["file-writable"] == "elsewhere"
+
+
+def test_factors_in_two_files(place: Host) -> None:
+    place.write({"common-auth": UNIX})
+    assert place.kinds("sshd", "@include common-auth\n" + UKEY)["split-files"] == "sshd:2"
+    assert place.letters("sshd") == STRICT
+    # What is told then happens: a line of the other file opens this one.
+    place.write({"common-auth": "auth sufficient pam_unix.so\n" + DENY})
+    assert place.letters("sshd") == PASSWORD_ALONE
+    assert place.kinds("sshd")["password-alone"] == "common-auth:1"
+
+
+def test_a_jump_out_of_a_substack(place: Host) -> None:
+    """libpam refuses where it ends; out of a plain include it lands in the caller's lines."""
+    place.write({"part": "auth [success=1 default=die] pam_unix.so\n"})
+    assert place.kinds("login", "auth substack part\n" + UKEY)["jump-too-far"] == "part:1"
+    assert place.letters("login") == NOBODY
+    assert (
+        place.kinds("login", "auth include part\n" + UKEY + PERMIT)["jump-leaves-file"] == "part:1"
+    )
+    assert place.letters("login") == PASSWORD_ALONE
+
+
+def test_a_service_without_auth_lines_takes_others(place: Host) -> None:
+    place.write({"other": UNIX + UKEY})
+    assert place.letters("vlock", "account required pam_unix.so\n") == STRICT
+    assert place.kinds("vlock")["takes-other"] == "vlock"
+    # What breaks "other" breaks every service.
+    place.write({"other": "@include nothing\n"})
+    assert place.letters("vlock", UNIX + UKEY) == NOBODY
+    assert place.kinds("vlock")["include-missing"] == "other:1"
+
+
+def test_root_is_not_asked(place: Host) -> None:
+    checked = place.check("su", "auth sufficient pam_rootok.so\n" + UNIX + UKEY)
+    assert checked.table is not None and checked.table.root_passes
+    assert place.letters("su") == STRICT
+
+
+def test_what_a_directory_and_a_system_user_get(place: Host) -> None:
+    """People who are let in by another module's line are people, too."""
+    text = (
+        "auth [default=1 ignore=ignore success=ok] pam_usertype.so isregular\n"
+        "auth [default=1 ignore=ignore success=ok] pam_localuser.so\n"
+        "auth [success=2 default=ignore] pam_unix.so\n"
+        "auth sufficient pam_sss.so\n" + DENY + UKEY
+    )
+    checked = place.check("login", text)
+    assert place.letters("login") == "i???? -----"
+    [alone] = [f for f in checked.findings if f.kind == "password-alone"]
+    assert "pam_sss.so" in alone.text
+    assert alone.place.endswith("login:4")
