@@ -124,7 +124,7 @@ class _Login:
         else:
             # What was set up, such as a Kerberos ticket, is for nobody.
             pamela.PAM_SETCRED(handle, pamela.PAM_DELETE_CRED)
-        user = handle.get_item(pamela.PAM_USER)
+        user = handle.get_item(pamela.PAM_USER) or attempt.user
         pamela.PAM_END(handle, steps[-1][1])
         return {"steps": steps, "user": user}
 

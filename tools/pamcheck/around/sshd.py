@@ -23,7 +23,7 @@ _MOST = 512
 _SECONDS = 4 * DEADLINE
 #: Where distributions keep sshd's options, and the variable.
 _OPTION_FILES = (("/etc/default/ssh", "SSHD_OPTS"), ("/etc/sysconfig/sshd", "OPTIONS"))
-_SSHD_OPTIONS = "46C:D:E:QRTb:c:de:f:g:h:ik:o:p:qrtu:V"
+_SSHD_OPTIONS = "46C:DE:QRTVb:c:def:g:h:ik:o:p:qrtu:"
 #: How many visitors a finding names.
 _NAMED = 3
 
@@ -118,7 +118,7 @@ ONE_ANSWER_ONLY = Way(
         "the password, so nobody gets in with a ukey."
     ),
     N_("KbdInteractiveAuthentication yes, and PasswordAuthentication no"),
-    ("kbdinteractiveauthentication", "passwordauthentication"),
+    (*_LISTS, "kbdinteractiveauthentication", "passwordauthentication"),
 )
 NO_WAY = Way(
     "ssh-shut",
@@ -265,6 +265,9 @@ def look(system: System) -> Iterator[Finding]:
         place = config.place(way.keywords, them[0])
         text = _(way.text).format(who=_who(them))
         yield Finding(way.kind, way.severity, place, text, _(way.remedy))
+    for line in config.unknown():
+        why = NotLooked(line.place, " ".join(("Match", *line.arguments)))
+        yield not_looked_at("ssh", why)
     if asked < total:
         reason = _("sshd was asked for {asked} of {total} combinations of what Match blocks name")
         why = NotLooked(file, reason.format(asked=asked, total=total), "sshd -T -C …")
@@ -278,18 +281,19 @@ def _options(system: System) -> tuple[list[str], str]:
         for _number, line in system.lines(name):
             key, equals, value = line.partition("=")
             if key == variable and equals:
-                kept = _changing(value)
+                kept = _changing(name, value)
     files = [value for option, value in pairwise(kept) if option == "-f"]
     return kept, files[-1] if files else CONFIG
 
 
-def _changing(value: str) -> list[str]:
+def _changing(file: str, value: str) -> list[str]:
+    """Those of a unit's options that change the configuration."""
     try:
         # Twice: the shell's quotes, then the words.
         words = shlex.split(" ".join(shlex.split(value, comments=True)))
         found, _rest = getopt.getopt(words, _SSHD_OPTIONS)
-    except (ValueError, getopt.GetoptError):
-        return []
+    except (ValueError, getopt.GetoptError) as error:
+        raise NotLooked(file, str(error)) from None
     return [word for pair in found if pair[0] in ("-f", "-o", "-p", "-h") for word in pair]
 
 

@@ -105,14 +105,14 @@ class Config:
     def place(self, keywords: Sequence[str], visitor: Visitor) -> str:
         """The line that decides for `visitor`, as far as that can be told: the first that sets one
         of the `keywords`, else the Match block, else the file."""
-        match = next((line for line in self._matches() if self._meets(line, visitor)), None)
+        met = [line for line in self._matches() if self._meets(line, visitor)]
         for_all = {line.block for line in self._matches() if not _names(line)}
-        blocks = {0, *for_all} if match is None else {match.block}
+        blocks = {line.block for line in met} or {0, *for_all}
         for keyword in keywords:
             for line in self.lines:
                 if line.keyword == keyword and line.block in blocks:
                     return line.place
-        return match.place if match is not None else self.name
+        return met[0].place if met else self.name
 
     def visitors(self, limit: int) -> tuple[list[Visitor], int]:
         """A stranger, root, and somebody for each combination of what Match blocks name, those that
@@ -140,17 +140,23 @@ class Config:
         )
         return list(itertools.islice(combinations, limit)), total
 
+    def unknown(self) -> Iterator[Line]:
+        """The Match blocks for whom nobody can be thought of here."""
+        for line in self._matches():
+            words = [word.partition("=")[0].lower() for word in line.arguments[:1]]
+            if not set(words) <= {*_CRITERIA, "all", "final", "canonical", "invalid-user"}:
+                yield line
+
     def _matches(self) -> list[Line]:
         return [line for line in self.lines if line.keyword == "match"]
 
     def _meets(self, match: Line, visitor: Visitor) -> bool:
         """Whether the block was what `visitor` was invented for."""
-        named = dict(self._named(match))
-        return (
-            bool(named)
-            and all(value in named[key] for key, value in visitor.special.items() if key in named)
-            and any(key in named for key in visitor.special)
-        )
+        named: dict[str, list[str]] = {}
+        for key, values in self._named(match):
+            named.setdefault(key, []).extend(values)
+        common = named.keys() & visitor.special.keys()
+        return bool(common) and all(visitor.special[key] in named[key] for key in common)
 
     def _named(self, match: Line) -> Iterator[tuple[str, list[str]]]:
         """Somebody for each pattern of a block: what ``-C`` calls it, and values that fit."""

@@ -39,7 +39,7 @@ def look(system: System) -> Iterator[Finding]:
         raise NotLooked(SUDOERS, _("there is no cvtsudoers to read it with"), remedy)
     ran = system.run(cvtsudoers, "--expand-aliases", "--output-format", "json", SUDOERS)
     try:
-        rules: Node = json.loads(ran.out)
+        rules: Node = json.loads(ran.out if ran.status == 0 else "")
     except ValueError:
         raise NotLooked(SUDOERS, ran.complaint, "visudo -c") from None
     yield from _defaults(system, rules.get("Defaults", ()))

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote
@@ -138,12 +140,17 @@ class System:
         """The rows of /etc/passwd: name, password, uid, gid, …"""
         return self._rows("/etc/passwd", 7)
 
-    def group(self, name: str) -> list[str]:
-        """The members of a group that this host's files name."""
-        rows = [row for row in self._rows("/etc/group", 4) if row[0] == name]
+    def group(self, pattern: str) -> list[str]:
+        """The members of the groups whose names match: as this host's files say, and where it is
+        this host itself that runs, its directory too."""
+        rows = [row for row in self._rows("/etc/group", 4) if fnmatchcase(row[0], pattern)]
         members = [member for row in rows for member in row[3].split(",") if member]
         gids = {row[2] for row in rows}
-        return members + [row[0] for row in self.passwd() if row[3] in gids]
+        members += [row[0] for row in self.passwd() if row[3] in gids]
+        if self.root == Path("/"):
+            with suppress(KeyError, ValueError):
+                members += grp.getgrnam(pattern).gr_mem
+        return list(dict.fromkeys(members))
 
     def bound(self) -> list[str]:
         """The users who have a ukey, as far as the records can be listed."""
