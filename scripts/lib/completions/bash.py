@@ -91,7 +91,7 @@ SUBCOMMAND
         wanted=(words "${options[@]}")
     else
         _NAME_wanted "$subcommand" "$operand"
-        ((${#wanted[@]})) || wanted=(words "${options[@]}")
+        ((${#wanted[@]})) || [[ -n $ended ]] || wanted=(words "${options[@]}")
     fi
     ((!${#wanted[@]})) || _NAME_offer "$cur" "${wanted[@]}"
 } &&

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tools.manual import Manual
 from tools.parser import Argument, Parser, arguments
 
-from .bash import quote
+from .bash import quote, words
 from .values import Kind, kind_of
 
 _HEAD = """\
@@ -115,7 +115,7 @@ def _call(parser: Parser, indent: int = 4) -> str:
         else:
             number += 1
             place = "*" if argument.several else str(number)
-            optional = "" if argument.required else ":"
+            optional = "" if argument.required or argument.several else ":"
             specs.append(quote(f"{place}:{optional}{_value(argument, name)}"))
     return f" \\\n{' ' * (indent + 4)}".join(["_arguments -s -S :", *specs])
 
@@ -137,7 +137,7 @@ def _value(argument: Argument, name: str) -> str:
     """``message:action``: what is completed, and how."""
     actions = {
         Kind.NONE: " ",
-        Kind.WORDS: f"({' '.join(argument.choices)})",
+        Kind.WORDS: f"({words(argument.choices)})",
         Kind.USERS: "_users",
         Kind.FILES: "_files",
         Kind.FOLDERS: "_files -/",
