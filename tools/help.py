@@ -51,7 +51,7 @@ def render(usage_and_options: str, manual: Manual) -> str:
             lines += [f"  {line}"]
         parts.append("\n".join(lines))
     if manual.json_keys:
-        parts.append(_list(_("keys of --json:"), manual.keys(), columns))
+        parts.append(_list(_("keys of --json:"), manual.all_keys(), columns))
     statuses = [(str(int(status)), text) for status, text in exits.MEANINGS.items()]
     parts.append(_list(_("exit status:"), statuses, columns))
     if manual.files:

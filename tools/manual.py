@@ -24,8 +24,10 @@ class Manual:
     usage: Sequence[str] = ()  #: its forms; empty: argparse makes one
     subcommands: Sequence[tuple[str, str]] = ()
 
-    def keys(self) -> list[tuple[str, str]]:
-        """The keys of ``--json``: its own, then those that every command has."""
+    def all_keys(self) -> list[tuple[str, str]]:
+        """The keys of ``--json``: its own, then those that every command has; none without it."""
+        if not self.json_keys:
+            return []
         taken = {key for key, _text in self.json_keys}
         return [*self.json_keys, *(row for row in _COMMON_KEYS if row[0] not in taken)]
 

@@ -65,7 +65,7 @@ class Commands:
         if manual.json_keys:
             lines += roff.heading(_(JSON))
             lines += roff.fill(self._prose(_("--json prints one object. Its keys:")))
-            lines += self._list(manual.keys())
+            lines += self._list(manual.all_keys())
         lines += roff.heading(_(STATUS))
         lines += self._list((str(int(each)), text) for each, text in exits.MEANINGS.items())
         lines += roff.heading(_(VARIABLES))
