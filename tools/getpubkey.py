@@ -45,7 +45,7 @@ MANUAL = Manual(
     ),
     json_keys=VERDICT_KEYS,
     files=((RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),),
-    see=("rmpubkey", "chpinpw", "ukey list", "ukey bindings"),
+    see=("rmpubkey", "chpinpw", "ukey list", "ukey bindings", "usbkey(5)", "pam_ukey(8)"),
 )
 
 

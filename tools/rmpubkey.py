@@ -37,7 +37,7 @@ MANUAL = Manual(
         ),
     ),
     json_keys=VERDICT_KEYS,
-    see=("getpubkey", "ukey bindings", "ukey revoked", "ukey unrevoke"),
+    see=("getpubkey", "ukey bindings", "ukey revoked", "ukey unrevoke", "usbkey(5)"),
 )
 
 

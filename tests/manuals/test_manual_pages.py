@@ -142,8 +142,11 @@ def test_a_page_has_what_the_help_has(parser: Parser) -> None:
 
 
 def plain(text: str) -> str:
-    """A text of the help as the page has it: what is in quotes there is in bold here."""
-    return re.sub(r"(?<!\w)'([^'\n]+)'(?!\w)", r"\1", text)
+    """A text of the help as the page has it: commands in quotes there are in bold here, and
+    documents are where they are installed."""
+    commands = "|".join(parser.prog for parser in COMMANDS if " " not in parser.prog)
+    text = re.sub(rf"(?<!\w)'((?:{commands})\b[^'\n]*)'(?!\w)", r"\1", text)
+    return re.sub(r"docs/[\w-]+\.md", rf"{roff.DOCUMENTS}/\g<0>", text)
 
 
 def test_the_service_s_page_has_what_its_help_has() -> None:

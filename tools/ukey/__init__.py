@@ -35,7 +35,7 @@ MANUAL = Manual(
         ("ukey bindings --json", N_("all bindings, for a program")),
         ("ukey status", N_("why does a login fail? begin here")),
     ),
-    see=("getpubkey", "rmpubkey", "chpinpw"),
+    see=("getpubkey", "rmpubkey", "chpinpw", "keyservice(8)", "pam_ukey(8)"),
     subcommands=tuple(SUBCOMMANDS.items()),
     usage=("ukey SUBCOMMAND ...", "ukey SUBCOMMAND --help"),
 )

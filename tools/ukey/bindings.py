@@ -57,7 +57,7 @@ MANUAL = Manual(
         *DAMAGED_KEYS,
     ),
     files=((RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),),
-    see=("getpubkey", "rmpubkey", "ukey revoked"),
+    see=("getpubkey", "rmpubkey", "ukey revoked", "usbkey(5)"),
 )
 
 

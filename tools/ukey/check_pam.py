@@ -49,7 +49,7 @@ MANUAL = Manual(
         ("around", N_("findings about ways around PAM; null where they were not looked for")),
     ),
     files=(("/etc/pam.d", N_("the stacks; then /usr/lib/pam.d and /usr/etc/pam.d")),),
-    see=("ukey try-login", "ukey status"),
+    see=("ukey try-login", "ukey status", "pam_ukey(8)"),
     usage=("ukey check-pam [OPTION]... [FILE|SERVICE]...",),
 )
 

@@ -37,7 +37,7 @@ MANUAL = Manual(
     ),
     json_keys=(("revoked", N_("a list, with an object for each key:")), *KEYS),
     files=((STATE_DIR + "/revoked", N_("the revocations; nothing is ever removed from it")),),
-    see=("rmpubkey", "ukey unrevoke"),
+    see=("rmpubkey", "ukey unrevoke", "usbkey(5)"),
 )
 
 

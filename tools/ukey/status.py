@@ -45,7 +45,7 @@ MANUAL = Manual(
     ),
     json_keys=(("socket", N_("whether the keyservice's own socket answers")), *KEYS),
     files=((CONFIG_FILE, N_("the configuration")),),
-    see=("ukey list", "ukey bindings"),
+    see=("ukey list", "ukey bindings", "keyservice(8)", "keyservice.toml(5)"),
 )
 
 

@@ -63,7 +63,7 @@ MANUAL = Manual(
         ("pid", N_("the number that the lines of the log have")),
     ),
     files=(("/etc/pam.d/SERVICE", N_("the stack; where there is none, libpam takes 'other'")),),
-    see=("ukey check-pam", "ukey status"),
+    see=("ukey check-pam", "ukey status", "pam_ukey(8)"),
 )
 
 

@@ -29,8 +29,6 @@ class Commands:
     def __init__(self, parsers: Sequence[Parser], *, date: str, source: str) -> None:
         self._parsers = {parser.prog: parser for parser in parsers}
         self._date, self._source = date, source
-        #: what stands alone in a text when a command is meant
-        self._names = [prog for prog in self._parsers if " " not in prog and prog != "ukey"]
 
     def pages(self) -> dict[str, str]:
         """``name.section`` → the page."""
@@ -81,7 +79,7 @@ class Commands:
         return "\n".join(lines) + "\n"
 
     def _prose(self, text: str) -> str:
-        return roff.prose(text, self._names)
+        return roff.prose(text, self._parsers.keys())
 
     def _list(self, rows: Iterable[tuple[str, str]]) -> list[str]:
         return roff.columns([(name, self._prose(_(text))) for name, text in rows])

@@ -8,7 +8,6 @@ import re
 
 from . import roff
 
-DOCUMENTS = "/usr/share/doc/pam-ukey/docs"  #: where the documents are installed
 _CELL = re.compile(r"(?<!\\)\|")
 _SPAN = re.compile(
     r"`(?P<code>[^`]+)`|\*\*(?P<strong>[^*]+)\*\*|\*(?P<stressed>[^*]+)\*|\[(?P<text>[^\]]+)\]\((?P<target>[^)\s]+)\)"
@@ -41,7 +40,7 @@ def prose(cell: str) -> str:
         out.append(roff.prose(cell[end : match.start()]))
         if match["target"]:
             file, _, _anchor = match["target"].partition("#")
-            out.append(roff.italic(f"{DOCUMENTS}/{file}") if file else roff.prose(match["text"]))
+            out.append(roff.prose(f"docs/{file}" if file else match["text"]))
         elif match["stressed"]:
             out.append(roff.italic(match["stressed"]))
         else:

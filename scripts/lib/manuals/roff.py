@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 LICENCE = (
     '.\\" SPDX-License-Identifier: Apache-2.0',
@@ -18,11 +18,16 @@ LICENCE = (
 _CHINESE_MARK = re.compile(r"([，。；：、！？）”]+)(?!$)")
 _WIDTH = 80  #: columns of the source's lines
 
-#: What is typed as it stands: an option; what the texts have in single quotes; a page's name.
-_LITERAL = re.compile(
+DOCUMENTS = "/usr/share/doc/pam-ukey"  #: where docs/ is installed
+
+#: What may be more than words of a sentence: an option, what is in single quotes, a document, a
+#: page, the name of a command. A bare "ukey" is the device.
+_MEANT = re.compile(
     r"(?<![\w-])(?P<option>--[a-z][a-z-]*)"
-    r"|(?<!\w)'(?P<quoted>[^'\n]+)'(?!\w)"
-    r"|(?P<page>[a-z][\w.-]*)(?P<section>\([158]\))",
+    r"|(?<!\w)'(?P<quoted>\S[^'\n]*)'(?!\w)"
+    r"|(?<![\w/])(?P<document>docs/[\w-]+\.md)"
+    r"|(?P<page>[a-z][\w.-]*)(?P<section>\([158]\))"
+    r"|(?<![\w.'/-])(?P<word>(?!ukey\b)[a-z]+)(?![\w-]|\.\w)",
     re.ASCII,
 )
 
@@ -53,21 +58,23 @@ def italic(text: str) -> str:
     return rf"\fI{verbatim(text)}\fR"
 
 
-def prose(text: str, names: Iterable[str] = ()) -> str:
-    """A sentence, with what is typed in bold: options, what is quoted, and the commands `names`."""
-    if names:
-        commands = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
-        command = rf"|(?<![\w.'/-])(?P<command>{commands})(?![\w-]|\.\w)"
-        pattern = re.compile(_LITERAL.pattern + command, re.ASCII)
-    else:
-        pattern = _LITERAL
+def prose(text: str, commands: Collection[str] = ()) -> str:
+    """A sentence of the help, with what is typed in bold: options, and the `commands`, by
+    themselves or with all that is in quotes with them. Documents and pages are shown as such."""
     out, end = [], 0
-    for match in pattern.finditer(text):
-        out.append(escape(text[end : match.start()]))
-        if match["page"]:
-            out.append(bold(match["page"]) + match["section"])
+    for match in _MEANT.finditer(text):
+        meant = match[0]
+        if match["document"]:
+            meant = italic(f"{DOCUMENTS}/{meant}")
+        elif match["page"]:
+            meant = bold(match["page"]) + match["section"]
+        elif match["quoted"] and match["quoted"].split()[0] in commands:
+            meant = bold(match["quoted"])
+        elif match["option"] or meant in commands:
+            meant = bold(meant)
         else:
-            out.append(bold(next(filter(None, match.groups()))))
+            meant = escape(meant)
+        out += [escape(text[end : match.start()]), meant]
         end = match.end()
     return "".join((*out, escape(text[end:])))
 
@@ -115,7 +122,7 @@ def tagged(rows: Sequence[tuple[str, str]]) -> list[str]:
 
 def columns(rows: Sequence[tuple[str, str]]) -> list[str]:
     """(name, text in roff): the texts in one column behind the names, and no space between."""
-    indent = min(max(len(name) for name, _text in rows) + 3, 22)
+    indent = min(max(len(name) for name, _text in rows) + 3, 24)
     lines: list[str] = []
     for name, text in rows:
         lines += [f".TP {indent}", bold(name), *fill(text)]
