@@ -19,9 +19,6 @@ from keyservice.contract.names import ErrorName
 from . import language, output
 from .exits import Exit
 from .language import _
-from .manual import Manual as Manual
-from .parser import Parser as Parser
-from .parser import name as name
 
 #: Signals that end a command, each after the terminal was put back.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)

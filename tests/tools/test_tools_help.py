@@ -11,26 +11,13 @@ import pytest
 
 from keyservice.contract.names import Code, ErrorName
 from tests.tools.running import Commands
-from tools import exits, getpubkey, rmpubkey
+from tools import exits
+from tools.commands import parsers
 from tools.exits import Exit
-from tools.manual import Manual
 from tools.output import width
+from tools.parser import Parser, arguments
 
-HELPS = [
-    ["getpubkey"],
-    ["rmpubkey"],
-    ["chpinpw"],
-    ["ukey"],
-    ["ukey", "list"],
-    ["ukey", "bindings"],
-    ["ukey", "revoked"],
-    ["ukey", "unrevoke"],
-    ["ukey", "throttle"],
-    ["ukey", "status"],
-    ["ukey", "watch"],
-    ["ukey", "check-pam"],
-    ["ukey", "try-login"],
-]
+HELPS = [parser.prog.split() for parser in parsers()]
 
 
 def test_each_error_and_code_has_its_exit_status() -> None:
@@ -61,9 +48,11 @@ def test_help_has_examples_and_every_exit_status(commands: Commands, command: li
     assert all(width(line) <= 80 for line in done.stdout.splitlines())
 
 
-@pytest.mark.parametrize("manual", [getpubkey.MANUAL, rmpubkey.MANUAL])
-def test_json_commands_document_their_keys(manual: Manual) -> None:
-    assert manual.json_keys
+@pytest.mark.parametrize("parser", parsers(), ids=lambda parser: parser.prog)
+def test_every_command_has_json_whose_keys_are_documented(parser: Parser) -> None:
+    """But for the one that only has subcommands."""
+    offered = any("--json" in each.flags for each in arguments(parser))
+    assert offered == bool(parser.manual.json_keys) != bool(parser.manual.subcommands)
 
 
 @pytest.mark.parametrize("command", HELPS, ids="-".join)
