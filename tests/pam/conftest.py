@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.pam.modules import Module
 from tests.pam.scripted_bus import bus_daemon
+from tests.pam.stacks import EXAMPLES
 from tests.support import CHECKOUT
 from tests.support.authlog import Authlog
 from tests.support.process import must
@@ -85,3 +87,20 @@ def module(request: pytest.FixtureRequest) -> Module:
     """Each module in turn."""
     module: Module = request.getfixturevalue(request.param)
     return module
+
+
+@pytest.fixture
+def pam_d() -> Iterator[Path]:
+    """/etc/pam.d, and pam-auth-update's memory, which come back."""
+    kept = [Path("/etc/pam.d"), Path("/var/lib/pam")]
+    profile = Path("/usr/share/pam-configs/ukey")
+    before = profile.exists()
+    for path in kept:
+        shutil.copytree(path, f"{path}.kept")
+    shutil.copy(EXAMPLES / "debian/pam-auth-update/ukey", profile)
+    yield kept[0]
+    if not before:
+        profile.unlink()
+    for path in kept:
+        shutil.rmtree(path)
+        Path(f"{path}.kept").rename(path)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -243,23 +242,6 @@ def test_faillock_counts_and_spares_the_break_glass_account(
             assert not enters(rescue, "wrong", PIN)
         assert not enters(clerk, PASSWORD, PIN)
         assert enters(rescue, PASSWORD, PIN)
-
-
-@pytest.fixture
-def pam_d() -> Iterator[Path]:
-    """/etc/pam.d, and pam-auth-update's memory, which come back."""
-    kept = [Path("/etc/pam.d"), Path("/var/lib/pam")]
-    profile = Path("/usr/share/pam-configs/ukey")
-    before = profile.exists()
-    for path in kept:
-        shutil.copytree(path, f"{path}.kept")
-    shutil.copy(EXAMPLES / "debian/pam-auth-update/ukey", profile)
-    yield kept[0]
-    if not before:
-        profile.unlink()
-    for path in kept:
-        shutil.rmtree(path)
-        Path(f"{path}.kept").rename(path)
 
 
 def test_debians_profile_is_off_until_it_is_asked_for(pam_d: Path, host: Host, clerk: User) -> None:
