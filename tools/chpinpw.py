@@ -55,16 +55,16 @@ def parser() -> Parser:
         "--application",
         metavar="NAME",
         type=name,
-        help=_("with --unblock: the application on the ukey whose PIN is meant, if it has several"),
+        help=_(
+            "the application whose PIN is meant; needed only on a ukey that has several and is not "
+            "bound"
+        ),
     )
     return out
 
 
 def command(arguments: Sequence[str]) -> Exit:
-    known = parser()
-    given = known.parse_args(arguments)
-    if given.application and not given.unblock:
-        known.error(_("--application goes with --unblock only"))
+    given = parser().parse_args(arguments)
     if given.unblock:
         need_root(_("Unblocking a ukey needs root."))
         return hold(
@@ -78,6 +78,7 @@ def command(arguments: Sequence[str]) -> Exit:
         Operation.CHANGE_PIN,
         json=given.json,
         serial=given.serial,
+        application=given.application,
         service="chpinpw",
         tty=terminal_name(),
     )

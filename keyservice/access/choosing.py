@@ -124,7 +124,7 @@ async def new_pair(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> 
 
 
 async def application(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> KeyRef:
-    """Something in the application whose PIN is meant, on a ukey that is not bound.
+    """Something in the application whose PIN is meant, where it is not that of a binding.
 
     Raises as :func:`new_pair`.
     """

@@ -89,10 +89,10 @@ async def verify_pin(world: World, talk: Conversation, attempt: Attempt) -> Verd
 async def _meant(
     world: World, talk: Conversation, texts: Texts, attempt: Attempt
 ) -> tuple[UkeyHandle, KeyRef]:
-    """The ukey whose PIN is meant, and where on it.
+    """The ukey whose PIN is meant, and where on it: in the named application, or the bound one.
 
-    The named person's, or the caller's own; for root also any that is named by its serial, and
-    where root has none of its own, the one that is inserted.
+    The named person's ukey, or the caller's own; for root also any that is named by its serial,
+    and where root has none of its own, the one that is inserted.
     """
     request, root = attempt.request, attempt.caller.root
     if root and request.serial:
@@ -116,6 +116,8 @@ async def _meant(
         handle = await approach.find(world, talk, texts, binding.serial, patience)
     attempt.person = Person(binding.user, binding.uid)  # root may have named the ukey only
     await approach.check_key(talk, handle, binding)
+    if request.application not in ("", binding.application):
+        return handle, await choosing.application(talk, attempt, handle)
     return handle, approach.ref_of(binding)
 
 

@@ -15,7 +15,7 @@ from keyservice.access.settings import Rules
 from keyservice.contract.names import Code, ErrorName, Operation
 from keyservice.contract.steps import Error, Info, Prompt
 from keyservice.core.secret import Secret
-from tests.softkey.state import FACTORY_PIN
+from tests.softkey.state import FACTORY_PIN, new
 from tests.support.ukeys import Softkey
 
 from .conftest import Make
@@ -230,6 +230,49 @@ def test_a_locked_admin_pin_is_told_from_the_pin(tmp_path: Path, make: Make) -> 
         held = await service.hold(unblock(application="none"), caller=ROOT)
         assert held.verdict.error is ErrorName.NO_KEY_PAIR
         assert "no such application" in held.verdict.text
+
+    run(tmp_path, scene)
+
+
+def test_which_application_is_meant(tmp_path: Path, make: Make) -> None:
+    """Bound or not, the named one; without a name the bound one, or a question of which."""
+    ukey = make()
+    ukey.remove()
+    ukey.close()
+    made = ukey.file.load()
+    (other,) = new(application="other", pin=PIN, admin_pin=ADMIN_PIN).applications
+    other.ident = bytes.fromhex("0902")
+    made.applications.append(other)
+    ukey.file.write(made)
+    ukey.start()
+    ukey.wait_seen()
+
+    def left() -> list[int]:
+        return [each["user"]["left"] for each in ukey.control.status()["applications"]]
+
+    async def scene(service: Service) -> None:
+        held = await service.hold(change(serial="SN0"), caller=ROOT)
+        assert held.verdict.error is ErrorName.BAD_REQUEST
+        assert "name one of other, ukey" in held.verdict.text
+        for bound in (False, True):
+            if bound:
+                service.bind(ukey)
+            named = verify(serial="SN0", application="other")
+            assert (await service.hold(named, WRONG, caller=ROOT)).code is Code.AUTH_ERR
+            assert left() == [10, 9]
+            assert (await service.hold(named, PIN, caller=ROOT)).code is Code.SUCCESS
+        await service.hold(verify(), WRONG, caller=LOCKER)
+        assert left() == [9, 10]
+        named = change(application="other")
+        assert (await service.hold(named, PIN, NEW, NEW, caller=LOCKER)).code is Code.SUCCESS
+        named = unblock(application="other")
+        held = await service.hold(named, ADMIN_PIN, PIN, PIN, caller=ROOT)
+        assert held.code is Code.SUCCESS
+        held = await service.hold(verify(application="none"), caller=LOCKER)
+        assert "no such application" in held.verdict.text
+        named = verify(application="other")
+        assert (await service.hold(named, PIN, caller=LOCKER)).code is Code.SUCCESS
+        assert left() == [9, 10]
 
     run(tmp_path, scene)
 

@@ -124,7 +124,7 @@ from keyservice.contract.channel import Deadline
 bus_link.SYSTEM_BUS = sys.argv[2]
 link = bus_link.BusLink(Deadline(10))
 here = DBusAddress("/org/ukey/KeyService1", bus_name=sys.argv[3], interface="org.ukey.KeyService1")
-print(link.call(here, "BeginVerifyPin", "ssssuu", ("", "", "", "", 0, 0))[1], flush=True)
+print(link.call(here, "BeginVerifyPin", "sssssuu", ("", "", "", "", "", 0, 0))[1], flush=True)
 sys.stdin.read()
 """
 

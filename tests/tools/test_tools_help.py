@@ -79,7 +79,7 @@ def test_each_example_is_a_command_line_that_parses(commands: Commands, command:
         ["getpubkey", "--ser", "1", "a"],
         ["rmpubkey"],
         ["chpinpw", "--serial", "1", "--unblock", "2"],
-        ["chpinpw", "--application", "1"],
+        ["chpinpw", "--application", ""],
         ["chpinpw", "--unblock", ""],  # is not: change the PIN of whatever is inserted
         ["chpinpw", "--serial="],
         ["getpubkey", "", "--container", "c"],

@@ -79,6 +79,7 @@ def test_getpubkey_shows_asks_and_binds(commands: Commands, service: Keyservice)
         (["rmpubkey", "--force", "--yes", "bob"], UNBIND, {USER: b"bob", FLAGS: b"\0\x10"}),
         (["chpinpw"], CHANGE_PIN, {}),
         (["chpinpw", "--serial", "S1"], CHANGE_PIN, {SERIAL: b"S1"}),
+        (["chpinpw", "--application", "A"], CHANGE_PIN, {APPLICATION: b"A"}),
         (["chpinpw", "--unblock", "S1"], UNBLOCK_PIN, {SERIAL: b"S1"}),
         (
             ["chpinpw", "--unblock", "S1", "--application", "A"],
