@@ -28,12 +28,14 @@ from tests.pam.scripted import (
 )
 from tests.support.process import must, run
 
-#: The system's calls that fuzz_session.c has in place of the system.
+#: The system's calls that fuzz_system.c has in place of the system.
 FAKED = (
     *("clock_gettime", "close", "connect", "fcntl", "free", "getenv", "geteuid", "getsockopt"),
     *("recv", "send", "setsockopt", "socket"),
 )
 
+#: Each with its own files.
+HARNESSES = {"frame": ("frame",), "session": ("session", "system")}
 SANITIZE = "address,undefined"
 PROFILE = ("-fprofile-instr-generate", "-fcoverage-mapping")
 #: Bytes of the longest input: two of the longest frames.
@@ -111,11 +113,11 @@ class Fuzzer:
         flags = ("-std=c11", "-D_GNU_SOURCE", "-g", *flags)
         compile_ = ["clang", *flags, "-Wall", "-Wextra", f"-I{self._sources[0].parent}", "-c"]
         faked = [f"-D{call}=fake_{call}" for call in FAKED if self.name == "session"]
-        harness = HERE / f"fuzz_{self.name}.c"
+        harness = [HERE / f"fuzz_{each}.c" for each in HARNESSES[self.name]]
         objects = []
-        for path in (*self._sources, harness):
+        for path in (*self._sources, *harness):
             objects.append(str(self._folder / f"{name}-{path.stem}.o"))
-            more = faked if path != harness else []
+            more = faked if path not in harness else []
             must([*compile_, *more, "-o", objects[-1], str(path)], seconds=120)
         program = self._folder / name
         must(["clang", *flags, "-fsanitize=fuzzer", "-o", str(program), *objects], seconds=120)

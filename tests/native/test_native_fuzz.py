@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.native.builds import Change, sources
-from tests.native.fuzzing import Fuzzer
+from tests.native.fuzzing import HARNESSES, Fuzzer
 
-HARNESSES = ("frame", "session")
 SECONDS, LONG_SECONDS, SOAK_RUNS = 5, 60, 10_000_000
 Record = Callable[[str, object], None]
 
