@@ -19,7 +19,9 @@ _AFTER: dict[ErrorName, str] = {
     ErrorName.UKEY_ABSENT: N_("'ukey list' shows which ukeys are seen."),
     ErrorName.UKEY_AMBIGUOUS: N_("Or name one with --serial; 'ukey list' shows the serials."),
     ErrorName.THROTTLED: N_("Or end the pause as root: ukey throttle reset {serial}"),
-    ErrorName.CONFIGURATION: N_("'keyservice --check-config' says what is wrong."),
+    ErrorName.CONFIGURATION: N_(
+        "'/usr/libexec/ukey/keyservice --check-config' says what is wrong."
+    ),
 }
 
 
