@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from tests.support import CHECKOUT
 from tests.support.host import Host
 from tests.support.process import run
@@ -189,6 +191,7 @@ def test_both_clients_have_the_verdict_of_the_login(host: Host) -> None:
 
 def test_a_console_is_local_and_a_host_is_remote(host: Host) -> None:
     enrolled = enrol(host)  # login is not allowed from afar
+    host.pam.stack("login", STACK)
     console, window = host.console(), host.terminal()
     login = (enrolled.user.name, "--service", "login")
 
@@ -237,6 +240,59 @@ def test_su_asks_root_nothing_and_others_everything(host: Host) -> None:
     window = host.terminal()
     tried = try_login(window, enrolled.right, *su, "--ruser", "bob", "--tty", "tty1")
     assert (tried.status, "PERM_DENIED" in tried.screen) == (REFUSED, True)
+
+
+# -- modules of every kind
+
+PYTHON_STACK = """
+auth requisite pam_unix.so nodelay
+auth [success=ok default=die] pam_python.so /usr/lib/ukey/pam_ukey/pam_python_entry.py
+account required pam_permit.so
+"""
+
+
+@pytest.mark.parametrize(("pin", "code"), [(None, "SUCCESS"), ("000000", "AUTH_ERR")])
+def test_the_pam_python_module_can_be_tried(host: Host, pin: str | None, code: str) -> None:
+    """It is an interpreter in a process that is one."""
+    host.bus()
+    enrolled = enrol(host, ANYWHERE.replace("login", "pythonic"))
+    host.pam.stack("pythonic", PYTHON_STACK)
+    answers = [enrolled.user.password, pin or enrolled.pin]
+    _status, told = on_pipes(answers, "demo", "--service", "pythonic")
+    assert (told["code"], told["ukey"], told["prompts"]) == (code, True, 2)
+
+
+TALKATIVE = """
+def pam_sm_authenticate(pamh, flags, argv):
+    style = {"?": pamh.PAM_PROMPT_ECHO_ON, "*": pamh.PAM_PROMPT_ECHO_OFF, "!": pamh.PAM_ERROR_MSG,
+             ".": pamh.PAM_TEXT_INFO, "-": pamh.PAM_RADIO_TYPE}
+    messages = [pamh.Message(style[word[0]], word[1:]) for word in argv[1:]]
+    answers = [answer.resp for answer in pamh.conversation(messages)]
+    return pamh.PAM_SUCCESS if answers == [None, "red", None, "sec ret"] else pamh.PAM_AUTH_ERR
+
+def pam_sm_setcred(pamh, flags, argv):
+    return pamh.PAM_SUCCESS
+"""
+
+
+def test_one_conversation_may_have_several_messages(host: Host) -> None:
+    host.user()
+    script = host.folder / "talkative.py"
+    script.write_text(TALKATIVE)
+    line = f"auth required pam_python.so {script} .Hello ?Colour: !Careful *Word:"
+    host.pam.stack("talks", f"{line}\naccount required pam_permit.so")
+    talks = [COMMANDS["ukey"], "try-login", "demo", "--service", "talks"]
+    done = run(talks, input="red\nsec ret\n")
+    assert done.returncode == 0, done.stderr
+    order = [done.stderr.index(word) for word in ("Hello", "Colour:", "Careful", "Word:")]
+    assert order == sorted(order)
+    assert "sec ret" not in done.stderr
+    status, told = on_pipes(["red", "wrong"], "demo", "--service", "talks")
+    assert (status, told["code"], told["prompts"]) == (REFUSED, "AUTH_ERR", 2)
+    # A style that no terminal has.
+    host.pam.stack("talks", line.replace("!Careful", "-Choose"))
+    status, told = on_pipes(["red", "sec ret"], "demo", "--service", "talks")
+    assert (status, told["prompts"]) == (REFUSED, 1)
 
 
 # -- what it says before anything is asked, and afterwards

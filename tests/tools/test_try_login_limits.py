@@ -5,6 +5,7 @@ hangs or kills, Ctrl-C; and where a PIN must not be."""
 
 from __future__ import annotations
 
+import ctypes
 import signal
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.system.conftest import CONFIG, enrol
 from tests.system.test_secrets import CANARY, PIN, Watch, family, found_in, memory_of
 from tests.tools.running import COMMANDS, Commands
 from tests.tools.test_try_login import on_pipes
+from tools.trylogin import child
+from tools.trylogin.trial import Trial
 
 NOBODY = 65534
 TRY = (COMMANDS["ukey"], "try-login")
@@ -66,20 +69,30 @@ def children(pid: int) -> list[int]:
 
 
 def hang(host: Host, service: str = "hangs", before: str = "") -> Path:
-    """A stack with a module that waits for ever, behind `before`; the file that it makes then."""
+    """A stack with a module whose helper waits for ever, behind `before`; the file that then holds
+    the helper's number. It is in a session of its own: pam_exec sees to that."""
     begun, script = host.folder / "begun", host.folder / "hang"
-    script.write_text(f"#!/bin/sh\n: >{begun}\nexec sleep 600\n")
+    script.write_text(f"#!/bin/sh\necho $$ >{begun}\nexec sleep 600 >/dev/null 2>&1\n")
     script.chmod(0o755)
     host.pam.stack(service, f"{before}\nauth required pam_exec.so {script}")
     return begun
 
 
+def begins(begun: Path) -> None:
+    wait_until(lambda: begun.exists() and begun.read_text().endswith("\n"), "the module at work")
+
+
+def gone(pid: int | str) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
 def test_a_stack_that_hangs_is_ended_in_time(host: Host) -> None:
     host.user()
-    hang(host)
+    begun = hang(host)
     status, told = on_pipes([], "demo", "--service", "hangs", "--timeout", "1")
     assert (status, told["error"], told["code"]) == (11, "DeadlinePassed", None)
-    wait_until(lambda: not Path(f"/proc/{told['pid']}").exists(), "libpam's process gone")
+    assert gone(told["pid"])
+    assert gone(begun.read_text().strip())
 
 
 def test_a_person_who_does_not_answer_is_not_waited_for(host: Host) -> None:
@@ -97,13 +110,14 @@ def test_ctrl_c_ends_the_stack_too(host: Host) -> None:
     begun = hang(host)
     terminal = host.terminal()
     terminal.start([*TRY, "demo", "--service", "hangs"])
-    wait_until(begun.exists, "the module at work")
+    begins(begun)
     assert terminal._program is not None
     (pid, *_) = children(terminal._program.pid)
     terminal.interrupt()
     wait_until(lambda: terminal.status is not None, "ended")
     assert terminal.status == -signal.SIGINT
-    assert not Path(f"/proc/{pid}").exists()
+    assert gone(pid)
+    assert gone(begun.read_text().strip())
 
 
 def test_the_end_of_the_input_is_no_verdict(host: Host) -> None:
@@ -154,12 +168,14 @@ def test_no_pin_is_where_others_could_read_it(host: Host) -> None:
         console.wait_question(30)
         console._answered = len(console.screen)
         console.type(answer + "\n")
-    wait_until(begun.exists, "the module behind the PIN")
+    begins(begun)
     assert console._program is not None
     pids = family(console._program.pid)
     assert len(pids) == 3, "the command, libpam's process, the module's"
     for pid in pids:
         assert not found_in(memory_of(pid)), Path(f"/proc/{pid}/cmdline").read_bytes()
+    console.interrupt()
+    wait_until(lambda: console.status is not None, "ended")
 
 
 def test_the_search_of_memory_finds_what_is_typed(host: Host) -> None:
@@ -172,3 +188,39 @@ def test_the_search_of_memory_finds_what_is_typed(host: Host) -> None:
     assert console._program is not None
     for pid in family(console._program.pid):
         assert found_in(memory_of(pid)) == {CANARY}
+
+
+class Wire:
+    """Keeps the buffers that it is handed."""
+
+    def __init__(self, packet: bytes = b"") -> None:
+        self._packet = packet
+        self.buffers: list[bytearray] = []
+        self.sent = b""
+
+    def send(self, packet: bytearray) -> None:
+        self.buffers.append(packet)
+        self.sent = bytes(packet)
+
+    def recv_into(self, buffer: bytearray) -> int:
+        self.buffers.append(buffer)
+        buffer[: len(self._packet)] = self._packet
+        return len(self._packet)
+
+
+def test_the_buffers_of_an_answer_are_wiped_on_both_sides() -> None:
+    trial = object.__new__(Trial)
+    wire = Wire()
+    trial._wire = wire  # type: ignore[assignment]
+    typed = bytearray(PIN)
+    trial.answer(typed)
+    assert wire.sent == child.ANSWER + PIN
+    assert not any(typed)
+    assert not any(wire.buffers[0])
+
+    taking = Wire(wire.sent)
+    login = child._Login(child.Attempt("login", "demo"), taking)  # type: ignore[arg-type]
+    address, length = login._take()
+    assert ctypes.string_at(address, length + 1) == PIN + b"\0"
+    child._free(address)
+    assert not any(taking.buffers[0])

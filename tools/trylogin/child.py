@@ -30,7 +30,7 @@ _KEPT = ("LC_ALL", "LC_MESSAGES", "LANG")
 #: libpam's own limit (``PAM_MAX_NUM_MSG``), and the bytes of a message that are passed on.
 _MESSAGES_MAX = 32
 _TEXT_MAX = 4096
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _DISALLOW_NULL_AUTHTOK = 1
 
 #: The first byte of a packet: what is said, how it ended, an answer.
@@ -38,6 +38,17 @@ SAID, ENDED, ANSWER = b"S", b"E", b"A"
 PACKET_MAX = 1 << 14
 
 _free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(("free", pamela.LIBC))
+
+
+def _step(name: str) -> Any:
+    """A function of libpam's that, unlike pamela's own, keeps the interpreter's lock: pam_python,
+    which finds an interpreter in its process, goes on in it without asking for that."""
+    prototype = ctypes.PYFUNCTYPE(ctypes.c_int, pamela.PamHandle, ctypes.c_int)
+    return prototype((name, pamela.LIBPAM))
+
+
+_AUTHENTICATE, _ACCT_MGMT = _step("pam_authenticate"), _step("pam_acct_mgmt")
+_SETCRED, _END = _step("pam_setcred"), _step("pam_end")
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,11 @@ class Attempt:
     ruser: str = ""
     ruid: int = 0  #: the real uid: of whoever runs a setuid program
     empty_passwords: bool = True  #: whether the program lets pam_unix take one
+
+
+def adopt_orphans() -> None:
+    """What modules leave running comes to this process when theirs is gone (prctl(2))."""
+    pamela.LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def main(attempt: Attempt, wire: socket.socket) -> NoReturn:
@@ -114,18 +130,18 @@ class _Login:
             return {"steps": [("start", error.errno)], "user": attempt.user}
         flags = 0 if attempt.empty_passwords else _DISALLOW_NULL_AUTHTOK
         for name, function, flag in (
-            ("authenticate", pamela.PAM_AUTHENTICATE, flags),
-            ("acct_mgmt", pamela.PAM_ACCT_MGMT, flags),
-            ("setcred", pamela.PAM_SETCRED, pamela.PAM_ESTABLISH_CRED),
+            ("authenticate", _AUTHENTICATE, flags),
+            ("acct_mgmt", _ACCT_MGMT, flags),
+            ("setcred", _SETCRED, pamela.PAM_ESTABLISH_CRED),
         ):
             steps.append((name, function(handle, flag)))
             if steps[-1][1] != PamCode.SUCCESS:
                 break
         else:
             # What was set up, such as a Kerberos ticket, is for nobody.
-            pamela.PAM_SETCRED(handle, pamela.PAM_DELETE_CRED)
+            _SETCRED(handle, pamela.PAM_DELETE_CRED)
         user = handle.get_item(pamela.PAM_USER) or attempt.user
-        pamela.PAM_END(handle, steps[-1][1])
+        _END(handle, steps[-1][1])
         return {"steps": steps, "user": user}
 
     def _converse(self, count: int, messages: Any, responses: Any, _data: Any) -> int:

@@ -10,6 +10,7 @@ import signal
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from tools.terminal import wipe
@@ -58,6 +59,7 @@ class Trial:
     """The process of an attempt; leaving it kills what is left of it."""
 
     def __init__(self, attempt: Attempt) -> None:
+        child.adopt_orphans()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         # No thread runs yet, and nothing was typed.
         self.pid = os.fork()
@@ -74,11 +76,13 @@ class Trial:
 
     def __exit__(self, *_: object) -> None:
         self._wire.close()
-        # The group too: modules start helpers.
-        for kill in (os.killpg, os.kill):
-            with suppress(ProcessLookupError):
-                kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        _end(self.pid)
+        # Modules' helpers may have left the group; whatever was theirs is ours then.
+        while orphans := _children():
+            for orphan in orphans:
+                _end(orphan)
 
     def fileno(self) -> int:
         """Readable when it has something to say."""
@@ -110,3 +114,18 @@ class Trial:
         finally:
             wipe(packet)
             wipe(text)
+
+
+def _end(pid: int) -> None:
+    """Kill a child of this process, and wait for it."""
+    with suppress(ProcessLookupError, ChildProcessError):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _children() -> list[int]:
+    """Those of this process; none where the kernel does not say."""
+    with suppress(OSError):
+        own = os.getpid()
+        return [int(pid) for pid in Path(f"/proc/{own}/task/{own}/children").read_text().split()]
+    return []
