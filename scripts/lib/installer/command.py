@@ -40,8 +40,11 @@ def main(arguments: Sequence[str]) -> int:
         else:
             check_python()
             with tempfile.TemporaryDirectory() as staged:
-                stage(CHECKOUT, Path(staged), given.wheels, compiled=not given.package)
-                root.install(Path(staged), listed=not given.package)
+                packaged = given.package
+                stage(
+                    CHECKOUT, Path(staged), given.wheels, compiled=not packaged, gmssl=given.gmssl
+                )
+                root.install(Path(staged), listed=not packaged)
             if given.root == Path("/"):
                 print(DONE, end="")
                 if Path("/run/ukey/root.sock").exists():
@@ -73,6 +76,12 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="take the vendored wheels from DIR, not the index",
+    )
+    given.add_argument(
+        "--gmssl",
+        action="store_true",
+        help="bring gmssl too, for hosts whose OpenSSL has no SM2 (RHEL, Fedora); it needs "
+        "python3-pycryptodomex",
     )
     given.add_argument(
         "--package",

@@ -59,9 +59,11 @@ DATA = (
 BUILD_SECONDS = 300  # a compiler that takes longer hangs
 
 
-def stage(checkout: Path, staged: Path, wheels: Path | None, *, compiled: bool) -> None:
+def stage(
+    checkout: Path, staged: Path, wheels: Path | None, *, compiled: bool, gmssl: bool
+) -> None:
     """Fill the empty directory `staged` with the product, as it is to lie below /; `compiled`:
-    with this Python's byte code too.
+    with this Python's byte code too; `gmssl`: with that library.
 
     Raises :class:`InstallError` when a part is missing or cannot be built.
     """
@@ -71,11 +73,9 @@ def stage(checkout: Path, staged: Path, wheels: Path | None, *, compiled: bool) 
             staged / LIBRARY / package,
             ignore=shutil.ignore_patterns("native", "__pycache__", ".*"),
         )
-    vendor.unpack(
-        checkout / "packaging/requirements-vendor.txt",
-        staged / LIBRARY / "vendor",
-        wheels,
-    )
+    for name in ("vendor", "gmssl") if gmssl else ("vendor",):
+        requirements = checkout / f"packaging/requirements-{name}.txt"
+        vendor.unpack(requirements, staged / LIBRARY / "vendor", wheels)
     for place, (module, vendored) in LAUNCHERS.items():
         path = [f"/{LIBRARY}", *([f"/{LIBRARY}/vendor"] if vendored else [])]
         put(staged / place, LAUNCHER.format(path=path, module=module), 0o755)

@@ -109,6 +109,6 @@ def download(requirements: Path, target: Path) -> None:
         raise InstallError(f"the package index did not answer in {DOWNLOAD_SECONDS} s") from None
     except subprocess.CalledProcessError:
         raise InstallError(
-            "pip could not download dbus-fast: install python3-pip and try again with a network, "
-            "or give --wheels DIR with a wheel that is named in packaging/requirements-vendor.txt"
+            "pip could not download a library: install python3-pip and try again with a network, "
+            f"or give --wheels DIR with a wheel that {requirements} knows by its hash"
         ) from None

@@ -21,20 +21,19 @@ copy_tree() {
     find "$1" -type f -name '*.[os]*' \( -name '*.o' -o -name '*.so' \) -delete
 }
 
-# fetch_wheels DIRECTORY: the vendored libraries, each checked against its hash; from the sandbox's
-# own, where it has them.
+# fetch_wheels DIRECTORY NAME…: the vendored libraries of packaging/requirements-NAME.txt, each
+# checked against its hash.
 fetch_wheels() {
-    mkdir -p "$1"
-    if [ -d /opt/wheels ]; then
-        cp /opt/wheels/*.whl "$1/"
-        return
-    fi
+    directory=$1
+    shift
     # Packages may replace the authorities of the machine, which the way to the index may need.
     bundle=/etc/ssl/certs/ca-certificates.crt
     [ ! -e "$bundle" ] || cp "$bundle" /tmp/authorities.crt
     apt-get install --yes --no-install-recommends ca-certificates python3-pip
     [ ! -e /tmp/authorities.crt ] || export PIP_CERT=/tmp/authorities.crt
-    python3 -m pip download --quiet --no-deps --require-hashes --only-binary :all: --dest "$1" \
-        --requirement packaging/requirements-vendor.txt
+    for needed in "$@"; do
+        python3 -m pip download --quiet --no-deps --require-hashes --only-binary :all: \
+            --dest "$directory" --requirement "packaging/requirements-$needed.txt"
+    done
     apt-get purge --yes --autoremove ca-certificates python3-pip
 }
