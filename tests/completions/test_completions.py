@@ -133,6 +133,13 @@ def test_no_name_is_evaluated(
     assert not (tmp_path / "MARK").exists()
 
 
+def test_zsh_s_folder_is_the_distribution_s(tmp_path: Path) -> None:
+    assert completions.zsh_directory(tmp_path) == "usr/share/zsh/site-functions"
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/debian_version").touch()
+    assert completions.zsh_directory(tmp_path) == "usr/share/zsh/vendor-completions"
+
+
 def test_shellcheck_finds_nothing() -> None:
     scripts = [Path("/", completions.BASH, name) for name in completions.families()]
     done = run(["shellcheck", "--shell", "bash", *scripts])

@@ -33,9 +33,9 @@ def families() -> dict[str, list[Parser]]:
     return found
 
 
-def zsh_directory() -> str:
-    """Where this distribution's zsh looks for what packages bring."""
-    debian = Path("/etc/debian_version").exists()
+def zsh_directory(root: Path = Path("/")) -> str:
+    """Where the zsh of the distribution at `root` looks for what packages bring."""
+    debian = (root / "etc/debian_version").exists()
     return f"usr/share/zsh/{'vendor-completions' if debian else 'site-functions'}"
 
 
