@@ -6,6 +6,7 @@
 suite=bookworm
 packages=${checkout:?}/packaging/sandbox-packages.txt
 tools=$checkout/packaging/sandbox-tools.txt
+guest=$checkout/packaging/sandbox-guest.txt
 requirements="$checkout/packaging/requirements-dev.txt $checkout/packaging/requirements-vendor.txt"
 # Namespaces of its own, which end with us: a build that is interrupted leaves no mount and no
 # process, and what it leaves of files, the next one removes.
@@ -22,15 +23,25 @@ build_root() {
         add_python "$2"
         ;;
     tools)
-        full=${cache:?}/$(root_key full)/root
-        if [ -d "$full" ]; then
-            cp -a --reflink=auto "$full" "$2"
-        else
-            build_root full "$2"
-        fi
-        add_tools "$2"
+        copy_full "$2"
+        add_packages "$2" "$tools"
+        add_policy "$2"
+        ;;
+    guest)
+        copy_full "$2"
+        add_packages "$2" "$guest"
         ;;
     esac
+}
+
+# copy_full DIRECTORY: the others lie over the plain root.
+copy_full() {
+    full=${cache:?}/$(root_key full)/root
+    if [ -d "$full" ]; then
+        cp -a --reflink=auto "$full" "$1"
+    else
+        build_root full "$1"
+    fi
 }
 
 # listed FILE SEPARATOR: the packages that a list names.
@@ -102,16 +113,43 @@ add_python() {
     rm -rf "$1/tmp/pip"
 }
 
-# add_tools DIRECTORY: what the tests have beside the product's packages.
-add_tools() {
-    say "adding the tests' tools"
-    names=$(listed "$tools" ' ')
+# add_packages DIRECTORY LIST: what a list names, beside what is there.
+add_packages() {
+    say "adding the packages of ${2##*/}"
+    names=$(listed "$2" ' ')
     within "$1" "
         export DEBIAN_FRONTEND=noninteractive
         apt-get update
         apt-get install --yes --no-install-recommends $names
-        apt-get clean
-        rm -rf /var/lib/apt/lists/*"
+        apt-get clean"
+}
+
+# add_policy DIRECTORY: Debian's whole SELinux policy, linked in a store of its own in
+# /opt/selinux-policy: `semodule --path` adds modules to it where no SELinux is. Other than on
+# Debian's hosts, neverallow rules are checked there.
+add_policy() {
+    say "linking Debian's SELinux policy"
+    # shellcheck disable=SC2016 # the inner shell's variables
+    within "$1" '
+        cd /tmp
+        apt-get download selinux-policy-default
+        dpkg-deb --extract selinux-policy-default_*.deb /opt/selinux-policy
+        dpkg-deb --control selinux-policy-default_*.deb control
+        off=$(sed -n "s/^notdefault=\"\(.*\)\"/\1/p" control/postinst)
+        rm -r selinux-policy-default_*.deb control
+        cd /opt/selinux-policy
+        mkdir -p var/lib/selinux/default etc/selinux/default/policy
+        sed "s/^expand-check *=.*/expand-check=1/" /etc/selinux/semanage.conf \
+            >etc/selinux/semanage.conf
+        grep -qx expand-check=1 etc/selinux/semanage.conf
+        set --
+        for module in $(cat usr/share/selinux/default/.modules); do
+            set -- "$@" --install="usr/share/selinux/default/$module.pp.bz2"
+        done
+        for module in $off; do
+            set -- "$@" --disable="$module"
+        done
+        semodule --noreload --path=/opt/selinux-policy --store=default --priority=100 "$@"'
 }
 
 # within DIRECTORY SCRIPT: run a shell script in a root, with this machine's network.

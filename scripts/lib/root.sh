@@ -11,14 +11,18 @@ cache=/var/cache/ukey-sandbox
 # shellcheck source=scripts/lib/build-root.sh
 . "${checkout:?}/scripts/lib/build-root.sh"
 
-# root_key KIND: the name of the root of that kind: "bare" (required packages and apt), "full" or
-# "tools" (full, and what only tests need).
+# root_key KIND: the name of the root of that kind: "bare" (required packages and apt), "full",
+# "tools" (full, and what only tests need) or "guest" (full, and what makes and runs a virtual
+# machine).
 root_key() {
     # shellcheck disable=SC2086 # two files
     hash=$({
         cat "$checkout/scripts/lib/build-root.sh"
         [ "$1" = bare ] || cat "$packages" $requirements
-        [ "$1" != tools ] || cat "$tools"
+        case $1 in
+        tools) cat "$tools" ;;
+        guest) cat "$guest" ;;
+        esac
         [ "$suite" = bookworm ] || echo "$suite"
         uname -m
     } | sha256sum | cut -c 1-16)
