@@ -108,6 +108,17 @@ def test_references_lead_to_pages(page: str) -> None:
         assert f"{plain}.{number}" in installed() or f"{plain}({number})" in ELSEWHERE, plain
 
 
+def test_documents_that_are_named_are_installed() -> None:
+    named = re.compile(rf"{re.escape(roff.DOCUMENTS)}/[\w/.-]*\w")
+    paths = {path for page in installed() for path in named.findall(plain_source(page))}
+    assert len(paths) > 2
+    assert [path for path in sorted(paths) if not Path(path).exists()] == []
+
+
+def plain_source(page: str) -> str:
+    return source(page).replace(r"\-", "-")
+
+
 def test_what_a_help_names_under_see_also_has_a_page() -> None:
     pages = {parser.prog for parser in COMMANDS}
     for parser in COMMANDS:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from tools import exits
 from tools.language import N_, _
-from tools.manual import ENVIRONMENT
+from tools.manual import ENVIRONMENT, Manual
 from tools.parser import Parser, arguments
 
 from . import roff, synopsis
@@ -39,44 +39,47 @@ class Commands:
 
     def _page(self, parser: Parser) -> str:
         manual = parser.manual
+        name = _page_name(parser.prog)
+        taken = [argument for argument in arguments(parser) if argument.value != "SUBCOMMAND"]
+        taken.sort(key=lambda argument: bool(argument.flags))  # what stands alone first
         lines = roff.head(
-            _page_name(parser.prog),
+            name,
             manual.section,
             date=self._date,
             source=self._source,
             volume=_(VOLUMES[manual.section]),
         )
-        lines += roff.heading(_(NAME))
-        lines += [rf"{roff.verbatim(_page_name(parser.prog))} \- {_brief(_(manual.summary))}"]
-        lines += [*roff.heading(_(SYNOPSIS)), *_synopsis(parser)]
-        lines += roff.heading(_(DESCRIPTION))
-        texts = [_(manual.summary), *_(manual.about).split("\n\n")]
-        lines += roff.paragraphs(self._prose(text) for text in texts if text)
-        if manual.subcommands:
-            lines += roff.heading(_(SUBCOMMANDS))
-            rows = [(self._reference(f"{parser.prog} {n}"), _(t)) for n, t in manual.subcommands]
-            lines += roff.tagged([(tag, self._prose(text)) for tag, text in rows])
-        lines += roff.heading(_(OPTIONS))
-        taken = [argument for argument in arguments(parser) if argument.value != "SUBCOMMAND"]
-        taken.sort(key=lambda argument: bool(argument.flags))  # what stands alone first
-        lines += roff.tagged([(synopsis.tag(each), self._prose(each.text)) for each in taken])
-        if manual.json_keys:
-            lines += roff.heading(_(JSON))
-            lines += roff.fill(self._prose(_("--json prints one object. Its keys:")))
-            lines += self._list(manual.all_keys())
-        lines += roff.heading(_(STATUS))
-        lines += self._list((str(int(each)), text) for each, text in exits.MEANINGS.items())
-        lines += roff.heading(_(VARIABLES))
-        lines += roff.tagged(
-            [(roff.bold(name), self._prose(_(text))) for name, text in ENVIRONMENT]
-        )
-        if manual.files:
-            lines += roff.heading(_(FILES))
-            rows = [(roff.italic(path), self._prose(_(text))) for path, text in manual.files]
-            lines += roff.tagged(rows)
-        lines += [*roff.heading(_(EXAMPLES)), *self._examples(parser)]
-        lines += [*roff.heading(_(SEE)), *self._see(parser)]
+        for title, body in (
+            (NAME, [rf"{roff.verbatim(name)} \- {_brief(_(manual.summary))}"]),
+            (SYNOPSIS, _synopsis(parser)),
+            (DESCRIPTION, self._description(manual)),
+            (SUBCOMMANDS, self._subcommands(parser)),
+            (OPTIONS, roff.tagged([(synopsis.tag(o), self._prose(o.text)) for o in taken])),
+            (JSON, self._json(manual)),
+            (STATUS, self._list((str(int(each)), text) for each, text in exits.MEANINGS.items())),
+            (VARIABLES, roff.tagged([(roff.bold(v), self._prose(_(t))) for v, t in ENVIRONMENT])),
+            (FILES, roff.tagged([(roff.italic(f), self._prose(_(t))) for f, t in manual.files])),
+            (EXAMPLES, self._examples(manual)),
+            (SEE, self._see(parser)),
+        ):
+            lines += [*roff.heading(_(title)), *body] if body else []
         return "\n".join(lines) + "\n"
+
+    def _description(self, manual: Manual) -> list[str]:
+        texts = [_(text) for text in (manual.summary, manual.about) if text]
+        return roff.paragraphs(map(self._prose, "\n\n".join(texts).split("\n\n")))
+
+    def _subcommands(self, parser: Parser) -> list[str]:
+        rows = parser.manual.subcommands
+        return roff.tagged(
+            [(self._reference(f"{parser.prog} {n}"), self._prose(_(text))) for n, text in rows]
+        )
+
+    def _json(self, manual: Manual) -> list[str]:
+        if not manual.json_keys:
+            return []
+        intro = roff.fill(self._prose(_("--json prints one object. Its keys:")))
+        return intro + self._list(manual.all_keys())
 
     def _prose(self, text: str) -> str:
         return roff.prose(text, self._parsers.keys())
@@ -84,9 +87,9 @@ class Commands:
     def _list(self, rows: Iterable[tuple[str, str]]) -> list[str]:
         return roff.columns([(name, self._prose(_(text))) for name, text in rows])
 
-    def _examples(self, parser: Parser) -> list[str]:
+    def _examples(self, manual: Manual) -> list[str]:
         lines: list[str] = []
-        for number, (line, purpose) in enumerate(parser.manual.examples):
+        for number, (line, purpose) in enumerate(manual.examples):
             lines += [".PP"] if number else []
             lines += roff.fill(self._prose(_sentence(_(purpose))))
             lines += roff.example([line])
