@@ -186,6 +186,15 @@ def test_both_clients_have_the_verdict_of_the_login(host: Host) -> None:
         case.mend(enrolled)
 
 
+def test_both_clients_are_refused_alike_from_afar(host: Host) -> None:
+    """Without a terminal nothing says that it is local."""
+    enrolled = enrol(host)
+    host.pam.stack("afar", STACK)
+    status, told = on_pipes(enrolled.right, enrolled.user.name, "--service", "afar")
+    assert (status, told["code"], told["prompts"]) == (REFUSED, "PERM_DENIED", 1)
+    assert by_python_pam("afar", enrolled.user.name, enrolled.right) == "PERM_DENIED"
+
+
 # -- what it is told of where it is
 
 

@@ -155,6 +155,13 @@ def test_an_included_file_is_read_where_it_is_included(ssh: Planted) -> None:
     assert (kind, place) == ("ssh-public-key-alone", "/etc/ssh/more/one.conf:3")
 
 
+def test_files_that_include_each_other_are_not_read_for_ever(ssh: Planted) -> None:
+    ssh.write("/etc/ssh/more/one.conf", "Include more/**.conf\nInclude more/one.conf\n")
+    ssh.write(FIRST, "Include more/*.conf\n")
+    (finding,) = ssh.found("ssh")
+    assert finding.text == "Not looked at: ssh (too many files are included)."
+
+
 def test_options_of_the_unit_count(ssh: Planted) -> None:
     ssh.write("/etc/default/ssh", "SSHD_OPTS='-o AuthenticationMethods=publickey -D'\n")
     assert [finding.kind for finding in ssh.found("ssh")] == ["ssh-public-key-alone"]

@@ -15,11 +15,15 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .system import System
+from tools.language import _
+
+from .system import NotLooked, System
 
 CONFIG = "/etc/ssh/sshd_config"
 #: As sshd limits it.
 _DEPTH = 16
+#: Files, each as often as it is included. sshd would read on, and start too late.
+_FILES = 1000
 _KEYWORD = re.compile(r"([^\s=]+)(?:\s*=\s*|\s+|$)(.*)")
 
 #: What ``-C`` takes, in its order, and who comes where no block says: nobody's name, and addresses
@@ -84,10 +88,13 @@ class Config:
     def __init__(self, system: System, name: str = CONFIG) -> None:
         self._system = system
         self.name = name
-        self._blocks = 0
+        self._blocks = self._files = 0
         self.lines = list(self._read(name, 0, 0))
 
     def _read(self, name: str, block: int, depth: int) -> Iterator[Line]:
+        self._files += 1
+        if self._files > _FILES:
+            raise NotLooked(self.name, _("too many files are included"))
         for number, text in self._system.lines(name):
             keyword, *arguments = _words(text)
             line = Line(name, number, keyword.lower(), tuple(arguments), block)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import grp
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -96,8 +97,8 @@ class System:
                 yield number, text
 
     def glob(self, pattern: str) -> list[str]:
-        """The names that match, sorted."""
-        relative = pattern.lstrip("/")
+        """The names that match, sorted; two stars are one, as in glob(7)."""
+        relative = re.sub(r"\*+", "*", pattern.lstrip("/"))
         if "\0" in pattern or ".." in Path(relative).parts or not relative:
             return []
         return sorted("/" + str(path.relative_to(self.root)) for path in self.root.glob(relative))
