@@ -47,6 +47,9 @@ _Work = Callable[[], Coroutine[Any, Any, _T]]
 
 #: What the insertion of a ukey can put right.
 _AWAITED = (UkeyAbsent, ReaderAbsent, ReaderRefused)
+#: Seconds before the session's deadline at which a ukey or this host is late, so that it is told
+#: from a person who is.
+MOMENT = 0.1
 #: Seconds that a write to the records may take.
 STORE_SECONDS = 10.0
 
@@ -55,7 +58,7 @@ async def identify(world: World, talk: Conversation, attempt: Attempt) -> Person
     """The person that the request names, if the caller may act for them.
 
     Without a name it is the caller, for operations on a PIN only. Raises :class:`UnknownUser`,
-    :class:`NotAllowed`, :class:`BadRequest`, :class:`DeadlinePassed`.
+    :class:`NotAllowed`, :class:`BadRequest`, :class:`LookUpLate`.
     """
     name = attempt.request.user
     if name:
@@ -81,8 +84,8 @@ async def look_up(
     talk: Conversation, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
 ) -> _T:
     """What `function` finds on this host, which may take its time. Raises what it raises, and
-    :class:`DeadlinePassed`."""
-    return await threads.call(talk.remaining(), talk.person, function, *args, **kwargs)
+    :class:`LookUpLate`."""
+    return await threads.call(talk.remaining() - MOMENT, talk.person, function, *args, **kwargs)
 
 
 def check_revoked(world: World, binding: Binding) -> None:
@@ -285,5 +288,5 @@ def ref_of(binding: Binding) -> KeyRef:
 
 
 def deadline(talk: Conversation) -> float:
-    """The session's deadline on the monotonic clock, as ukeys want it."""
-    return asyncio.get_running_loop().time() + talk.remaining()
+    """The deadline for a ukey, on the monotonic clock."""
+    return asyncio.get_running_loop().time() + talk.remaining() - MOMENT

@@ -33,6 +33,11 @@ _ERRORS: Mapping[type[UkeyError], str] = {
     errors.NotAllowed: N_("You may not do this: {message}."),
     errors.Cancelled: N_("Cancelled."),
     errors.DeadlinePassed: N_("There was no answer in time. Try again."),
+    errors.UkeyMute: N_("The ukey did not answer in time. Take it out, insert it and try again."),
+    errors.LookUpLate: N_(
+        "This host could not look something up in time. Try again; ask an administrator if that"
+        " does not help."
+    ),
     errors.Busy: N_("Too many of your sessions are open. Wait for them to end."),
     errors.UnknownUser: N_("This host knows no user {user}."),
     errors.NotEnrolled: N_(

@@ -22,7 +22,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from keyservice.core.errors import DeadlinePassed
+from keyservice.core.errors import LookUpLate
 
 LIMIT = 64
 #: Of these, what is done for people at a time, and for one of them.
@@ -43,7 +43,7 @@ async def call(
 ) -> _T:
     """``function(*args, **kwargs)`` in another thread, for `person` (``Caller.person``).
 
-    Raises what it raises, or :class:`DeadlinePassed` after `seconds`, in which it may not even have
+    Raises what it raises, or :class:`LookUpLate` after `seconds`, in which it may not even have
     begun where earlier calls hang still.
     """
     loop = asyncio.get_running_loop()
@@ -68,8 +68,8 @@ async def call(
             return await outcome
     except TimeoutError:
         if _pool.withdraw(work):
-            raise DeadlinePassed("Too many earlier look-ups have not come back yet") from None
-        raise DeadlinePassed("A look-up on this host did not come back") from None
+            raise LookUpLate("Too many earlier look-ups have not come back yet") from None
+        raise LookUpLate() from None
     finally:
         _pool.withdraw(work)
 

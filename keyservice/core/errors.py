@@ -69,6 +69,14 @@ class DeadlinePassed(UkeyError):
     name = ErrorName.DEADLINE_PASSED
 
 
+class UkeyMute(DeadlinePassed):
+    """The ukey did not answer before the deadline."""
+
+
+class LookUpLate(DeadlinePassed):
+    """A look-up on this host did not come back before the deadline."""
+
+
 class TickMissed(DeadlinePassed):
     """Nothing could be tried in time for the tick at which all failures show."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from keyservice.core.errors import DeadlinePassed, UkeyAbsent, UkeyFailed, UkeyRemoved
+from keyservice.core.errors import UkeyAbsent, UkeyFailed, UkeyMute, UkeyRemoved
 from keyservice.core.secret import Secret
 
 from .base import Container, Keep, KeyRef, PinState, PublicKey, UkeyInfo
@@ -23,7 +23,7 @@ class UkeyHandle:
 
     Calls wait for their turn on the reader. A `deadline` is a monotonic time for queueing and work
     together; the work alone is also limited by the configuration. Every call may raise
-    :class:`DeadlinePassed`, :class:`UkeyRemoved`, :class:`ReaderAbsent` and :class:`UkeyFailed`;
+    :class:`UkeyMute`, :class:`UkeyRemoved`, :class:`ReaderAbsent` and :class:`UkeyFailed`;
     those that take a PIN also :class:`PinWrong` (facts: left, maximum), :class:`PinLocked`,
     :class:`TryWithheld` and :class:`PinRefused`. Secrets remain the caller's to wipe.
     """
@@ -130,7 +130,7 @@ class UkeyHandle:
         )
         try:
             result = await lane.submit(message, deadline, note_and_take)
-        except (DeadlinePassed, UkeyFailed):
+        except (UkeyMute, UkeyFailed):
             slot.pins.pop(application, None)  # a try may have been spent, or not
             raise
         except UkeyAbsent as error:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from keyservice.core.errors import DeadlinePassed, UkeyError, UkeyFailed
+from keyservice.core.errors import UkeyError, UkeyFailed, UkeyMute
 from keyservice.core.secret import wipe
 
 from .child import Child
@@ -74,7 +74,7 @@ class Lane:
         """Have `message` done before `deadline` (monotonic); it is wiped, whatever comes.
 
         The future holds what `take` makes of the answer, which it is shown even when nobody waits
-        any more. The future raises the answer's error, :class:`DeadlinePassed`, or
+        any more. The future raises the answer's error, :class:`UkeyMute`, or
         :class:`UkeyFailed` where the worker broke or `take` raised :class:`WireError`.
         """
         job = _Job(message, take, self._loop.create_future())
@@ -182,8 +182,8 @@ class Lane:
             self._retired.add(task)
             task.add_done_callback(self._retired.discard)
 
-    def _late(self) -> DeadlinePassed:
-        return DeadlinePassed(reader=self.reader)
+    def _late(self) -> UkeyMute:
+        return UkeyMute(reader=self.reader)
 
 
 def _fail(job: _Job, error: UkeyError) -> None:

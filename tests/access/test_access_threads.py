@@ -159,4 +159,4 @@ asyncio.run(threads.call(0.1, 0, threading.Event().wait))
     done = subprocess.run(
         [sys.executable, "-c", text], cwd=CHECKOUT, capture_output=True, timeout=10, check=False
     )
-    assert b"DeadlinePassed" in done.stderr
+    assert b"LookUpLate" in done.stderr

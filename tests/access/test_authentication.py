@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from keyservice.access.settings import Rules, ServiceRule
 from keyservice.contract.names import SSHD_JUNK, Code, ErrorName, WaitFor
 from keyservice.contract.steps import Info, Prompt, Wait
+from keyservice.core.username import Person
 from keyservice.ukeys.settings import ReaderSettings
 from tests.support.ukeys import Softkey
 
@@ -229,6 +231,33 @@ def test_a_slow_ukey_is_said_to_work(tmp_path: Path, ukey: Softkey) -> None:
         assert held.kinds == ["Prompt", "Wait", "Verdict"]
         assert held.steps[1] == Wait("The ukey is working.", WaitFor.DEVICE)
         assert held.code is Code.SUCCESS
+
+    run(tmp_path, scene)
+
+
+def test_a_mute_ukey_is_told_from_a_slow_person(tmp_path: Path, ukey: Softkey) -> None:
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        held = await service.login(SILENCE, timeout=1)
+        assert held.verdict.text.startswith("There was no answer in time.")
+        ukey.control.misbehave(slow=3000, ins=[0x74])
+        held = await service.login(PIN)
+        assert held.verdict.error is ErrorName.DEADLINE_PASSED
+        assert held.verdict.text.startswith("The ukey did not answer in time.")
+
+    readers = ReaderSettings(operation_deadline=1.0, allow_virtual_readers=True)
+    run(tmp_path, scene, readers=readers)
+
+
+def test_a_mute_name_service_is_told_from_a_slow_person(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    async def scene(service: Service) -> None:
+        service.world.resolve = lambda name: Person(name, release.wait(30))
+        held = await service.login(timeout=1)
+        refused(held, Code.AUTHINFO_UNAVAIL, ErrorName.DEADLINE_PASSED, asked=False)
+        assert held.verdict.text.startswith("This host could not look something up in time.")
+        release.set()
 
     run(tmp_path, scene)
 
