@@ -16,10 +16,11 @@ static const char *language_of(pam_handle_t *pamh)
 {
     static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@-";
+    enum { COUNT = sizeof names / sizeof names[0] };
 
-    for (size_t i = 0; i < 2 * sizeof names / sizeof names[0]; i++) {
-        const char *value = i < 3 ? pam_getenv(pamh, names[i])
-                                  : getenv(names[i - 3]); /* NOLINT(concurrency-mt-unsafe) */
+    for (size_t i = 0; i < 2 * (size_t)COUNT; i++) { /* the session's, then the process's */
+        const char *value = i < COUNT ? pam_getenv(pamh, names[i])
+                                      : getenv(names[i - COUNT]); /* NOLINT(concurrency-mt-unsafe) */
         size_t length = value == NULL ? 0 : strnlen(value, NAME_MAX_BYTES + 1);
         if (length > 0 && length <= NAME_MAX_BYTES && strspn(value, plain) == length)
             return value;

@@ -62,10 +62,9 @@ class Build:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        flags = ["-O1", "-g", *self.sanitize]
         command = ["make", "--quiet", "-C", str(self.source), f"O={self.folder}"]
-        command.append(f"CFLAGS={' '.join(flags)}")
         if self.sanitize:  # some of which cannot be where FORTIFY or -z defs is
+            command.append(f"CFLAGS=-O1 -g {' '.join(self.sanitize)}")
             command += ["HARDENING=-fPIC", "LINKING=-shared"]
         if self.source != NATIVE:  # a mistake may be one that the compiler warns of
             command.append("WARNINGS=")
