@@ -63,7 +63,7 @@ class Checked:
     file: Path
     table: Table | None = None  #: None: it could not be made, and a finding says why
     findings: list[Finding] = field(default_factory=list)
-    unread: bool = False  #: it may not be read
+    unread: Unreadable | None = None  #: why it could not be read
 
 
 def check(
@@ -79,7 +79,7 @@ def check(
         checked.findings += lint.findings(read, places, installed=installed)
         _evaluate(checked, read, places, installed=installed)
     except Unreadable as error:
-        checked.unread = True
+        checked.unread = error
         checked.findings.append(_unread(error))
     except TooLong:
         text = _("more lines than are evaluated: nothing is known about who gets in")

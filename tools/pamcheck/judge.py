@@ -28,7 +28,7 @@ _REMOTE = frozenset(("sshd", "cockpit", "vsftpd", "xrdp-sesman", "openvpn", "ftp
 
 def findings(table: Table) -> list[Finding]:
     """What the table shows, the worst first."""
-    found = [*_takes_other(table), *_openings(table), *_shut(table)]
+    found = [*_untried(table), *_takes_other(table), *_openings(table), *_shut(table)]
     if table.lets_in:
         found += _never(table)
         found += _tells(table, opened=any(each.severity is Severity.OPEN for each in found))
@@ -100,7 +100,7 @@ def _opening(
         ran = table.cells[password, open_for[0]].ways[flips]
         line, remedy, write = _blame(table, ran, password)
         if len(states) > 1:
-            listed = ", ".join(_state(state) for state in open_for)
+            listed = _(", ").join(_state(state) for state in open_for)
             where = _("{finding} (ukey: {states})").format(finding=where, states=listed)
         if flips:
             conditions = _(", ").join(table.text(flips))
@@ -336,6 +336,17 @@ def _asked(table: Table, ran: Ran) -> int:
 
 
 # -- what is worth knowing
+
+
+def _untried(table: Table) -> Iterator[Finding]:
+    if not table.complete:
+        yield Finding(
+            "not-all-tried",
+            Severity.NOTE,
+            str(table.stack.file),
+            _("not every combination of what its modules can return was tried, they are so many"),
+            _("take out the modules that are not needed"),
+        )
 
 
 def _takes_other(table: Table) -> Iterator[Finding]:

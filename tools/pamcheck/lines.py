@@ -9,6 +9,7 @@ compared without regard to case, and a line holds 1023 bytes: what follows is th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,9 @@ _BUFFER = 1024
 _BLANK = " \n\t"
 TYPES = ("auth", "account", "password", "session")
 CONTROLS = ("required", "requisite", "sufficient", "optional")
+
+
+_SUFFIX = re.compile(r"\.so(?:\.[0-9]+)*\Z")
 
 
 class Fault(StrEnum):
@@ -51,8 +55,16 @@ class Line:
 
     @property
     def name(self) -> str:
-        """The module without folder and suffix: ``pam_unix``."""
-        return self.module.rsplit("/", 1)[-1].split(".so", 1)[0]
+        """The module without folder and suffix: ``pam_unix``. One that cannot be loaded keeps
+        what it has."""
+        base = self.module.rsplit("/", 1)[-1]
+        return _SUFFIX.sub("", base) or base
+
+    @property
+    def loadable(self) -> bool:
+        """Whether libpam can find a module by this name: not without a suffix, nor with a carriage
+        return of a file that was written elsewhere."""
+        return _SUFFIX.search(self.module) is not None
 
     @property
     def includes(self) -> bool:

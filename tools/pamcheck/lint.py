@@ -51,8 +51,9 @@ def findings(stack: Stack, places: Places, *, installed: bool) -> list[Finding]:
     """What can be seen without running it. `installed`: it is in use on this host."""
     found = [*_broken(stack), *_words(stack), *_interpreters(stack, places)]
     found += [*_jumps(stack), *_split(stack), *_gates(stack), *_nullok(stack)]
+    found += _missing(stack, places if installed else None)
     if installed:
-        found += [*_missing(stack, places), *_files(stack, places)]
+        found += _files(stack, places)
     return found
 
 
@@ -282,10 +283,13 @@ def _nullok(stack: Stack) -> Iterator[Finding]:
 # -- what is on the host
 
 
-def _missing(stack: Stack, places: Places) -> Iterator[Finding]:
+def _missing(stack: Stack, places: Places | None) -> Iterator[Finding]:
+    """`places`: where to look for modules; without, names tell."""
     for module in stack.modules():
         line = module.line
-        if line.fault is not None or not places.lacks(line.module):
+        if line.fault is not None:
+            continue
+        if line.loadable and (places is None or not places.lacks(line.module)):
             continue
         passed_over = action(line.control, None) == "ignore"
         if passed_over and line.silent:

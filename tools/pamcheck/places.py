@@ -28,12 +28,14 @@ _BYTES_MAX = 1 << 20
 
 
 class Unreadable(Exception):
-    """A file that cannot be taken for a stack. `missing`: there is none of that name."""
+    """A file that cannot be taken for a stack. `missing`: there is none of that name; `forbidden`:
+    it is somebody else's."""
 
     def __init__(self, path: Path, number: int) -> None:
         super().__init__(os.strerror(number))
         self.path, self.number = path, number
         self.missing = number in (errno.ENOENT, errno.ENOTDIR)
+        self.forbidden = number in (errno.EACCES, errno.EPERM)
 
 
 def read(path: Path) -> bytes:
@@ -45,6 +47,8 @@ def read(path: Path) -> bytes:
             if not stat.S_ISREG(mode):
                 raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "")
             content = file.read(_BYTES_MAX + 1)
+        if content is None:  # a file of the kernel's that has nothing yet
+            raise OSError(errno.EAGAIN, "")
         if len(content) > _BYTES_MAX:
             raise OSError(errno.EFBIG, "")
     except OSError as error:

@@ -25,6 +25,7 @@ from .world import (
     Ukey,
     Variable,
     World,
+    all_are_tried,
     passwords,
     settings,
     ukeys,
@@ -86,6 +87,7 @@ class Table:
     never: tuple[Module, ...]  #: lines that nothing has reached
     last: dict[int, int]  #: of those, the line that most often ended the stack before
     missing: tuple[Line, ...]  #: lines whose module is not there
+    complete: bool  #: every combination of variables was tried
 
     @property
     def lets_in(self) -> bool:
@@ -131,7 +133,7 @@ class _Evaluation:
         self._missing = [
             module.line
             for module in self._modules
-            if module.line.fault is None and lacks(module.line.module)
+            if module.line.fault is None and (not module.line.loadable or lacks(module.line.module))
         ]
         self._behaviours: dict[int, Behaviour] = {
             module.index: behaviour(
@@ -222,6 +224,7 @@ class _Evaluation:
             never=never,
             last=last,
             missing=tuple(self._missing),
+            complete=all_are_tried(self._variables),
         )
 
     def _worlds(self) -> Iterator[tuple[Key, Flips, World]]:

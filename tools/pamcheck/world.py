@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations, product
+from math import prod
 
 
 class Password(StrEnum):
@@ -71,7 +72,7 @@ UKEY_CODES: dict[Ukey, tuple[str, ...]] = {
     Ukey.BROKEN: ("", "authinfo_unavail", "service_err", "buf_err", "symbol_err", "open_err"),
 }
 
-#: All combinations of this many worlds are tried; where there are more, every two variables.
+#: As many worlds are tried at most.
 _WORLDS_MAX = 512
 
 
@@ -87,19 +88,24 @@ def ukeys() -> Iterator[tuple[Ukey, str]]:
             yield state, code
 
 
+def all_are_tried(variables: Sequence[Variable]) -> bool:
+    """Whether :func:`settings` has every combination."""
+    return prod(len(variable.values) for variable in variables) <= _WORLDS_MAX
+
+
 def settings(variables: Sequence[Variable]) -> Iterator[dict[str, str]]:
-    """The values of all variables, the ordinary ones first."""
-    count = 1
-    for variable in variables:
-        count *= len(variable.values)
+    """The values of all variables, the ordinary ones first: every combination, or else each alone
+    and every two; of very many, every two of those that are not some module's own."""
     ordinary = {variable.key: variable.values[0] for variable in variables}
-    if count <= _WORLDS_MAX:
+    if all_are_tried(variables):
         for values in product(*(variable.values for variable in variables)):
             yield dict(zip(ordinary, values, strict=True))
         return
     yield ordinary
-    for changed in (1, 2):
-        for chosen in combinations(variables, changed):
-            for values in product(*(variable.values[1:] for variable in chosen)):
-                keys = (variable.key for variable in chosen)
-                yield {**ordinary, **dict(zip(keys, values, strict=True))}
+    twos = variables
+    if len(variables) ** 2 * 2 > _WORLDS_MAX:
+        twos = [variable for variable in variables if variable.role is not Role.OTHER]
+    for chosen in (*combinations(variables, 1), *combinations(twos, 2)):
+        for values in product(*(variable.values[1:] for variable in chosen)):
+            keys = (variable.key for variable in chosen)
+            yield {**ordinary, **dict(zip(keys, values, strict=True))}

@@ -121,6 +121,8 @@ def _one(places: Places, word: str) -> Checked:
                 hint=_("Its file would be {file}.").format(file=places.folders[0] / word),
             )
     path = Path(word)
+    if not os.path.lexists(path):
+        raise Failure(_("There is no file {name}.").format(name=word), Exit.USAGE)
     service = path.name
     for folder in places.folders:
         if path.parent.resolve() == folder.resolve():
@@ -178,12 +180,14 @@ def _told(checked: list[Checked], found: list[Finding] | None, *, whole: bool, j
     findings = list(dict.fromkeys((*(f for one in checked for f in one.findings), *(found or ()))))
     if any(finding.severity is not Severity.NOTE for finding in findings):
         raise Failure(report.summary(findings), Exit.STACK, facts=document)
-    unread = [str(one.file) for one in checked if one.unread]
+    unread = [one for one in checked if one.unread is not None]
     if unread:
+        forbidden = any(one.unread and one.unread.forbidden for one in unread)
+        files = ", ".join(str(one.file) for one in unread)
         raise Failure(
-            _("Not everything could be read: {files}.").format(files=", ".join(unread)),
-            Exit.NOT_ALLOWED,
-            hint=_("Run it again with sudo, or in a root shell."),
+            _("Not everything could be read: {files}.").format(files=files),
+            Exit.NOT_ALLOWED if forbidden else Exit.FAILED,
+            hint=_("Run it again with sudo, or in a root shell.") if forbidden else "",
             facts=document,
         )
     if json:

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``ukey check-pam`` as people and programs run it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+
+from tests.pamcheck.hosts import Host
+from tests.support import CHECKOUT
+from tests.support.authlog import Authlog
+from tests.support.process import must, run
+from tests.tools.running import Commands, only_json
+from tools.exits import Exit
+from tools.pamcheck.finding import Severity
+from tools.pamcheck.world import Password, Ukey
+
+TEXTBOOK = "auth required pam_unix.so\nauth sufficient pam_ukey.so\n"
+STRICT = "auth requisite pam_unix.so\nauth [success=ok default=die] pam_ukey.so\n"
+EXAMPLE = CHECKOUT / "pam.d-examples/debian/helpful/login"
+NOBODY = 65534
+FOLDERS = "ukey-check-pam-*"
+
+
+@pytest.fixture
+def commands() -> Iterator[Commands]:
+    running = Commands()
+    yield running
+    running.close()
+
+
+def services(output: str) -> list[dict[str, Any]]:
+    """What ``--json`` says of each service."""
+    found = only_json(output)["services"]
+    assert isinstance(found, list)
+    return found
+
+
+def left_over() -> list[Path]:
+    return [path for base in ("/run", "/tmp") for path in Path(base).glob(FOLDERS)]
+
+
+def test_json_of_a_host(commands: Commands, place: Host) -> None:
+    place.write(
+        {"login": STRICT, "sshd": TEXTBOOK, "cron": TEXTBOOK, "other": "auth required x.so"}
+    )
+    place.write({"sshd.dpkg-old": STRICT, "common-auth": STRICT, "Login": STRICT})
+    done = commands.piped("ukey", "check-pam", "--root", str(place.root), "--stacks-only", "--json")
+    assert done.returncode == Exit.STACK
+    document = only_json(done.stdout)
+    assert document["ok"] is False and document["status"] == Exit.STACK
+    assert document["around"] is None
+    found = services(done.stdout)
+    assert [each["service"] for each in found] == ["login", "other", "sshd"]
+    assert [each["who"] for each in found][::2] == ["password and ukey", "password alone"]
+    for each in found:
+        assert set(each) == {"service", "file", "who", "table", "root_passes", "findings"}
+        assert set(each["table"]) == {password.value for password in Password}
+        for row in each["table"].values():
+            assert set(row) == {ukey.value for ukey in Ukey}
+            assert all(set(cell) == {"verdict", "on"} for cell in row.values())
+        for finding in each["findings"]:
+            assert set(finding) == {"kind", "severity", "place", "text", "remedy", "line"}
+            assert finding["severity"] in set(Severity)
+    [alone] = found[2]["findings"]
+    assert alone["kind"] == "password-alone"
+    assert alone["place"] == f"{place.pam_d}/sshd:2"
+    assert alone["text"].startswith("the password alone lets an enrolled user in")
+    assert alone["line"] == "auth [success=ok default=die] pam_ukey.so"
+
+
+def test_exit_statuses(commands: Commands, place: Host) -> None:
+    root = ("--root", str(place.root))
+    assert commands.piped("ukey", "check-pam", str(EXAMPLE)).returncode == Exit.OK
+    nothing = commands.piped("ukey", "check-pam", *root)
+    assert nothing.returncode == Exit.USAGE
+    assert str(place.pam_d) in nothing.stderr
+    place.write({"login": STRICT, "sshd": TEXTBOOK})
+    assert commands.piped("ukey", "check-pam", *root, "login").returncode == Exit.OK
+    assert commands.piped("ukey", "check-pam", *root, "sshd", "--stacks-only").returncode == 13
+    unknown = commands.piped("ukey", "check-pam", *root, "no-such")
+    assert unknown.returncode == Exit.USAGE
+    assert "There is no service 'no-such'." in unknown.stderr
+    missing = commands.piped("ukey", "check-pam", *root, "/no/such")
+    assert missing.returncode == Exit.USAGE
+    assert "/no/such" in missing.stdout + missing.stderr
+
+
+def test_json_is_one_object_whatever_happens(commands: Commands, place: Host) -> None:
+    place.write({"login": STRICT, "binary": bytes(range(256)) * 9, "latin": "auth r\xe9quired x\n"})
+    for words in (["login"], ["binary"], ["latin"], ["nothing"], [], ["/no/such"]):
+        done = commands.piped(
+            "ukey", "check-pam", "--json", "--stacks-only", "--root", str(place.root), *words
+        )
+        assert isinstance(only_json(done.stdout)["ok"], bool), words
+
+
+def test_a_file_is_named_with_a_slash_or_lies_here(commands: Commands, place: Host) -> None:
+    script = f"cd {place.pam_d} && ukey check-pam {{}} --json"
+    place.write({"mine": TEXTBOOK})
+    for word in ("./mine", "mine", str(place.pam_d / "mine")):
+        done = commands.shell(script.format(word))
+        assert done.returncode == Exit.STACK, done.stderr
+        assert services(done.stdout)[0]["service"] == "mine"
+
+
+def test_what_a_file_includes_is_looked_for_beside_it(commands: Commands, place: Host) -> None:
+    """Two files that are to be copied together are judged together."""
+    place.write({"common-auth": STRICT, "sshd": "@include common-auth\n"})
+    done = commands.piped("ukey", "check-pam", str(place.pam_d / "sshd"), "--json")
+    assert services(done.stdout)[0]["who"] == "password and ukey"
+
+
+def test_an_unprivileged_user_sees_the_same(commands: Commands) -> None:
+    words = ("ukey", "check-pam", "--json", "--stacks-only", "login", "su")
+    assert commands.piped(*words, user=NOBODY).stdout == commands.piped(*words).stdout
+    whole = commands.piped("ukey", "check-pam", "--stacks-only", user=NOBODY)
+    assert whole.returncode == Exit.STACK
+    assert "the password alone" in whole.stdout
+
+
+def test_what_may_not_be_read_is_said(commands: Commands, place: Host) -> None:
+    for folder in (place.root, *place.root.parents[:3]):
+        folder.chmod(0o755)
+    place.write({"login": STRICT, "sshd": STRICT})
+    (place.pam_d / "sshd").chmod(0o600)
+    words = ("ukey", "check-pam", "--stacks-only", "--root", str(place.root))
+    done = commands.piped(*words, user=NOBODY)
+    assert done.returncode == Exit.NOT_ALLOWED
+    assert "not known" in done.stdout
+    assert "password and ukey" in done.stdout
+    assert f"{place.pam_d}/sshd" in done.stderr
+    assert "sudo" in done.stderr
+    place.pam_d.chmod(0o700)
+    done = commands.piped(*words, user=NOBODY)
+    assert done.returncode == Exit.NOT_ALLOWED
+    assert str(place.pam_d) in done.stderr
+
+
+def test_without_libpams_debugging_module(commands: Commands) -> None:
+    [module] = Path("/usr/lib").glob("*/security/pam_debug.so")
+    aside = module.with_name("aside")
+    module.rename(aside)
+    try:
+        done = commands.piped("ukey", "check-pam", "login")
+    finally:
+        aside.rename(module)
+    assert done.returncode == Exit.FAILED
+    assert "pam_debug.so" in done.stderr
+    assert "libpam-modules" in done.stderr
+    assert done.stdout == ""
+
+
+# -- what it does to the host: nothing
+
+
+_OPENED = re.compile(r'^(\d+) +open(?:at)?\((?:AT_FDCWD, )?"([^"]+)"')
+
+
+def test_libpam_opens_nothing_of_the_host(commands: Commands, tmp_path: Path) -> None:
+    """Watched from outside: what the child that runs libpam opens, but for libraries."""
+    trace = tmp_path / "trace"
+    calls = "--trace=open,openat,mkdir,clone,clone3,fork,vfork,connect,sendto,setresuid"
+    strace = ["strace", "-f", "--seccomp-bpf", calls, "-s", "200", "-o", str(trace)]
+    done = run(
+        [*strace, commands.path("ukey"), "check-pam", "--stacks-only", "login", "su", "sshd"]
+    )
+    assert done.returncode == Exit.STACK, done.stderr
+    lines = trace.read_text().splitlines()
+    first = lines[0].split()[0]
+    opened = [match.groups() for match in map(_OPENED.match, lines) if match]
+    assert (first, "/etc/pam.d/login") in opened  # our own reading is seen
+    children = {pid for pid, _path in opened} - {first}
+    assert len(children) == 3
+    theirs = {path for pid, path in opened if pid in children}
+    assert any(path.endswith("/stack") for path in theirs)
+    # What is left is what libraries look for when they are loaded.
+    ours = re.compile(r"/run/ukey-check-pam-\w+/|/dev/null$|(/usr)?/lib/|/proc/|/sys/fs/selinux")
+    strangers = {path for path in theirs if not ours.match(path)}
+    assert strangers <= {"/etc/ld.so.cache", "/etc/selinux/config"}
+    # Into a folder that nobody else can enter, by a user who is nobody.
+    made = [line for line in lines if "mkdir(" in line and "ukey-check-pam-" in line]
+    assert len(made) == 3
+    assert all("0700" in line for line in made)
+    became = re.compile(r"setresuid\(61184, 61184, 61184\) += 0")
+    assert sum(became.search(line) is not None for line in lines) == 3
+    # Nor a word to the log.
+    assert not any("/dev/log" in line for line in lines)
+    assert left_over() == []
+
+
+def test_nothing_is_logged(commands: Commands, place: Host) -> None:
+    """Not even of modules that are missing, and of lines that libpam does not understand."""
+    log = Authlog()
+    try:
+        text = "auth requird pam_unix.so\nauth sufficient /nowhere/pam_x.so\natuh x y\n"
+        place.check("login", text)
+        commands.piped("ukey", "check-pam", "--stacks-only")
+        must(["logger", "-t", "tests", "up to here"])
+        log.wait_for("up to here")
+        assert len(log.lines) == 1
+    finally:
+        log.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(
+    commands: Commands, place: Host, number: signal.Signals
+) -> None:
+    large = (CHECKOUT / "pam.d-examples/redhat/uniform/sssd-faillock/system-auth").read_text()
+    place.write({f"service{n}": f"auth optional x.so {n}\n{large}" for n in range(50)})
+    child = commands.on_terminal("ukey", "check-pam", "--stacks-only", "--root", str(place.root))
+    child.expect(r"\[\d+/50\] service")  # where a person waits, it says how far it is
+    child.kill(number)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.signalstatus == number
+    assert left_over() == []
+
+
+# -- what comes in
+
+
+GARBAGE: dict[str, bytes] = {
+    "empty": b"",
+    "binary": bytes(range(256)) * 100,
+    "zeros": bytes(5000),
+    "random": bytes((n * n * 7919 >> 3) & 255 for n in range(20000)),
+    "no-newline": b"auth required pam_unix.so",
+    "brackets": b"auth [[[[[ pam_unix.so\nauth [] x\nauth ]]] [x] [y\n[auth] [required] [x]\n",
+    "braces": b"auth [success=ok default={die}] {folder}\nauth required {0}\n",
+    "percent": b"auth required pam_echo.so %s %n %u\n",
+    "huge-number": b"auth [success=99999999999999999999 default=die] pam_unix.so\n",
+    "backslashes": b"auth required pam_unix.so \\\n" * 3000,
+    "comments": b"#" * 5000 + b"\n" + b"# x\n" * 10000,
+    "crlf": b"auth required pam_unix.so\r\nauth required pam_ukey.so\r\n",
+    "include-of-etc": b"@include /etc\nauth include ../../etc/shadow\nauth substack /dev/zero\n",
+    "include-of-a-device": b"auth include /dev/stdin\nauth include /proc/kmsg\n",
+    "include-nul": b"@include a\0b\n",
+    "bytes": "auth required pam_ünix.so \u202e\x1b[2J\n".encode() + b"\xff\xfe auth\n",
+    "many": b"auth required pam_permit.so\n" * 10000,
+    "wide": b"auth optional pam_unix.so " + b"x " * 480 + b"\n",
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_is_judged_like_anything(commands: Commands, place: Host, name: str) -> None:
+    place.write({name: GARBAGE[name]})
+    for more in ([], ["--json"]):
+        done = commands.piped("ukey", "check-pam", str(place.pam_d / name), *more)
+        assert done.returncode == Exit.STACK, done.stdout + done.stderr
+        assert "bug" not in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
+
+
+def test_includes_without_end(commands: Commands, place: Host) -> None:
+    place.write({"a": "@include b\n", "b": "@include a\n", "c": "auth include c\n" + STRICT})
+    place.write({f"n{n}": f"auth substack n{n + 1}\n" for n in range(40)})
+    place.write({"n40": STRICT})
+    place.write({f"wide{n}": f"@include wide{n + 1}\n" * 8 for n in range(10)})
+    place.write({"wide10": STRICT})
+    root = ("--root", str(place.root), "--json", "--stacks-only")
+    for service, kind in (
+        ("a", "include-loop"),
+        ("c", "include-loop"),
+        ("n0", "include-too-deep"),
+        ("wide0", "too-long"),
+    ):
+        done = commands.piped("ukey", "check-pam", *root, service)
+        assert done.returncode == Exit.STACK
+        [found] = services(done.stdout)
+        assert kind in [finding["kind"] for finding in found["findings"]]
+        assert found["who"] in (None, "nobody")
+
+
+def test_what_is_no_file(commands: Commands, place: Host) -> None:
+    fifo = place.pam_d / "fifo"
+    must(["mkfifo", str(fifo)])
+    (place.pam_d / "link").symlink_to("link")
+    for path in (fifo, place.pam_d, place.pam_d / "link", Path("/dev/zero")):
+        done = commands.piped("ukey", "check-pam", f"{path}")
+        assert done.returncode in (Exit.USAGE, Exit.FAILED), path
+        assert "cannot be read" in done.stdout + done.stderr
+
+
+# -- in Chinese, and in time
+
+
+def test_it_speaks_chinese(commands: Commands, place: Host) -> None:
+    place.write({"sshd": TEXTBOOK, "login": EXAMPLE.read_text()})
+    done = commands.piped(
+        "ukey",
+        "check-pam",
+        "--root",
+        str(place.root),
+        "--stacks-only",
+        "sshd",
+        environment={"LANG": "zh_CN.UTF-8"},
+    )
+    assert done.returncode == Exit.STACK
+    assert "已绑定 ukey 的用户仅凭密码即可登录（ukey：错误，未插入，故障）。" in done.stdout
+    assert "auth [success=ok default=die] pam_ukey.so" in done.stdout
+    assert "有 1 项发现需要改正。" in done.stderr
+    words = re.findall(r"[A-Za-z]{4,}", re.sub(r"\S*[/_=]\S*", "", done.stdout))
+    assert set(words) <= {"sshd", "UKEY", "ukey", "auth"}
+
+
+@pytest.mark.alone
+def test_a_whole_host_takes_a_few_seconds(commands: Commands, place: Host) -> None:
+    """Forty services with different stacks, the largest of the examples among them."""
+    large = (CHECKOUT / "pam.d-examples/redhat/uniform/sssd-faillock/system-auth").read_text()
+    for number in range(40):
+        place.write({f"service{number}": f"auth optional pam_env.so n={number}\n{large}"})
+    started = time.monotonic()
+    done = commands.piped("ukey", "check-pam", "--root", str(place.root), "--stacks-only", "--json")
+    found = services(done.stdout)
+    assert {each["who"] for each in found} == {"password and ukey"}
+    assert len(found) == 40
+    assert time.monotonic() - started < 15
