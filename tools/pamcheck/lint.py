@@ -98,14 +98,14 @@ def _lost(group: Group, lost: Lost) -> Finding:
 
 
 def _given_up(line: Line) -> Finding:
-    if line.fault is Fault.TOO_LONG:
-        kind, text = "line-too-long", _("a line of over 1023 bytes, which libpam cuts in two")
-    elif line.fault is Fault.CONTINUED:
-        kind = "continued-at-end"
-        text = _("the last line ends with a backslash: libpam gives the file up")
-    else:
-        kind, text = "no-module", _("a module without a name: libpam gives the file up")
-    return Finding(kind, Severity.SHUT, line.place, text, _("mend the line, or take it out"))
+    fault = line.fault or Fault.MODULE_MISSING
+    texts = {
+        Fault.TOO_LONG: _("a line of over 1023 bytes, which libpam cuts in two"),
+        Fault.CONTINUED: _("the last line ends with a backslash: libpam gives the file up"),
+        Fault.MODULE_MISSING: _("a module without a name: libpam gives the file up"),
+    }
+    remedy = _("mend the line, or take it out")
+    return Finding(fault.value, Severity.SHUT, line.place, texts[fault], remedy)
 
 
 def _words(stack: Stack) -> Iterator[Finding]:
