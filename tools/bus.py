@@ -17,7 +17,7 @@ from keyservice.contract.names import SYSTEM_BUS
 from . import service
 from .command import Failure
 from .exits import Exit
-from .language import _
+from .language import _, reason
 from .output import Value
 
 #: Seconds for each question.
@@ -37,7 +37,7 @@ def asking() -> Iterator[Bus]:
             if _bus_runs():
                 raise
             raise Failure(
-                _("The system bus cannot be reached: {reason}.").format(reason=error),
+                _("The system bus cannot be reached: {reason}.").format(reason=reason(error)),
                 Exit.UNREACHABLE,
                 error=service.UNREACHABLE,
                 hint=_(

@@ -15,12 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
-from keyservice.contract import i18n, names
-
-
-def N_(text: str) -> str:
-    """Mark `text` for the catalogue; whoever shows it calls :func:`_`."""
-    return text
+from keyservice.contract import i18n, names, reasons
+from keyservice.contract.reasons import N_ as N_
 
 
 @cache
@@ -70,6 +66,11 @@ def speaking(texts: gettext.NullTranslations) -> Iterator[None]:
         yield
     finally:
         _spoken = before
+
+
+def reason(text: object) -> str:
+    """Why something failed (``contract.reasons``), in the person's language."""
+    return reasons.translated(str(text), _)
 
 
 def adopt() -> None:

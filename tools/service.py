@@ -22,7 +22,7 @@ from keyservice.contract.names import ErrorName
 from . import exits, hints
 from .command import Failure
 from .exits import Exit
-from .language import N_, _
+from .language import N_, _, reason
 
 #: The ``error`` of ``--json`` where the service has not said one.
 UNREACHABLE = "Unreachable"
@@ -37,21 +37,21 @@ def reached() -> Iterator[None]:
         raise refused(refusal.name, refusal.text) from None
     except NotTrusted as error:
         raise Failure(
-            _("This is not the keyservice: {reason}.").format(reason=error),
+            _("This is not the keyservice: {reason}.").format(reason=reason(error)),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
             hint=_("Enter no PIN, and tell the administrator of this host."),
         ) from None
     except TimedOut as error:
         raise Failure(
-            _("The keyservice does not answer: {reason}.").format(reason=error),
+            _("The keyservice does not answer: {reason}.").format(reason=reason(error)),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
             hint=log_hint(),
         ) from None
     except ClientError as error:
         raise Failure(
-            _("The keyservice cannot be reached: {reason}.").format(reason=error),
+            _("The keyservice cannot be reached: {reason}.").format(reason=reason(error)),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
             hint=_("Start it as root: {command}").format(command=_start()) + "\n" + log_hint(),
@@ -108,7 +108,7 @@ REFUSALS = (
 
 def refused(name: ErrorName, text: str) -> Failure:
     """A refusal by the service, in its words, with the command that comes next."""
-    said = _(text or name.value)
+    said = reason(_(text or name.value))
     if said[-1:].isalnum() and said.isascii():
         said += "."
     return Failure(said, exits.of_error(name), error=name, hint=hints.after(name, {}))

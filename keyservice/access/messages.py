@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from keyservice.contract.i18n import translation
+from keyservice.contract.reasons import N_ as N_
+from keyservice.contract.reasons import translated
 from keyservice.core import errors
 from keyservice.core.errors import UkeyError
 
@@ -19,11 +21,6 @@ from .settings import Rules
 
 _FACT_MAX = 200  #: characters of a fact in a text
 _PLACE = re.compile(r"\{([a-z_]+)\}")
-
-
-def N_(text: str) -> str:
-    """Mark `text` for translation where it stands; it is translated where it is used."""
-    return text
 
 
 #: By the nearest class of the error's ancestry.
@@ -155,6 +152,8 @@ class Texts:
                 if kind in table:
                     message = _format(self._(error.message), **error.facts)
                     facts = {"message": message, **error.facts}
+                    if "why" in facts:
+                        facts["why"] = translated(str(facts["why"]), self._)
                     return self._with_tries(error, _format(self._(table[kind]), **facts))
         return self.bug()
 

@@ -35,6 +35,7 @@ from .names import (
     ErrorName,
     Operation,
 )
+from .reasons import Reason
 from .requests import BEGIN_METHODS, FIELDS, RequestError, Value, arguments
 from .steps import Prompt, Step, Verdict
 
@@ -210,7 +211,7 @@ class Bus:
             owner = self._started()
         uid = self._uid_of(owner)
         if uid != 0:
-            raise NotTrusted(f"{BUS_NAME} is owned by uid {uid}, not by root")
+            raise NotTrusted(Reason.OWNED_BY.format(name=BUS_NAME, uid=uid))
         return _at(owner)
 
     def _owner(self) -> str:
@@ -229,7 +230,7 @@ class Bus:
             try:
                 return self._owner()
             except Unreachable:
-                raise Unreachable(f"the keyservice is not on the bus ({error})") from None
+                raise Unreachable(Reason.NOT_STARTED.format(reason=error)) from None
         return self._owner()
 
     def _uid_of(self, owner: str) -> int:

@@ -24,6 +24,7 @@ from jeepney.auth import AuthenticationError, Authenticator
 from .channel import Channel, ClientError, Deadline, ProtocolError, ServiceRefused, Unreachable
 from .dbus_wire import Splitter, WireError
 from .names import ERROR_PREFIX, SYSTEM_BUS, ErrorName
+from .reasons import Reason
 
 #: Bytes of a message that is looked at. The longest of ours are a few thousand.
 _MESSAGE_MAX = 1 << 20
@@ -65,7 +66,7 @@ class BusLink:
                 if not exchange.authenticated and exchange.error is None:
                     exchange.feed(self._read())
         except AuthenticationError:
-            raise Unreachable("the bus does not take this process") from None
+            raise Unreachable(Reason.BUS_REFUSES) from None
         self._channel.send(b"BEGIN\r\n")
 
     def call(
@@ -132,7 +133,7 @@ class BusLink:
         with memoryview(self._buffer) as view:
             count = self._channel.receive_into(view)
         if not count:
-            raise Unreachable("the bus closed the connection")
+            raise Unreachable(Reason.BUS_CLOSED)
         return bytes(self._buffer[:count])
 
     def close(self) -> None:
@@ -157,5 +158,5 @@ def _error(reply: Message) -> ClientError:
         known = ErrorName(short) if short in list(ErrorName) else ErrorName.FAILED
         return ServiceRefused(known, text)
     if name in _GONE:
-        return Unreachable("the keyservice is not on the bus")
+        return Unreachable(Reason.NOT_ON_BUS)
     return ClientError(f"the bus said {name}")

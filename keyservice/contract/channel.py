@@ -14,6 +14,7 @@ import struct
 import time
 
 from .names import DEADLINE_MAX, ErrorName
+from .reasons import Reason
 
 #: Seconds that a client waits past the session's own deadline, so that the verdict still arrives.
 GRACE = 5.0
@@ -64,7 +65,7 @@ class Deadline:
             return None
         left = self._at - time.monotonic()
         if left <= 0:
-            raise TimedOut("the keyservice did not answer in time")
+            raise TimedOut(Reason.LATE)
         return left
 
 
@@ -99,16 +100,16 @@ class Channel:
         try:
             self._socket.connect(path)
         except BlockingIOError:
-            raise TimedOut(f"{path} takes no connection") from None
+            raise TimedOut(Reason.FULL.format(path=path)) from None
         except OSError as error:
-            raise Unreachable(f"cannot connect to {path}: {_reason(error)}") from None
+            raise Unreachable(Reason.CONNECT.format(path=path, reason=_reason(error))) from None
 
     def require_root(self) -> None:
         """Raises :class:`NotTrusted` unless whoever listens has uid 0 (SO_PEERCRED)."""
         raw = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size)
         uid = _PEERCRED.unpack(raw)[1]
         if uid != 0:
-            raise NotTrusted(f"the socket is served by uid {uid}, not by root")
+            raise NotTrusted(Reason.SERVED_BY.format(uid=uid))
 
     def send(self, data: bytes | bytearray) -> None:
         """Send all of `data`. Raises :class:`Unreachable` when the other side has closed."""
@@ -121,7 +122,7 @@ class Channel:
                 except TimeoutError:
                     continue  # remaining() tells it
                 except OSError as error:
-                    raise Unreachable(f"the connection broke: {_reason(error)}") from None
+                    raise Unreachable(Reason.BROKEN.format(reason=_reason(error))) from None
 
     def receive_into(self, view: memoryview) -> int:
         """Receive at least one byte into `view`; 0 at the end of input."""
@@ -134,7 +135,7 @@ class Channel:
             except ConnectionResetError:
                 return 0
             except OSError as error:
-                raise Unreachable(f"the connection broke: {_reason(error)}") from None
+                raise Unreachable(Reason.BROKEN.format(reason=_reason(error))) from None
 
     def fileno(self) -> int:
         return self._socket.fileno()

@@ -17,6 +17,7 @@ from .channel import (
 )
 from .frames import FrameError, Kind
 from .names import FRAME_MAX, ROOT_SOCKET, USER_SOCKET, ErrorName
+from .reasons import Reason
 
 
 def socket_path() -> str:
@@ -70,7 +71,7 @@ class FrameLink:
             with memoryview(self._buffer) as view, view[self._filled :] as free:
                 count = self._channel.receive_into(free)
             if count == 0:
-                raise Unreachable("the keyservice closed the connection")
+                raise Unreachable(Reason.CLOSED)
             self._filled += count
 
     def fileno(self) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from .frames import Tag, build, number_of, parse_fields, text_of
 from .names import DEADLINE_MAX, Flag, Operation
+from .reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,11 @@ def check(field: Field, value: object) -> Value:
         try:
             length = len(value.encode())
         except UnicodeEncodeError:
-            raise RequestError(f"{field.name} is not UTF-8") from None
+            raise RequestError(Reason.NOT_UTF8.format(name=field.name)) from None
         if length > field.limit:
-            raise RequestError(f"{field.name} has over {field.limit} bytes")
+            raise RequestError(Reason.TOO_LONG.format(name=field.name, limit=field.limit))
         if "\0" in value:
-            raise RequestError(f"{field.name} holds a NUL")
+            raise RequestError(Reason.NUL.format(name=field.name))
         return value
     if not isinstance(value, int) or isinstance(value, bool):
         raise RequestError(f"{field.name} is a number")

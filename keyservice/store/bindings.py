@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from keyservice.contract.reasons import Reason
 from keyservice.core.errors import (
     AlreadyBound,
     NotEnrolled,
@@ -172,7 +173,7 @@ class Bindings:
         except ValueError as error:
             raise self._folder.damaged(name, str(error)) from None
         if file_name(binding.user) != name:
-            raise self._folder.damaged(name, "it is a record of another name")
+            raise self._folder.damaged(name, Reason.OTHER_NAME)
         return binding
 
 
@@ -186,17 +187,17 @@ def parse(content: bytes) -> Binding:
     try:
         fields = json.loads(content.decode("ascii"), object_pairs_hook=_unique)
     except RecursionError:
-        raise ValueError("it is no JSON record") from None
+        raise ValueError(Reason.NO_JSON) from None
     except ValueError as error:
-        raise ValueError(f"it is no JSON record: {error}"[:120]) from None
+        raise ValueError(Reason.BAD_JSON.format(detail=error)[:120]) from None
     if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
-        raise ValueError(f"it is not of version {VERSION}")
+        raise ValueError(Reason.VERSION.format(version=VERSION))
     if fields.keys() != _FIELDS.keys():
         strange = ", ".join(sorted(fields.keys() ^ _FIELDS.keys()))
-        raise ValueError(f"missing or unknown: {strange}"[:120])
+        raise ValueError(Reason.FIELDS.format(names=strange)[:120])
     for name, kind in _FIELDS.items():
         if type(fields[name]) is not _TYPES[kind]:
-            raise ValueError(f"{name} is of the wrong type")
+            raise ValueError(Reason.TYPE.format(name=name))
     binding = Binding(**fields)
     _check(binding)
     return binding
@@ -208,21 +209,24 @@ def _check(binding: Binding) -> None:
     except UkeyError as error:
         raise ValueError(error.message) from None
     if not 0 <= binding.uid < 2**32 - 1 or not -1 <= binding.bound_by < 2**32:
-        raise ValueError("a uid is out of range")
+        raise ValueError(Reason.UID)
     if not binding.serial or not binding.kind:
-        raise ValueError("serial or kind is empty")
+        raise ValueError(Reason.EMPTY)
     length = _POINT_BYTES.get(binding.algorithm)
     if length is None:
-        raise ValueError("its algorithm is unknown")
+        raise ValueError(Reason.ALGORITHM)
     if len(binding.public_key) != 2 * length or len(bytes.fromhex(binding.public_key)) != length:
-        raise ValueError(f"the public key has not {length} bytes")
-    datetime.fromisoformat(binding.bound_at)
+        raise ValueError(Reason.POINT.format(length=length))
+    try:
+        datetime.fromisoformat(binding.bound_at)
+    except ValueError:
+        raise ValueError(Reason.TIME) from None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
-        raise ValueError("a field stands twice")
+        raise ValueError(Reason.TWICE)
     return fields
 
 

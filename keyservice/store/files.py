@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from keyservice.contract.reasons import Reason
 from keyservice.core.errors import RecordDamaged, StoreFailed
 
 #: How the name of a file that is being written begins. No record's name begins with a dot.
@@ -69,7 +70,7 @@ class Folder:
                 return None
             except OSError as error:
                 if stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode):
-                    raise self.damaged(name, "it is a symbolic link") from error
+                    raise self.damaged(name, Reason.LINK) from error
                 raise
             try:
                 self._check(name, file, limit)
@@ -144,7 +145,7 @@ class Folder:
                 raise RecordDamaged(
                     "The folder of the records cannot be trusted",
                     path=str(self.path),
-                    why="it is not root's alone (mode 0700)",
+                    why=Reason.FOLDER,
                 )
             yield folder
         finally:
@@ -153,13 +154,14 @@ class Folder:
     def _check(self, name: str, file: int, limit: int) -> None:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
-            raise self.damaged(name, "it is no regular file")
+            raise self.damaged(name, Reason.NO_FILE)
         if found.st_uid != _ROOT:
-            raise self.damaged(name, f"it belongs to uid {found.st_uid}, not to root")
+            raise self.damaged(name, Reason.OWNER.format(uid=found.st_uid))
         if found.st_mode & 0o077:
-            raise self.damaged(name, f"its mode is {found.st_mode & 0o777:04o}, not 0600")
+            mode = f"{found.st_mode & 0o777:04o}"
+            raise self.damaged(name, Reason.MODE.format(mode=mode))
         if found.st_size > limit:
-            raise self.damaged(name, f"it has {found.st_size} bytes, over {limit}")
+            raise self.damaged(name, Reason.SIZE.format(size=found.st_size, limit=limit))
 
     def _write(self, folder: int, content: bytes) -> str:
         """A finished file under a passing name, on the disk."""
@@ -197,7 +199,7 @@ def _read_all(name: str, file: int, limit: int, folder: Folder) -> bytes:
         parts.append(part)
         size += len(part)
         if size > limit:  # it grew after fstat
-            raise folder.damaged(name, f"it has over {limit} bytes")
+            raise folder.damaged(name, Reason.GROWN.format(limit=limit))
     return b"".join(parts)
 
 

@@ -12,6 +12,8 @@ import json
 import threading
 from dataclasses import asdict, dataclass
 
+from keyservice.contract.reasons import Reason
+
 from .files import Folder
 from .fingerprint import FINGERPRINT
 
@@ -80,7 +82,7 @@ class Revocations:
             try:
                 event = _parse_line(line)
             except (ValueError, RecursionError):
-                raise self._folder.damaged(FILE, f"line {number} is not a revocation") from None
+                raise self._folder.damaged(FILE, Reason.REVOCATION.format(number=number)) from None
             current.pop(event.key, None)
             if event.revoked:
                 current[event.key] = event

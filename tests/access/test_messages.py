@@ -93,6 +93,8 @@ def test_chinese(chinese: Texts) -> None:
     assert chinese.error(errors.Throttled(seconds=60)) == "PIN 码错误次数太多。请等待 60 秒后重试。"
     refused = errors.NotAllowed("only root may do this for somebody else")
     assert chinese.error(refused) == "没有权限：只有 root 可以为他人这样做。"
+    damaged = errors.RecordDamaged(path="/etc/usbkey/alice", why="its mode is 0644, not 0600")
+    assert "它的权限是 0644，而不是 0600。" in chinese.error(damaged)
 
 
 def test_the_language_is_the_callers_wish_or_the_configurations(

@@ -103,6 +103,16 @@ def test_a_chinese_conversation(commands: Commands, service: Keyservice) -> None
     assert child.exitstatus == 10
 
 
+def test_why_the_keyservice_is_not_reached_is_chinese_too(commands: Commands) -> None:
+    done = commands.piped("getpubkey", "alice", environment={"LANG": CHINESE})
+    assert "无法连接 keyservice：无法连接 /run/ukey/root.sock：" in done.stderr
+
+
+def test_what_cannot_be_asked_is_chinese_too(commands: Commands, service: Keyservice) -> None:
+    done = commands.piped("getpubkey", "x" * 257, environment={"LANG": CHINESE})
+    assert done.stderr == "user 超过 256 字节\n"
+
+
 def test_a_linux_text_console_gets_english(commands: Commands) -> None:
     """It has no Chinese characters. /dev/tty1 is a terminal here that is bound over its name."""
     console = Terminal("tty1")

@@ -152,6 +152,8 @@ def test_bindings_and_damaged_records(commands: Commands, bus: BusService) -> No
         "alice  1000  9F3A    2026-11-21 08:30  root  revoked: not accepted\n"
     )
     assert done.stderr == "/etc/usbkey/bob: it is no JSON record\n"
+    done = commands.piped("ukey", "bindings", environment={"LANG": "zh_CN.UTF-8"})
+    assert done.stderr == "/etc/usbkey/bob: 它不是 JSON 记录\n"
     document = only_json(commands.piped("ukey", "bindings", "--json").stdout)
     assert document["bindings"] == [binding]
     assert document["damaged"] == [{"path": damage["path"], "why": damage["why"]}]

@@ -11,7 +11,7 @@ from keyservice.contract.names import RECORDS_DIR
 from tools import output
 from tools.bus import Row, asking, local_time, rows, text, user_of
 from tools.exits import Exit
-from tools.language import N_, _
+from tools.language import N_, _, reason
 from tools.manual import Manual
 from tools.output import Cell, Colour
 from tools.parser import Parser
@@ -81,7 +81,7 @@ def command(arguments: Sequence[str]) -> Exit:
     else:
         output.say(_("No ukey is bound to you. An administrator binds one with getpubkey."))
     for each in damaged:
-        output.say(f"{each['path']}: {each['why']}", Colour.ALARM)
+        output.say(f"{each['path']}: {reason(each['why'])}", Colour.ALARM)
     return Exit.OK
 
 
