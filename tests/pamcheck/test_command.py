@@ -77,6 +77,30 @@ def test_json_of_a_host(commands: Commands, place: Host) -> None:
     assert alone["line"] == "auth [success=ok default=die] pam_ukey.so"
 
 
+def test_all_of_a_host_as_people_read_it(commands: Commands, place: Host) -> None:
+    """One line for each service, each finding once, and setuid programs that nobody logs in by."""
+    place.write({"common-auth": TEXTBOOK, "sshd": STRICT})
+    place.write(dict.fromkeys(("login", "su", "polkit-1"), "@include common-auth\n"))
+    place.write({"passwd": "password required pam_python.so /opt/quality.py\n"})
+    done = commands.piped("ukey", "check-pam", "--stacks-only", "--root", str(place.root))
+    assert done.returncode == Exit.STACK
+    assert [line.split()[0] for line in done.stdout.splitlines()[:6]] == [
+        "SERVICE",
+        "login",
+        "polkit-1",
+        "sshd",
+        "su",
+        "passwd",
+    ]
+    assert done.stdout.count("The password alone lets an enrolled user in") == 1
+    assert "Services: login, polkit-1, su\n" in done.stdout
+    assert done.stdout.count(f"OPEN  {place.pam_d}/common-auth:2\n") == 1
+    assert (
+        "An interpreter in the stack of a setuid program: pam_python.so in passwd." in done.stdout
+    )
+    assert "2 findings to mend." in done.stderr
+
+
 def test_exit_statuses(commands: Commands, place: Host) -> None:
     root = ("--root", str(place.root))
     assert commands.piped("ukey", "check-pam", str(EXAMPLE)).returncode == Exit.OK

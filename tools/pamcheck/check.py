@@ -11,7 +11,7 @@ from pathlib import Path
 from ..language import _
 from . import judge, lint, stack, table
 from .finding import Finding, Severity
-from .libpam import LibpamFailed, ModulesMissing
+from .libpam import LibpamFailed, Unable
 from .places import Places, Unreadable
 from .stack import Stack, TooLong
 from .table import Table
@@ -64,6 +64,7 @@ class Checked:
     table: Table | None = None  #: None: it could not be made, and a finding says why
     findings: list[Finding] = field(default_factory=list)
     unread: Unreadable | None = None  #: why it could not be read
+    login: bool = True  #: people log in by it
 
 
 def check(
@@ -71,7 +72,7 @@ def check(
 ) -> Checked:
     """Judge `file` as the stack of `service`. `installed`: it is the host's own.
 
-    Raises :class:`tools.pamcheck.libpam.ModulesMissing`.
+    Raises :class:`tools.pamcheck.libpam.Unable`.
     """
     checked = Checked(service, file)
     try:
@@ -92,7 +93,7 @@ def check(
 def _evaluate(checked: Checked, read: Stack, places: Places, *, installed: bool) -> None:
     try:
         made = table.evaluate(read, places.lacks if installed else lambda module: False)
-    except ModulesMissing:
+    except Unable:
         raise
     except LibpamFailed as error:
         text = _("libpam could not be asked ({reason}): nothing is known about who gets in")

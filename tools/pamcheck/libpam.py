@@ -40,8 +40,8 @@ class LibpamFailed(Exception):
     """libpam cannot be asked. The text says why, in English: for the log of a bug report."""
 
 
-class ModulesMissing(LibpamFailed):
-    """libpam is there without pam_debug.so or pam_echo.so."""
+class Unable(LibpamFailed):
+    """libpam is older than 1.4, or its pam_debug.so or pam_echo.so is not there."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ def _uid() -> int:
 
 @contextmanager
 def _folder(uid: int | None) -> Iterator[Path]:
-    """A folder that only `uid` can enter; root's temporary folder may be closed to it."""
-    base = "/run" if uid is not None and os.access("/run", os.W_OK) else None
+    """A folder that only `uid` can enter. Not where TMPDIR says: that may be closed to `uid`, and
+    no stack can name a path with a space."""
+    base = "/run" if uid is not None and os.access("/run", os.W_OK) else "/tmp"
     folder = Path(tempfile.mkdtemp(prefix="ukey-check-pam-", dir=base))
     try:
         if uid is not None:
@@ -95,12 +96,13 @@ def _in_a_child(
     copy: Copy, rows: Sequence[Row], folder: Path, uid: int | None, deadline: float
 ) -> Iterator[Ran]:
     reading, writing = os.pipe()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
         status = 1
         try:
             os.close(reading)
             _become_nobody(uid)
+            _die_with(parent)
             status = _Child(copy, folder, writing).work(rows)
         finally:
             os._exit(status)
@@ -111,8 +113,8 @@ def _in_a_child(
         os.close(reading)
         os.kill(child, signal.SIGKILL)
         _pid, status = os.waitpid(child, 0)
-    if os.waitstatus_to_exitcode(status) == _Child.NO_MODULES:
-        raise ModulesMissing("pam_debug.so or pam_echo.so does not answer")
+    if os.waitstatus_to_exitcode(status) == _Child.UNABLE:
+        raise Unable("pam_start_confdir, pam_debug.so or pam_echo.so is missing")
 
 
 def _answers(reading: int, deadline: float) -> Iterator[Ran]:
@@ -134,7 +136,6 @@ def _answers(reading: int, deadline: float) -> Iterator[Ran]:
 def _become_nobody(uid: int | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
@@ -145,6 +146,13 @@ def _become_nobody(uid: int | None) -> None:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
+
+
+def _die_with(parent: int) -> None:
+    """No child outlives whoever reads its answers."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 class _Message(ctypes.Structure):
@@ -167,8 +175,8 @@ class _Conversation(ctypes.Structure):
 class _Child:
     """The process that libpam runs in."""
 
-    #: Its exit status where libpam does not find what the copy stands on.
-    NO_MODULES = 3
+    #: Its exit status where this libpam has not what the copy stands on.
+    UNABLE = 3
 
     def __init__(self, copy: Copy, folder: Path, writing: int) -> None:
         self._copy, self._folder, self._writing = copy, folder, writing
@@ -179,9 +187,12 @@ class _Child:
         self._written: dict[str, str] = {}
 
     def work(self, rows: Sequence[Row]) -> int:
-        keep = self._probe()
-        if keep is None:
-            return self.NO_MODULES
+        if not hasattr(self._pam, "pam_start_confdir"):
+            return self.UNABLE
+        # An open handle keeps both modules loaded.
+        probe = self._probe()
+        if probe is None:
+            return self.UNABLE
         out: list[str] = []
         for number, row in enumerate(rows):
             self._write(row)
@@ -195,8 +206,7 @@ class _Child:
         return 0
 
     def _probe(self) -> ctypes.c_void_p | None:
-        """A handle that keeps both modules loaded; None where one of them is not what it should
-        be."""
+        """A handle with both modules; None where one of them is not what it should be."""
         for code, wanted in (("auth_err", 7), ("success", _SUCCESS)):
             text = f"auth [default=ignore] pam_echo.so 5\nauth required pam_debug.so auth={code}\n"
             (self._folder / "probe").write_text(text)

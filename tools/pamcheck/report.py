@@ -95,9 +95,11 @@ def show_findings(
     for finding in findings:
         print()
         head = output.paint(severity(finding.severity), _COLOURS[finding.severity])
-        where = f" ({', '.join(services[finding])})" if services else ""
-        print(f"{head}  {output.printable(finding.place + where)}")
+        print(f"{head}  {output.printable(finding.place)}")
         _paragraph(_sentence(finding.text), "  ", "  ")
+        if services:
+            listed = ", ".join(services[finding])
+            _paragraph(_("Services: {services}").format(services=listed), "  ", "    ")
         _paragraph("→ " + finding.remedy, "  ", "    ")
         if finding.line:
             print(f"    {output.printable(finding.line)}")
@@ -143,7 +145,7 @@ def who(checked: Checked) -> Printed:
     """Who gets in by a service, in a few words."""
     table = checked.table
     if table is None:
-        return _("not known"), Colour.ALARM
+        return (_("not known"), Colour.ALARM) if checked.login else _("it is no login")
     ukey = any(is_ukey(module.line) for module in table.stack.modules())
     password = _("the password alone") if ukey else _("the password alone: no ukey is asked for")
     return {

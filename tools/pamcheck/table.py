@@ -13,7 +13,6 @@ from functools import cached_property
 from . import copy, libpam
 from .controls import CODES, action
 from .libpam import Ran, Row
-from .lines import Line
 from .modules import Behaviour, Code, behaviour, is_ukey, people, setcred
 from .stack import Module, Stack
 from .world import (
@@ -86,7 +85,6 @@ class Table:
     refusing: tuple[tuple[str, str], ...]  #: what alone keeps out somebody who has both
     never: tuple[Module, ...]  #: lines that nothing has reached
     last: dict[int, int]  #: of those, the line that most often ended the stack before
-    missing: tuple[Line, ...]  #: lines whose module is not there
     complete: bool  #: every combination of variables was tried
 
     @property
@@ -130,17 +128,13 @@ class _Evaluation:
     def __init__(self, stack: Stack, lacks: Callable[[str], bool]) -> None:
         self._stack = stack
         self._modules = stack.modules()
-        self._missing = [
-            module.line
-            for module in self._modules
-            if module.line.fault is None and (not module.line.loadable or lacks(module.line.module))
-        ]
         self._behaviours: dict[int, Behaviour] = {
             module.index: behaviour(
                 module.line,
                 stack.service,
-                # Of the ukey's module that is asked for in the table.
-                missing=module.line in self._missing and not is_ukey(module.line),
+                # Whether the ukey's is missing, is a column of the table.
+                missing=not is_ukey(module.line)
+                and (not module.line.loadable or lacks(module.line.module)),
             )
             for module in self._modules
         }
@@ -223,7 +217,6 @@ class _Evaluation:
             refusing=self._refusing(inside[Password.RIGHT, Ukey.VERIFIED], outside),
             never=never,
             last=last,
-            missing=tuple(self._missing),
             complete=all_are_tried(self._variables),
         )
 

@@ -18,7 +18,7 @@ from tools.manual import Manual
 from tools.pamcheck import around, check, report
 from tools.pamcheck.check import Checked
 from tools.pamcheck.finding import Finding, Severity
-from tools.pamcheck.libpam import ModulesMissing
+from tools.pamcheck.libpam import Unable
 from tools.pamcheck.places import Places, Unreadable
 from tools.parser import Parser, name
 
@@ -95,11 +95,11 @@ def command(arguments: Sequence[str]) -> Exit:
     places = Places(Path(given.root))
     try:
         checked = [_one(places, word) for word in given.stacks] or _all(places)
-    except ModulesMissing:
+    except Unable:
         raise Failure(
-            _("libpam's pam_debug.so or pam_echo.so is missing: stacks cannot be evaluated."),
+            _("This libpam cannot be asked: it is older than 1.4, or has no pam_debug.so."),
             Exit.FAILED,
-            hint=_("They come with libpam: Debian's libpam-modules, Red Hat's pam."),
+            hint=_("It comes with libpam-modules on Debian, with pam on Red Hat's family."),
         ) from None
     except OSError as error:
         text = _("libpam cannot be asked: {reason}.")
@@ -152,7 +152,7 @@ def _all(places: Places) -> list[Checked]:
     for service, path in others:
         found = check.interpreters(places, service, path)
         if found:
-            checked.append(Checked(service, path, findings=found))
+            checked.append(Checked(service, path, findings=found, login=False))
     return checked
 
 
