@@ -26,7 +26,7 @@ SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:"
     "check_initialization_order=1:exitcode=99",
     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
-    "TSAN_OPTIONS": "exitcode=99:halt_on_error=1",
+    "TSAN_OPTIONS": f"exitcode=99:halt_on_error=1:suppressions={HERE / 'races-of-others.txt'}",
 }
 
 
