@@ -105,7 +105,8 @@ bool frame_read_step(const struct frame *frame, struct step *step)
     const uint8_t *at = frame->bytes + FRAME_HEAD, *end = frame->bytes + frame->length;
     bool seen[UINT8_MAX + 1] = {false};
 
-    *step = (struct step){.frame = frame->bytes[1]};
+    memset(step, 0, sizeof *step);
+    step->frame = frame->bytes[1];
     while (at < end) {
         if (end - at < FIELD_HEAD || seen[at[0]])
             return false;

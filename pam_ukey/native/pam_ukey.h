@@ -88,7 +88,8 @@ struct wire {
 /* Connect to the keyservice and see that it is root. `seconds` from now until everything is over. */
 bool wire_open(struct wire *wire, unsigned seconds);
 bool wire_send(struct wire *wire, struct frame *frame);
-bool wire_receive(struct wire *wire, struct step *step);
+/* What came is in `frame`, and read into `step`. */
+bool wire_receive(struct wire *wire, struct frame *frame, struct step *step);
 void wire_close(struct wire *wire);
 
 /* -- conversation.c */

@@ -3,11 +3,16 @@
 #include "pam_ukey.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
 #include <security/pam_ext.h>
 
+/*
+ * On the heap: the caller of a setuid program chooses how much stack there is, and only the heap
+ * says when it has no more.
+ */
 struct session {
     pam_handle_t *pamh;
     const struct options *options;
@@ -15,6 +20,8 @@ struct session {
     char user[ITEM_MAX + 1]; /* as it was when the session began */
     uint8_t id[SESSION_ID];
     bool begun;
+    struct frame frame; /* the one that is sent or received just now */
+    struct step step;   /* the last one received */
 };
 
 /* What the keyservice may say; whatever is not here is PAM_SERVICE_ERR. */
@@ -63,13 +70,13 @@ static void show(const struct session *session, int style, const char *text)
 
 static bool send_answer(struct session *session, const char *answer)
 {
-    struct frame frame;
-    frame_start(&frame, ANSWER);
-    frame_put(&frame, TAG_SESSION, session->id, SESSION_ID);
-    frame_put(&frame, TAG_ANSWER, answer, strlen(answer));
-    bool sent = wire_send(&session->wire, &frame);
+    struct frame *frame = &session->frame;
+    frame_start(frame, ANSWER);
+    frame_put(frame, TAG_SESSION, session->id, SESSION_ID);
+    frame_put(frame, TAG_ANSWER, answer, strlen(answer));
+    bool sent = wire_send(&session->wire, frame);
     int error = errno;
-    explicit_bzero(&frame, sizeof frame);
+    explicit_bzero(frame, sizeof *frame);
     errno = error;
     return sent;
 }
@@ -94,8 +101,9 @@ static bool sendable(const struct session *session, const char *answer, bool ech
  * Ask the person and send the answer. False when the session is over, with its ending. A failure
  * to send after the keyservice hung up is none: why it did is still to be read.
  */
-static bool prompt(struct session *session, const struct step *step, struct ending *ending)
+static bool prompt(struct session *session, struct ending *ending)
 {
+    const struct step *step = &session->step;
     char *answer = conversation_ask(session->pamh, step->text, step->echo);
     const char *sent = answer;
     bool go_on = false;
@@ -114,16 +122,18 @@ static bool prompt(struct session *session, const struct step *step, struct endi
 }
 
 /* The first step names the session, the others must be its own. */
-static bool own(struct session *session, const struct step *step)
+static bool own(struct session *session)
 {
     if (!session->begun)
-        memcpy(session->id, step->session, SESSION_ID);
+        memcpy(session->id, session->step.session, SESSION_ID);
     session->begun = true;
-    return memcmp(session->id, step->session, SESSION_ID) == 0;
+    return memcmp(session->id, session->step.session, SESSION_ID) == 0;
 }
 
-static struct ending refused(const struct session *session, const struct step *step)
+static struct ending refused(const struct session *session)
 {
+    const struct step *step = &session->step;
+
     pam_syslog(session->pamh, LOG_ERR, "the keyservice refused: %s", step->error);
     if (!(session->options->flags & UNIFORM))
         show(session, PAM_ERROR_MSG, step->text);
@@ -136,35 +146,35 @@ static struct ending refused(const struct session *session, const struct step *s
 
 static struct ending follow(struct session *session)
 {
-    struct step step;
+    const struct step *step = &session->step;
     struct ending ending;
 
     for (;;) {
-        if (!wire_receive(&session->wire, &step))
+        if (!wire_receive(&session->wire, &session->frame, &session->step))
             return wire_failed(session, "hear");
-        if (step.frame == REFUSED)
-            return refused(session, &step);
-        if (!own(session, &step)) {
+        if (step->frame == REFUSED)
+            return refused(session);
+        if (!own(session)) {
             pam_syslog(session->pamh, LOG_ERR, "a step of another session");
             return failed(PAM_SERVICE_ERR);
         }
         if (session->options->flags & DEBUG)
-            pam_syslog(session->pamh, LOG_DEBUG, "step %d %s", (int)step.kind, step.code);
-        switch (step.kind) {
+            pam_syslog(session->pamh, LOG_DEBUG, "step %d %s", (int)step->kind, step->code);
+        switch (step->kind) {
         case STEP_INFO:
         case STEP_WAIT:
-            show(session, PAM_TEXT_INFO, step.text);
+            show(session, PAM_TEXT_INFO, step->text);
             break;
         case STEP_ERROR:
-            show(session, PAM_ERROR_MSG, step.text);
+            show(session, PAM_ERROR_MSG, step->text);
             break;
         case STEP_PROMPT:
-            if (!prompt(session, &step, &ending))
+            if (!prompt(session, &ending))
                 return ending;
             break;
         default:
-            ending = verdict_of(session, step.code);
-            show(session, ending.how == FAILED ? PAM_ERROR_MSG : PAM_TEXT_INFO, step.text);
+            ending = verdict_of(session, step->code);
+            show(session, ending.how == FAILED ? PAM_ERROR_MSG : PAM_TEXT_INFO, step->text);
             return ending;
         }
     }
@@ -172,37 +182,50 @@ static struct ending follow(struct session *session)
 
 static struct ending begin_and_follow(struct session *session, enum frame_kind kind)
 {
-    struct frame frame;
+    struct frame *frame = &session->frame;
 
     if (!wire_open(&session->wire, session->options->timeout))
         return wire_failed(session, "reach");
-    if (!begin_build(session->pamh, session->options, kind, session->user, &frame)) {
+    if (!begin_build(session->pamh, session->options, kind, session->user, frame)) {
         pam_syslog(session->pamh, LOG_ERR, "the application's items are too long");
         return failed(PAM_SERVICE_ERR);
     }
-    if (!wire_send(&session->wire, &frame))
+    if (!wire_send(&session->wire, frame))
         return wire_failed(session, "ask");
     return follow(session);
 }
 
-struct ending session_run(pam_handle_t *pamh, const struct options *options, enum frame_kind kind)
+static struct ending hold(struct session *session, enum frame_kind kind)
 {
-    struct session session = {.pamh = pamh, .options = options, .wire.fd = -1};
     const char *user = NULL;
-    int code = pam_get_user(pamh, &user, NULL);
+    int code = pam_get_user(session->pamh, &user, NULL);
 
     if (code != PAM_SUCCESS || user == NULL)
         return failed(code == PAM_BUF_ERR ? PAM_BUF_ERR : PAM_CONV_ERR);
     size_t length = strlen(user);
     if (length > ITEM_MAX)
         return failed(PAM_SERVICE_ERR);
-    memcpy(session.user, user, length);
+    memcpy(session->user, user, length + 1);
 
-    struct ending ending = begin_and_follow(&session, kind);
-    wire_close(&session.wire);
-    if (ending.how != FAILED && strcmp(item_of(pamh, PAM_USER), session.user) != 0) {
-        pam_syslog(pamh, LOG_ERR, "the user changed during the session; nobody is let in");
+    struct ending ending = begin_and_follow(session, kind);
+    wire_close(&session->wire);
+    if (ending.how != FAILED && strcmp(item_of(session->pamh, PAM_USER), session->user) != 0) {
+        pam_syslog(session->pamh, LOG_ERR, "the user changed during the session; nobody is let in");
         return failed(PAM_SERVICE_ERR);
     }
+    return ending;
+}
+
+struct ending session_run(pam_handle_t *pamh, const struct options *options, enum frame_kind kind)
+{
+    struct session *session = calloc(1, sizeof *session);
+
+    if (session == NULL)
+        return failed(PAM_BUF_ERR);
+    session->pamh = pamh;
+    session->options = options;
+    session->wire.fd = -1;
+    struct ending ending = hold(session, kind);
+    free(session);
     return ending;
 }

@@ -115,18 +115,16 @@ static bool receive_exactly(const struct wire *wire, uint8_t *bytes, size_t leng
     return length == 0;
 }
 
-bool wire_receive(struct wire *wire, struct step *step)
+bool wire_receive(struct wire *wire, struct frame *frame, struct step *step)
 {
-    struct frame frame;
-
-    if (!receive_exactly(wire, frame.bytes, FRAME_HEAD))
+    if (!receive_exactly(wire, frame->bytes, FRAME_HEAD))
         return false;
-    int length = frame_body_length(frame.bytes);
+    int length = frame_body_length(frame->bytes);
     if (length >= 0) {
-        if (!receive_exactly(wire, frame.bytes + FRAME_HEAD, (size_t)length))
+        if (!receive_exactly(wire, frame->bytes + FRAME_HEAD, (size_t)length))
             return false;
-        frame.length = FRAME_HEAD + (size_t)length;
-        if (frame_read_step(&frame, step))
+        frame->length = FRAME_HEAD + (size_t)length;
+        if (frame_read_step(frame, step))
             return true;
     }
     errno = EPROTO;

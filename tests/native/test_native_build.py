@@ -29,8 +29,8 @@ def test_only_libpams_entry_points_are_exported(shipped: Path) -> None:
 #: All that the module may ask of others. No locale, signal, user database or file.
 USED = {
     *("clock_gettime", "close", "connect", "fcntl", "geteuid", "getenv", "getsockopt", "recv"),
-    *("send", "setsockopt", "socket", "explicit_bzero", "free", "memchr", "memcmp", "memcpy"),
-    *("memset", "strcmp", "strlen", "strncmp", "strnlen", "strspn", "__errno_location"),
+    *("send", "setsockopt", "socket", "explicit_bzero", "memchr", "memcmp", "memcpy", "memset"),
+    *("calloc", "free", "strcmp", "strlen", "strncmp", "strnlen", "strspn", "__errno_location"),
     *("pam_get_item", "pam_get_user", "pam_getenv", "pam_prompt", "pam_syslog"),
 }
 #: What compilers add.
