@@ -107,6 +107,12 @@ class _Carrier:
                     answer = self._terminal.ask(
                         prompt.text, echo=prompt.echo, wake=self._session.fileno()
                     )
+            except EndOfInput:
+                if self._terminal.interactive or not self.errors:
+                    raise
+                # Nobody cancelled: what was piped in was refused, and the verdict is to say so.
+                self._session.answer(bytearray())
+                return
             except Interrupted:
                 return  # the time is up: the verdict will say so
             except AnswerTooLong:

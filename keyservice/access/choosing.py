@@ -10,6 +10,7 @@ from typing import TypeVar
 from keyservice.core.errors import (
     AlreadyBound,
     BadRequest,
+    Cancelled,
     NoKeyPair,
     NotOnUkey,
     ReaderRefused,
@@ -27,7 +28,7 @@ from .world import UkeyHandle, World
 
 _T = TypeVar("_T")
 
-#: How often a choice is asked for before it is taken as cancelled.
+#: How often a choice is asked for.
 ASKED = 3
 #: The container that is made for a new pair where none is named.
 NEW_CONTAINER = "pam-ukey"
@@ -177,8 +178,14 @@ def _named(attempt: Attempt, containers: Sequence[Container]) -> list[Container]
 
 
 async def _chosen(talk: Conversation, texts: Texts, prompt: str, choices: Mapping[str, _T]) -> _T:
-    for _ in range(ASKED):
-        with (await talk.ask(prompt, echo=True)).view() as answer:
+    for asked in range(ASKED):
+        try:
+            typed = await talk.ask(prompt, echo=True)
+        except Cancelled:
+            if asked:
+                break
+            raise
+        with typed.view() as answer:
             choice = str(answer, "utf-8", "replace").strip()
         if choice in choices:
             return choices[choice]

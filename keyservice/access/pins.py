@@ -14,6 +14,7 @@ from keyservice.core.errors import (
     AdminPinLocked,
     AdminPinWrong,
     AdminTryWithheld,
+    Cancelled,
     NotAllowed,
     NotEnrolled,
     PinLocked,
@@ -138,8 +139,12 @@ async def _show_tries(
 
 
 async def _new_pin(talk: Conversation, texts: Texts, old: Secret | None) -> Secret:
-    """A new PIN, typed twice. Raises :class:`PinRefused` and its kinds."""
+    """A new PIN, typed twice. Raises :class:`PinRefused` and its kinds.
+
+    Whoever has no other one, after one was refused, was refused and has not cancelled.
+    """
     again = ASKED
+    refused: PinRefused | None = None
     while True:
         try:
             new = await approach.ask_pin(talk, texts.new_pin())
@@ -148,8 +153,12 @@ async def _new_pin(talk: Conversation, texts: Texts, old: Secret | None) -> Secr
             if not new.matches(await talk.ask(texts.new_pin_again())):
                 raise PinsDiffer()
             return new
+        except Cancelled:
+            if refused is None:
+                raise
+            raise refused from None
         except PinRefused as error:
-            again -= 1
+            again, refused = again - 1, error
             if not again:
                 raise
             await talk.error(texts.error(error))

@@ -186,6 +186,8 @@ def test_a_choice_that_is_none_of_them(tmp_path: Path, make: Make) -> None:
         answers = [b"?", b"SN2", b"\xff\xfe"]
         held = await nothing_stored(service, bind(), *answers, error=ErrorName.BAD_REQUEST)
         assert sum(isinstance(step, Error) for step in held.steps) == 3
+        await nothing_stored(service, bind(), b"?", b"", error=ErrorName.BAD_REQUEST)
+        await nothing_stored(service, bind(), b"", error=ErrorName.CANCELLED)
         await nothing_stored(service, bind(serial="SN9"), error=ErrorName.UKEY_ABSENT)
 
     run(tmp_path, scene)

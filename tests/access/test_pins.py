@@ -61,9 +61,23 @@ def test_a_user_changes_the_pin_of_their_own(tmp_path: Path, ukey: Softkey) -> N
         ((PIN, *[NEW, WRONG] * 3), ErrorName.PIN_REFUSED),
         ((PIN, b""), ErrorName.CANCELLED),
         ((PIN, NEW, b""), ErrorName.CANCELLED),
+        ((PIN, b"short", b""), ErrorName.PIN_REFUSED),
+        ((PIN, NEW, WRONG, NEW, b""), ErrorName.PIN_REFUSED),
         ((WRONG, NEW, NEW), ErrorName.PIN_WRONG),
     ],
-    ids=["old short", "short", "long", "NUL", "equal", "differ", "empty", "empty again", "wrong"],
+    ids=[
+        "old short",
+        "short",
+        "long",
+        "NUL",
+        "equal",
+        "differ",
+        "empty",
+        "empty again",
+        "no other",
+        "no other again",
+        "wrong",
+    ],
 )
 def test_nothing_changes(
     tmp_path: Path, ukey: Softkey, answers: tuple[bytes, ...], error: ErrorName

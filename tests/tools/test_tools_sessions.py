@@ -135,6 +135,19 @@ def test_the_end_of_the_input_cancels(commands: Commands, service: Keyservice) -
     assert service.last().cancelled
 
 
+def test_the_end_of_the_input_after_a_refusal_is_no_cancel(
+    commands: Commands, service: Keyservice
+) -> None:
+    """Nobody cancelled: what was piped in was refused."""
+    refused = verdict("AUTH_ERR", "Too short.", "PinRefused")
+    service.script(prompt("PIN:"), prompt("New:"), error("Too short."), prompt("New:"), refused)
+    done = commands.piped("chpinpw", text="old-pin-1\nx\n")
+    assert done.returncode == 9
+    assert done.stderr.splitlines()[-2:] == ["Too short.", "New: "]
+    assert service.last().answers == [b"old-pin-1", b"x", b""]
+    assert not service.last().cancelled
+
+
 def test_an_answer_that_is_too_long_is_not_sent(commands: Commands, service: Keyservice) -> None:
     service.script(prompt("PIN:"), DONE)
     done = commands.piped("getpubkey", "alice", text="9" * 257 + "\n")
