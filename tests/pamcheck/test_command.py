@@ -169,6 +169,22 @@ def test_what_may_not_be_read_is_said(commands: Commands, place: Host) -> None:
     assert str(place.pam_d) in done.stderr
 
 
+@pytest.mark.parametrize("kind", ["helpful", "uniform"])
+def test_an_example_on_this_host(commands: Commands, kind: str) -> None:
+    """Installed as it is meant to be, the module that it names included."""
+    login = Path("/etc/pam.d/login")
+    before = login.read_bytes()
+    try:
+        login.write_bytes((CHECKOUT / "pam.d-examples/debian" / kind / "login").read_bytes())
+        done = commands.piped("ukey", "check-pam", "login", "--json", "--stacks-only")
+    finally:
+        login.write_bytes(before)
+    assert done.returncode == Exit.OK, done.stdout
+    [found] = services(done.stdout)
+    assert found["who"] == "password and ukey"
+    assert "module-missing" not in [finding["kind"] for finding in found["findings"]]
+
+
 def test_without_libpams_debugging_module(commands: Commands) -> None:
     [module] = Path("/usr/lib").glob("*/security/pam_debug.so")
     aside = module.with_name("aside")

@@ -22,8 +22,8 @@ _DECOY = "auth [default=die] pam_ukey.so decoy uniform"
 
 #: How many lines a finding names.
 _NAMED = 3
-#: Programs that nobody uses at a console, where break-glass would open.
-_REMOTE = frozenset(("sshd", "cockpit", "vsftpd", "xrdp-sesman", "openvpn", "ftp", "remote"))
+#: Where break-glass can open: what is used at a console, and the files that it includes.
+_CONSOLE = frozenset(("login", "su", "su-l", "sudo", "sudo-i", "common-auth", "system-auth"))
 
 
 def findings(table: Table) -> list[Finding]:
@@ -378,7 +378,7 @@ def _notes(table: Table) -> Iterator[Finding]:
         )
     gate = any(is_gate(module.line) for module in table.stack.modules())
     broken: Cell = table.cells[Password.RIGHT, Ukey.BROKEN]
-    if not gate and broken.verdict is Verdict.OUT and table.stack.service not in _REMOTE:
+    if not gate and broken.verdict is Verdict.OUT and table.stack.service in _CONSOLE:
         yield Finding(
             "no-break-glass",
             Severity.NOTE,

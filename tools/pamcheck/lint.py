@@ -8,6 +8,7 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ..language import _
@@ -198,7 +199,7 @@ def _jumps_of(parts: tuple[Part, ...], level: tuple[Part, ...]) -> Iterator[Find
 
 def _counted(parts: tuple[Part, ...]) -> Iterator[Part]:
     for part in parts:
-        if isinstance(part, Group) and not part.substack:
+        if isinstance(part, Group) and not part.substack and part.lost is None:
             yield from _counted(part.parts)
         elif not isinstance(part, GiveUp):
             yield part
@@ -255,13 +256,11 @@ def _gates(stack: Stack) -> Iterator[Finding]:
                 module.line.place,
                 _("the break-glass gate runs as the caller, who can make it say yes"),
                 _("write:"),
-                _with_seteuid(module.line),
+                str(replace(module.line, args=("seteuid", *module.line.args))),
             )
 
 
-def _with_seteuid(line: Line) -> str:
-    words = str(line).split(line.module, 1)
-    return f"{words[0]}{line.module} seteuid{words[1]}"
+_NULLOK = {"nullok", "nullok_secure"}
 
 
 def _nullok(stack: Stack) -> Iterator[Finding]:
@@ -269,14 +268,15 @@ def _nullok(stack: Stack) -> Iterator[Finding]:
     if not any(is_ukey(line) for line in lines):
         return
     for line in lines:
-        if is_password(line) and "nullok" in line.args:
+        if is_password(line) and _NULLOK & set(line.args):
+            strict = replace(line, args=tuple(w for w in line.args if w not in _NULLOK))
             yield Finding(
                 "nullok",
                 Severity.NOTE,
                 line.place,
                 _("an account without a password has one factor less here (nullok)"),
                 _("write:"),
-                str(line).replace(" nullok", ""),
+                str(strict),
             )
 
 

@@ -180,6 +180,8 @@ def behaviour(line: Line, service: str, *, missing: bool) -> Behaviour:
 
 
 _OURS = (REGULAR, SYSTEM)
+#: What pam_python says itself when the module inside it cannot.
+_PYTHONS = ("service_err", "symbol_err", "open_err")
 
 
 def _ukey(line: Line) -> Behaviour:
@@ -196,7 +198,9 @@ def _ukey(line: Line) -> Behaviour:
             return "auth_err"
         if said == "user_unknown" and nouserok:
             return "ignore"
-        return said if said == "success" or not uniform else "auth_err"
+        if said == "success" or not uniform or (is_interpreter(line) and said in _PYTHONS):
+            return said
+        return "auth_err"
 
     return Behaviour(code)
 
