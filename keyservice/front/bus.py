@@ -67,7 +67,11 @@ class BusAbsent(Exception):
 
 
 class _GatedBus(MessageBus):
-    """dbus-fast's connection with the gate before its parser."""
+    """dbus-fast's connection with the gate before its parser.
+
+    The library takes no socket from outside, so two methods of its own are overridden. Another
+    version need not call them: whether the gate is in force is asked after the first reply.
+    """
 
     def __init__(self, address: str, gate: Gate) -> None:
         super().__init__(address, negotiate_unix_fd=False, auth_timeout=_BUS_SECONDS)
@@ -82,15 +86,16 @@ class _GatedBus(MessageBus):
 
     async def _authenticate(self) -> None:
         await super()._authenticate()
-        assert isinstance(self._sock, GatedSocket)
-        self._sock.gate = self._gate
+        if isinstance(self._sock, GatedSocket):
+            self._sock.gate = self._gate
 
 
 class BusConnection:
     """One connection to the bus, its guests and its calls."""
 
     def __init__(self, address: str, sessions: Sessions, queries: Queries) -> None:
-        self._bus = _GatedBus(address, Gate(bus_methods.SIGNATURES, self._not_passed))
+        self._gate = Gate(bus_methods.SIGNATURES, self._not_passed)
+        self._bus = _GatedBus(address, self._gate)
         self._guests = Guests(sessions, self)
         self._answers = Answers(self._guests, queries)
         self._calls: Counter[str] = Counter()
@@ -103,6 +108,8 @@ class BusConnection:
         try:
             async with asyncio.timeout(2 * _BUS_SECONDS):
                 await self._bus.connect()
+                if not self._gate.in_force:
+                    raise BusAbsent("this version of dbus-fast goes round the gate")
                 self._bus.add_message_handler(self._heard)
                 await self._match(True, BUS_NAME)
                 await self._own()

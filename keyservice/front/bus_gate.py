@@ -30,10 +30,11 @@ class Gate:
     def __init__(self, signatures: frozenset[str], refused: Callable[[Head], None]) -> None:
         self._signatures, self._refused = signatures, refused
         self._splitter = Splitter(MESSAGE_MAX)
+        self.in_force = False  #: something came by here, and nothing comes any other way
 
     def admit(self, received: bytes) -> bytes:
         """The whole messages that `received` completes and that pass, one after the other."""
-        admitted = []
+        self.in_force, admitted = True, []
         for message in self._splitter.feed(received):
             if message.head is None:
                 continue
