@@ -151,6 +151,16 @@ def test_an_unprivileged_user_sees_the_same(commands: Commands) -> None:
     assert "the password alone" in whole.stdout
 
 
+def test_a_service_is_shown_with_its_own_ways_around(commands: Commands) -> None:
+    whole = only_json(commands.piped("ukey", "check-pam", "--json").stdout)["around"]
+    su = only_json(commands.piped("ukey", "check-pam", "su", "--json").stdout)["around"]
+    assert isinstance(whole, list) and isinstance(su, list)
+    assert 0 < len(su) < len(whole)
+    assert all(finding in whole for finding in su)
+    passwd = only_json(commands.piped("ukey", "check-pam", "passwd", "--json").stdout)
+    assert passwd["around"] is None
+
+
 def test_what_may_not_be_read_is_said(commands: Commands, place: Host) -> None:
     for folder in (place.root, *place.root.parents[:3]):
         folder.chmod(0o755)

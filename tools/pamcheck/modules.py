@@ -80,8 +80,9 @@ _REFUSING = {
     "pam_tally": ("auth_err", "success"),
 }
 _INTERPRETERS = re.compile(r"pam_(?:python|perl|lua|ruby|mruby|tcl|guile)[0-9.]*")
-_UKEY_ENTRY = re.compile(r"(?:^|/)pam_ukey(?:/pam_python_entry)?(?:_entry)?\.py$")
-_BREAKGLASS = re.compile(r"(?:^|/)breakglass$")
+#: Where scripts/install puts them. Anything else by such a name is somebody else's.
+_UKEY_ENTRY = "/usr/lib/ukey/pam_ukey/pam_python_entry.py"
+_BREAKGLASS = "/usr/libexec/ukey/breakglass"
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,7 @@ class Behaviour:
 
 def is_ukey(line: Line) -> bool:
     """The C module, or the pam_python one."""
-    return line.name == "pam_ukey" or (
-        is_interpreter(line) and any(_UKEY_ENTRY.search(word) for word in line.args[:1])
-    )
+    return line.name == "pam_ukey" or (is_interpreter(line) and line.args[:1] == (_UKEY_ENTRY,))
 
 
 def ukey_options(line: Line) -> tuple[str, ...]:
@@ -123,7 +122,7 @@ def is_interpreter(line: Line) -> bool:
 
 def is_gate(line: Line) -> bool:
     """The break-glass gate."""
-    return line.name == "pam_exec" and any(_BREAKGLASS.search(word) for word in line.args)
+    return line.name == "pam_exec" and line.args[-1:] == (_BREAKGLASS,)
 
 
 def setcred(line: Line) -> str:
