@@ -63,6 +63,7 @@ class Journey:
             self.install,
             self.bind,
             self.turn_on,
+            self.let_nobody_in_without_a_ukey,
             self.upgrade_while_people_log_in,
             self.removal_is_refused_while_a_stack_names_it,
             self.remove,
@@ -112,6 +113,15 @@ class Journey:
         must(["pam-auth-update", "--enable", "ukey"])
         self.both_factors_are_needed()
 
+    def let_nobody_in_without_a_ukey(self) -> None:
+        """As pam.d-examples/README.md says, in a way that lasts."""
+        newcomer = self.host.user("bob")
+        assert self.host.su(newcomer, [newcomer.password]).allowed
+        common = PAM_D / "common-auth"
+        common.write_text(common.read_text().replace(" nouserok", ""))
+        must(["pam-auth-update", "--package"])
+        assert not self.host.su(newcomer, [newcomer.password]).allowed
+
     def upgrade_while_people_log_in(self) -> None:
         record = RECORD.read_bytes()
         with Meanwhile(self.door, self.user.password, PIN.decode()) as meanwhile:
@@ -120,6 +130,7 @@ class Journey:
         assert "restart it" in told  # systemd would have done it
         assert RECORD.read_bytes() == record
         assert CONFIG.read_text() == EDITED
+        assert "nouserok" not in (PAM_D / "common-auth").read_text()
         self.both_factors_are_needed()
         self.keyservice.stop()
         assert self.door(self.user.password, PIN.decode()) == PamCode.AUTHINFO_UNAVAIL
