@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A Python process of the service's own, at the other end of a socket."""
+"""A process of the service's own that talks to pcscd, at the other end of a socket."""
 
 from __future__ import annotations
 
@@ -12,22 +12,32 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from .fields import MESSAGE_MAX
 
-#: Isolated, so that neither environment nor working directory says what is imported; no .pyc is
-#: written. The package's folder is the one thing that it must be told.
-_ARGUMENTS = ("-I", "-B", "-c")
-_START = "import sys; sys.path.insert(0, sys.argv.pop(1)); from {module} import main; main()"
 _ROOT = str(Path(__file__).resolve().parents[2])
+#: Where the product is installed, a launcher: SELinux tells what a process may do by the file it
+#: was started from. In a checkout, the same Python. Either is isolated, so that neither environment
+#: nor working directory says what is imported.
+_PROGRAM = (
+    ("/usr/libexec/ukey/device-worker",)
+    if _ROOT == "/usr/lib/ukey"
+    else (
+        *(sys.executable, "-I", "-B", "-c"),
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+        "from keyservice.ukeys.device import main; main()",
+        _ROOT,
+    )
+)
 
 
 class Child:
-    """Runs ``main()`` of `module` with the arguments parent's pid, socket and `arguments`."""
+    """Runs `part` of the device worker with the arguments parent's pid, socket and `arguments`."""
 
     def __init__(
         self,
-        module: str,
+        part: Literal["worker", "watcher"],
         *arguments: str,
         on_message: Callable[[bytearray], None],
         on_end: Callable[[], None],
@@ -45,10 +55,7 @@ class Child:
         with theirs:
             try:
                 self._process = subprocess.Popen(
-                    (
-                        *(sys.executable, *_ARGUMENTS, _START.format(module=module), _ROOT),
-                        *(str(os.getpid()), str(theirs.fileno()), *arguments),
-                    ),
+                    (*_PROGRAM, part, str(os.getpid()), str(theirs.fileno()), *arguments),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     env={},

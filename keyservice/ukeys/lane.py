@@ -166,7 +166,7 @@ class Lane:
         self._started = self._now()
         try:
             self._child = Child(
-                "keyservice.ukeys.worker",
+                "worker",
                 self.reader,
                 on_message=self._answered,
                 on_end=self._crashed,

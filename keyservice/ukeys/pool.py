@@ -124,9 +124,7 @@ class Ukeys:
         if self._stopped:
             return
         try:
-            self._watcher = Child(
-                "keyservice.ukeys.watcher", on_message=self._seen, on_end=self._unwatched
-            )
+            self._watcher = Child("watcher", on_message=self._seen, on_end=self._unwatched)
         except OSError as error:
             log.error("no watcher: %s", error.strerror)
             self._unwatched()

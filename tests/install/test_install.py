@@ -60,6 +60,7 @@ def test_everything_is_placed_below_the_root(below: Below) -> None:
         "usr/lib/ukey/vendor/dbus_fast/__init__.py",
         "usr/lib/x86_64-linux-gnu/security/pam_ukey.so",
         "usr/libexec/ukey/breakglass",
+        "usr/libexec/ukey/device-worker",
         "usr/share/dbus-1/system.d/org.ukey.KeyService1.conf",
         "usr/share/dbus-1/system-services/org.ukey.KeyService1.service",
         "usr/lib/systemd/system/ukey-keyservice.service",
@@ -87,6 +88,7 @@ def test_modes_are_the_product_s_not_the_checkout_s(copied: Below) -> None:
         elif path.is_dir() or relative.removeprefix("usr/") in (
             *LAUNCHERS,
             "libexec/ukey/breakglass",
+            "libexec/ukey/device-worker",
             "libexec/ukey/in-use",
         ):
             assert mode == 0o755, relative

@@ -80,9 +80,9 @@ def processes(service: Daemon) -> list[Process]:
 
 def _name(command: str) -> str:
     *arguments, last, _ = command.split("\0")
-    if any("keyservice.ukeys.worker" in argument for argument in arguments):
+    if "worker" in arguments:
         return f"worker of {last}"
-    return "watcher" if any("ukeys.watcher" in argument for argument in arguments) else "service"
+    return "watcher" if "watcher" in arguments else "service"
 
 
 def log_in(people: People, times: int) -> float:

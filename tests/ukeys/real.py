@@ -120,7 +120,7 @@ def children() -> dict[str, list[int]]:
     result: dict[str, list[int]] = {}
     for pid, command in _processes():
         for kind in ("worker", "watcher"):
-            if f"keyservice.ukeys.{kind} " in command:
+            if f"\0{kind}\0" in command:
                 result.setdefault(kind, []).append(pid)
     return result
 

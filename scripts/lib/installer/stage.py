@@ -31,6 +31,7 @@ LAUNCHERS = {
     "usr/bin/chpinpw": ("tools.chpinpw", False),
     "usr/bin/ukey": ("tools.ukey", False),
     "usr/libexec/ukey/keyservice": ("keyservice.__main__", True),
+    "usr/libexec/ukey/device-worker": ("keyservice.ukeys.device", False),
 }
 #: Nothing from the caller's environment or home directory is imported: -I.
 LAUNCHER = """\

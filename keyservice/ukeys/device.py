@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The program that talks to pcscd: a device worker, or the watcher of readers.
+
+Where the product is installed it has a file of its own, by which SELinux knows what may talk to
+devices; see docs/selinux.md.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """``device-worker worker|watcher PARENT FD [READER]``: see
+    :class:`keyservice.ukeys.child.Child`."""
+    part = sys.argv.pop(1)
+    # Here: each brings only what it needs.
+    if part == "worker":
+        from .worker import main as run
+    elif part == "watcher":
+        from .watcher import main as run
+    else:
+        raise SystemExit("device-worker: the keyservice starts this")
+    run()
