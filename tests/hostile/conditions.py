@@ -228,7 +228,11 @@ LIMITS = {
     "NPROC 0": _limit("nproc", 0),
     "SIGPENDING 0": _limit("sigpending", 0),
     "MEMLOCK 0": _limit("memlock", 0),
-    "CORE unlimited": Condition(via=["prlimit", "--core=unlimited"]),
+    "STACK 16 KiB, CORE unlimited": Condition(
+        via=["prlimit", "--core=unlimited", "--stack=16384:16384"],
+        honest=Honest.EITHER,
+        enforced_by=frozenset([_SEGV]),
+    ),
 }
 
 # -- signals, folders and the rest that is inherited

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A scene for one test; many conditions share one (test_conditions)."""
+"""One scene for all tests of a module, as new for each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ import pytest
 from .scene import Scene
 
 
-@pytest.fixture
-def scene() -> Iterator[Scene]:
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Scene]:
     with Scene() as made:
-        made.stacks("helpful")
         yield made
+
+
+@pytest.fixture
+def scene(shared: Scene) -> Scene:
+    shared.begin("helpful")
+    return shared

@@ -22,6 +22,7 @@ from typing import Self
 from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import must
+from tests.support.stacks import PAM_D
 from tests.support.ukeys import Softkey
 from tests.system.conftest import EXAMPLES
 
@@ -82,6 +83,7 @@ class Scene:
 
     def _make(self) -> None:
         self.host = self._exit.enter_context(Host())
+        self._sudo, self._logged = (PAM_D / "sudo").read_text(), 0
         self.host.pcscd()
         self.keyservice = self.host.keyservice(CONFIG)
         self.demo = self.host.user()
@@ -109,6 +111,17 @@ class Scene:
         ukey = self.host.softkey(user.name, slot)
         self.host.bind(user, ukey)
         return ukey
+
+    def begin(self, kind: str) -> None:
+        """Forget what was seen and logged so far; Debian's own sudo, and the stacks of a kind."""
+        self.watcher.forget()
+        self._logged = len(self.host.authlog.lines)
+        self.host.pam.stack("sudo", self._sudo)
+        self.stacks(kind)
+
+    def wait_log(self, pattern: str) -> None:
+        """Return when a line was logged that the regular expression matches."""
+        self.host.authlog.wait_for(pattern, self._logged)
 
     def stacks(self, kind: str) -> None:
         """Debian's examples, without delays: helpful, uniform, or "plain": without break-glass."""

@@ -81,7 +81,7 @@ def campaign(request: pytest.FixtureRequest) -> Iterator[Campaign]:
         if call["campaign"] == request.param
     ]
     with Scene() as scene:
-        scene.stacks(request.param)
+        scene.begin(request.param)
         campaign = Campaign(scene, wanted)
         yield campaign
         campaign.end()

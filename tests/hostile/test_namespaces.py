@@ -66,8 +66,8 @@ def test_a_keyservice_that_is_root_only_inside_is_believed_only_inside(scene: Sc
     scene.host.pam.stack("su", "auth required pam_ukey.so\naccount required pam_permit.so\n")
     case = NAMESPACES["root inside, with a keyservice of his own"]
     attempt = scene.attempt("su", case, [])
-    (said,) = (scene.folder / "state").glob("*/asked")
-    assert said.read_text() == "ready\nasked\n"
+    said = {path.read_text() for path in (scene.folder / "state").glob("*/asked")}
+    assert "ready\nasked\n" in said
     assert "Operation not permitted" in attempt.output
     assert not attempt.entered
     assert attempt.status > 0
@@ -85,5 +85,5 @@ def test_a_keyservice_that_is_root_only_inside_is_believed_only_inside(scene: Sc
 def test_root_outside_is_not_reached_from_inside(scene: Scene, case: str, reason: str) -> None:
     scene.host.pam.stack("su", "auth required pam_ukey.so\naccount required pam_permit.so\n")
     attempt = scene.attempt("su", NAMESPACES[case], [])
-    scene.host.authlog.wait_for(f"^su: pam_ukey.*cannot reach the keyservice: {reason}")
+    scene.wait_log(f"^su: pam_ukey.*cannot reach the keyservice: {reason}")
     assert not attempt.entered

@@ -104,7 +104,7 @@ def test_a_storm_of_signals_that_do_not_end_it(
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("prompt", ("password", "PIN"))
 def test_whatever_ends_it_lets_nobody_in(scene: Scene, program: str, prompt: str) -> None:
-    """Each deadly signal, at each of the prompts; the service ends what was begun."""
+    """Each deadly signal, at each of the prompts."""
     password, _ = scene.right(program)
     for number in DEADLY:
         terminal = start(scene, program)
@@ -116,9 +116,6 @@ def test_whatever_ends_it_lets_nobody_in(scene: Scene, program: str, prompt: str
             terminal.converse([], seconds=DEADLINE)  # sudo lives through some
         assert not scene.entered(terminal.pid), number.name
         assert terminal.status != 0, number.name
-    if prompt == "PIN":
-        who = scene.asked(program).name
-        scene.host.authlog.wait_for(f"event=authentication .*user={who} .*verdict=CONV_ERR")
     assert scene.attempt(program, Condition(), scene.right(program)).entered
     assert scene.ukeys[scene.asked(program)].tries_left() == 10
 
@@ -165,24 +162,26 @@ def test_a_timer_that_the_program_inherits(scene: Scene) -> None:
 
 def test_a_second_of_processor_time_that_is_nearly_spent(scene: Scene) -> None:
     password, pin = scene.right("su")
-    for spent in (0.985, 0.995):
-        words = [sys.executable, "-I", "-c", _SPEND, str(spent)]
-        for answers in ((password, pin), (password, NO_PIN)):
-            attempt = scene.attempt("su", Condition(via=words), answers)
-            assert attempt.seconds < DEADLINE
-            assert not attempt.entered or answers[-1] == pin
+    spent = Condition(via=[sys.executable, "-I", "-c", _SPEND, "0.99"])
+    with ThreadPoolExecutor() as pool:
+        both, less = pool.map(
+            lambda answer: scene.attempt("su", spent, [password, answer]), (pin, NO_PIN)
+        )
+    assert both.entered or both.status == -signal.SIGKILL
+    assert not less.entered
+    assert max(both.seconds, less.seconds) < DEADLINE
 
 
 def test_a_storm_does_not_put_off_the_deadline(scene: Scene) -> None:
     """The keyservice hangs; each signal interrupts the wait for it, which goes on, not anew."""
-    scene.host.pam.stack("su", "auth required pam_ukey.so timeout=3\n")
+    scene.host.pam.stack("su", "auth required pam_ukey.so timeout=2\n")
     scene.keyservice.freeze()
     try:
         terminal = start(scene, "su")
         began = time.monotonic()
         with storm(scene, terminal.pid, HARMLESS):
             terminal.wait_end(DEADLINE)
-        assert 3 <= time.monotonic() - began + 0.2 < 3 + 2
+        assert 1.8 < time.monotonic() - began < 4
     finally:
         scene.keyservice.thaw()
     assert not scene.entered(terminal.pid)

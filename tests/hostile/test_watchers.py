@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import must
+from tests.support.process import must, wait_until
 
 from . import traced
 from .conditions import CONDITIONS, Condition
@@ -41,7 +41,7 @@ def test_the_python_module_refuses_in_a_setuid_program(scene: Scene, program: st
     attempt = scene.attempt(program, Condition(), scene.right(program))
     assert not attempt.entered
     assert SERVICE_ERR in attempt.output
-    scene.host.authlog.wait_for(f"^{program}: pam_ukey: not in a setuid program")
+    scene.wait_log(f"^{program}: pam_ukey: not in a setuid program")
 
 
 def test_an_interpreter_in_su_is_reported(scene: Scene) -> None:
@@ -73,6 +73,15 @@ def test_root_in_another_mount_namespace_is_reported_and_the_user_is_not(scene: 
     assert (str(scene.folder / "bin" / "id"), scene.alice.uid) in [
         (each.path, each.euid) for each in scene.watcher.openings()
     ]
+
+
+def test_the_users_own_bus_says_yes_to_whoever_asks(scene: Scene) -> None:
+    name = "org.ukey.KeyService1"
+    words = ["dbus-send", f"--bus={scene.bus.address}", "--print-reply", f"--dest={name}"]
+    words += ["/org/ukey/KeyService1", f"{name}.BeginAuthentication", "string:demo"]
+    assert "SUCCESS" in must([*scene.as_alice(), *words])
+    expected = {str(scene.alice.uid), "BeginAuthentication"}
+    wait_until(lambda: set(scene.bus.heard()) == expected, "heard")
 
 
 # -- by strace

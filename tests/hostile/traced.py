@@ -21,7 +21,8 @@ _SOCKET = re.compile(rf"sun_path={_STRING}")
 #: The position of the new euid among the arguments; -1 keeps it.
 _EUID = {"setuid": 0, "setreuid": 1, "setresuid": 1}
 _FORKS = {"clone", "clone3", "fork", "vfork"}
-_TRACED = ",".join(("%file", *_EUID, *_FORKS, "connect"))
+#: Not every architecture has all of the forks.
+_TRACED = ",".join(("%file", *_EUID, *(f"?{call}" for call in sorted(_FORKS)), "connect"))
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,12 @@ class Watcher:
                     self._seen.append(opening)
             return list(self._seen)
 
+    def forget(self) -> None:
+        """From now on, report what comes."""
+        self.openings()
+        with self._lock:
+            self._seen.clear()
+
     def by_root(self, folder: Path) -> list[Opening]:
         """What was opened on the file system at `folder` while the euid was 0: none is right."""
         device = folder.stat().st_dev
