@@ -94,6 +94,8 @@ class Softkey:
     @contextmanager
     def pulled(self) -> Iterator[None]:
         """It is pulled out inside, whoever does it; returns once pcscd's poll has seen that."""
+        if self.reader in pcsc.states() and self.control.status()["inserted"]:
+            self.wait_seen()  # pcscd has asked the card before it tells anybody of it
         before = pcsc.states().get(self.reader)
         yield
         if before is not None and before[0]:
