@@ -36,7 +36,7 @@ def test_there_is_something_shown() -> None:
     assert len(list(shown())) >= 2
 
 
-@pytest.mark.parametrize("match", shown(), ids=lambda match: match["file"])
+@pytest.mark.parametrize("match", list(shown()), ids=lambda match: match["file"])
 def test_what_is_shown_is_printed(tmp_path: Path, match: re.Match[str]) -> None:
     (tmp_path / match["file"]).write_text(match["stack"])
     command = ["/usr/bin/ukey", "check-pam", f"./{match['file']}"]
