@@ -145,9 +145,8 @@ async def present(
         except _AWAITED as error:
             if patience <= 0:
                 raise
-            refused = error if isinstance(error, ReaderRefused) else None
-        if refused is not None:
-            await talk.info(texts.error(refused))
+            if isinstance(error, ReaderRefused):
+                await talk.info(texts.error(error))
         await talk.wait(texts.insert(serial), WaitFor.UKEY)
         with suppress(TimeoutError):
             async with asyncio.timeout(patience):
