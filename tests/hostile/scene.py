@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from tests.support.authlog import Line
 from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import must
@@ -119,6 +120,10 @@ class Scene:
         self.host.pam.stack("sudo", self._sudo)
         self.stacks(kind)
 
+    def logged(self) -> list[Line]:
+        """What was logged since :meth:`begin`."""
+        return self.host.authlog.lines[self._logged :]
+
     def wait_log(self, pattern: str) -> None:
         """Return when a line was logged that the regular expression matches."""
         self.host.authlog.wait_for(pattern, self._logged)
@@ -161,14 +166,12 @@ class Scene:
 
         `user`: who to become in demo's place. `as_alice`: what makes a command hers.
         """
-        command = self.command(program, user or self.demo)
         started = time.monotonic()
         with subprocess.Popen(
-            [*(as_alice or self.as_alice()), "sh", "-c", *self._script(condition, command)],
+            self.hers(condition, program, user or self.demo, as_alice),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            cwd=self.folder,
             start_new_session=True,
         ) as process:
             typed = "".join(f"{answer}\n" for answer in answers)
@@ -195,9 +198,13 @@ class Scene:
         who = self.alice
         return ["setpriv", f"--reuid={who.uid}", f"--regid={who.gid}", "--init-groups"]
 
-    def _script(self, condition: Condition, command: Sequence[str]) -> list[str]:
-        """What sh runs, and its arguments."""
+    def hers(
+        self, condition: Condition, program: str, user: User, as_alice: Sequence[str] = ()
+    ) -> list[str]:
+        """The command by which alice starts su or sudo under a condition, to become `user`."""
         env = {"PATH": _PATH, **condition.env}
         words = ["env", "-i", *(f"{name}={value}" for name, value in env.items()), *condition.via]
         words = [word.replace("{u}", str(self.folder)) for word in words]
-        return [f'{condition.shell or ":"}; exec "$@"', "sh", *words, *command]
+        script = f'cd "$0"; {condition.shell or ":"}; exec "$@"'
+        shell = [*(as_alice or self.as_alice()), "sh", "-c", script, str(self.folder)]
+        return [*shell, *words, *self.command(program, user)]
