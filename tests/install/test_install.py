@@ -90,6 +90,7 @@ def test_modes_are_the_product_s_not_the_checkout_s(copied: Below) -> None:
             "libexec/ukey/breakglass",
             "libexec/ukey/device-worker",
             "libexec/ukey/in-use",
+            "libexec/ukey/selinux-module",
         ):
             assert mode == 0o755, relative
         else:

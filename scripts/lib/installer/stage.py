@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import bz2
 import compileall
 import shutil
 import subprocess
@@ -53,6 +54,7 @@ DATA = (
     ("data/libexec/*", "usr/libexec/ukey", 0o755),
     ("data/systemd/*", "usr/lib/systemd/system", 0o644),
     ("data/tmpfiles/*", "usr/lib/tmpfiles.d", 0o644),
+    ("selinux/*", f"{DOCUMENTS}/selinux", 0o644),
     ("LICENSE", DOCUMENTS, 0o644),
     ("NOTICE", DOCUMENTS, 0o644),
 )
@@ -91,6 +93,7 @@ def stage(
     for directory in STATE:
         (staged / directory).mkdir(parents=True)
     build_module(checkout / "pam_ukey/native", staged / pam_directory())
+    build_policy(checkout / "selinux", staged / "usr/share/selinux")
     build_catalogues(checkout / "data/locale", staged / "usr/share/locale")
     write_texts(checkout, staged)
     if compiled:
@@ -125,6 +128,19 @@ def build_module(source: Path, directory: Path) -> None:
             "gcc, make and libpam0g-dev",
         )
         put(directory / "pam_ukey.so", Path(objects, "pam_ukey.so").read_bytes(), 0o644)
+
+
+def build_policy(source: Path, directory: Path) -> None:
+    """Compile the SELinux module, where there is what it takes: packages are built with it, and a
+    host without SELinux does without."""
+    if not Path("/usr/share/selinux/devel/Makefile").exists():
+        return
+    with tempfile.TemporaryDirectory() as objects:
+        run(["make", "--quiet", "-C", str(source), f"O={objects}"], "selinux-policy-dev")
+        module = bz2.compress(Path(objects, "ukey.pp").read_bytes())
+    put(directory / "packages/ukey.pp.bz2", module, 0o644)
+    interfaces = (source / "ukey.if").read_bytes()
+    put(directory / "devel/include/services/ukey.if", interfaces, 0o644)
 
 
 def compile_library(staged: Path) -> None:

@@ -16,7 +16,7 @@ version() {
 copy_tree() {
     mkdir -p "$1"
     cp -R --preserve=mode CHANGELOG.md LICENSE NOTICE data docs keyservice packaging pam.d-examples \
-        pam_ukey scripts tools "$1/"
+        pam_ukey scripts selinux tools "$1/"
     find "$1" -name __pycache__ -prune -exec rm -r {} +
     find "$1" -type f -name '*.[os]*' \( -name '*.o' -o -name '*.so' \) -delete
 }
