@@ -93,7 +93,7 @@ def stage(
     for directory in STATE:
         (staged / directory).mkdir(parents=True)
     build_module(checkout / "pam_ukey/native", staged / pam_directory())
-    build_policy(checkout / "selinux", staged / "usr/share/selinux")
+    build_policy(checkout / "selinux", staged / "usr/share/selinux/packages")
     build_catalogues(checkout / "data/locale", staged / "usr/share/locale")
     write_texts(checkout, staged)
     if compiled:
@@ -138,9 +138,7 @@ def build_policy(source: Path, directory: Path) -> None:
     with tempfile.TemporaryDirectory() as objects:
         run(["make", "--quiet", "-C", str(source), f"O={objects}"], "selinux-policy-dev")
         module = bz2.compress(Path(objects, "ukey.pp").read_bytes())
-    put(directory / "packages/ukey.pp.bz2", module, 0o644)
-    interfaces = (source / "ukey.if").read_bytes()
-    put(directory / "devel/include/services/ukey.if", interfaces, 0o644)
+    put(directory / "ukey.pp.bz2", module, 0o644)
 
 
 def compile_library(staged: Path) -> None:
