@@ -204,3 +204,35 @@ def test_what_a_directory_and_a_system_user_get(place: Host) -> None:
     [alone] = [f for f in checked.findings if f.kind == "password-alone"]
     assert "pam_sss.so" in alone.text
     assert alone.place.endswith("login:4")
+
+
+# -- what to do about it
+
+
+def _advice(place: Host, kind: str, text: str, service: str = "login") -> tuple[str, str]:
+    [found] = [each for each in place.check(service, text).findings if each.kind == kind]
+    return found.remedy, found.line
+
+
+def test_no_remedy_locks_out(place: Host) -> None:
+    """What is written instead would keep everybody out, or everybody else, or is refused."""
+    # pam_ukey refuses nouserok beside uniform.
+    uniform = UNIX + UKEY.replace(".so", ".so uniform")
+    assert _advice(place, "nobody-without-ukey", uniform)[1] == ""
+    assert _advice(place, "nobody-without-ukey", UNIX + UKEY)[1].endswith("pam_ukey.so nouserok")
+    # Behind Debian's jump the ukey's line would not be reached, and then the jump lands on deny.
+    debian = "auth [success=1 default=ignore] pam_unix.so\nauth requisite pam_deny.so\n" + PERMIT
+    assert _advice(place, "no-ukey", debian)[1] == ""
+    assert _advice(place, "no-ukey", "auth sufficient pam_unix.so\n" + DENY)[1] == ""
+    assert _advice(place, "no-ukey", UNIX)[1] == UKEY.strip()
+    # A way in that is not a factor does not become one that everybody needs.
+    wheel = "auth sufficient pam_succeed_if.so user ingroup wheel\n"
+    assert _advice(place, "password-alone", UNIX + wheel + UKEY) == ("take the line out", "")
+    assert _advice(place, "anybody", "auth sufficient pam_fprintd.so\n" + UNIX + UKEY)[1] == ""
+    # Whoever is not of the directory is not known to it.
+    directory = "auth sufficient pam_sss.so\n" + UNIX + UKEY
+    assert _advice(place, "password-alone", directory) == ("use one of pam.d-examples", "")
+    lock = "auth sufficient pam_faillock.so authsucc\n"
+    strict = lock.replace("sufficient", "[success=ok default=die]").strip()
+    assert _advice(place, "password-alone", UNIX + lock + UKEY) == ("write:", strict)
+    assert _advice(place, "never-runs", UNIX + lock + UKEY) == ("write:", strict)

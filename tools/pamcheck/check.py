@@ -13,6 +13,7 @@ from . import judge, lint, stack, table
 from .finding import Finding, Severity
 from .libpam import LibpamFailed, Unable
 from .places import Places, Unreadable
+from .programs import SETUID
 from .stack import Stack, TooLong
 from .table import Table
 
@@ -105,7 +106,7 @@ def _evaluate(checked: Checked, read: Stack, places: Places, *, installed: bool)
 
 def _unread(error: Unreadable) -> Finding:
     text = _("it cannot be read ({reason}): nothing is known about who gets in")
-    remedy = _("run this as root") if not error.missing else _("name a file that is there")
+    remedy = _("run this as root") if error.forbidden else _("name a file that is there")
     said = text.format(reason=str(error))
     return Finding("unreadable", Severity.NOTE, str(error.path), said, remedy)
 
@@ -127,7 +128,7 @@ def others(places: Places) -> Iterator[tuple[str, Path]]:
     """The services that no login goes by, but that setuid programs ask."""
     chosen = dict(logins(places))
     for name, path in places.services():
-        if name not in chosen and name in lint.SETUID and not name.startswith(_PARTS):
+        if name not in chosen and name in SETUID and not name.startswith(_PARTS):
             yield name, path
 
 

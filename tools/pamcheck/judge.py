@@ -12,12 +12,11 @@ from .finding import Finding, Severity
 from .libpam import Ran
 from .lines import Line
 from .modules import is_decoy, is_gate, is_password, is_ukey, is_uniform, ukey_options
+from .remedy import STRICT, asks_for_ukey, blame, cure, without
 from .stack import OTHER
 from .table import Cell, Flips, Table, Verdict
 from .world import Password, Role, Ukey
 
-#: What lets in only whoever has the factor of the line.
-STRICT = "[success=ok default=die]"
 _DECOY = "auth [default=die] pam_ukey.so decoy uniform"
 
 #: How many lines a finding names.
@@ -54,8 +53,7 @@ def _openings(table: Table) -> Iterator[Finding]:
     word = _("the password alone lets an enrolled user in")
     states = [Ukey.WRONG, Ukey.ABSENT, Ukey.BROKEN]
     yield from _opening(table, "password-alone", word, Password.RIGHT, states, told)
-    if frozenset() not in told:
-        yield from _not_enrolled(table)
+    yield from _not_enrolled(table, told)
 
 
 def _without_ukey(table: Table) -> Iterator[Finding]:
@@ -64,6 +62,11 @@ def _without_ukey(table: Table) -> Iterator[Finding]:
         return
     passwords = [module.line for module in table.stack.modules() if is_password(module.line)]
     place = passwords[-1].place if passwords else str(table.stack.file)
+    remedy, write = _("use one of pam.d-examples"), ""
+    # Behind a jump or a `sufficient` it would not be reached.
+    if len(passwords) == 1 and action(passwords[0].control, "success") == "ok":
+        remedy = _("use one of pam.d-examples, or add behind it:")
+        write = f"auth {STRICT} pam_ukey.so"
     if any(table.cells[Password.WRONG, state].verdict is Verdict.IN for state in Ukey):
         text = _("anybody gets in: no line asks for a password or a ukey")
     else:
@@ -73,8 +76,8 @@ def _without_ukey(table: Table) -> Iterator[Finding]:
         Severity.OPEN,
         place,
         text,
-        _("use one of pam.d-examples, or add behind it:"),
-        f"auth {STRICT} pam_ukey.so",
+        remedy,
+        write,
     )
 
 
@@ -98,20 +101,15 @@ def _opening(
         gate = password is Password.RIGHT and table.has(flips, Role.GATE)
         where = _("break-glass lets anybody in, not only its group's members") if gate else text
         ran = table.cells[password, open_for[0]].ways[flips]
-        line, remedy, write = _blame(table, ran, password)
+        line, remedy, write = blame(table, ran, password)
         if len(states) > 1:
             listed = _(", ").join(_state(state) for state in open_for)
             where = _("{finding} (ukey: {states})").format(finding=where, states=listed)
-        if flips:
-            conditions = _(", ").join(table.text(flips))
-            where = _("{finding}, in one case: {conditions}").format(
-                finding=where, conditions=conditions
-            )
         yield Finding(
             "break-glass-for-all" if gate else kind,
             Severity.OPEN,
             line.place,
-            where,
+            _in_case(table, flips, where),
             remedy,
             write,
         )
@@ -132,54 +130,30 @@ def _breaks_glass(table: Table, flips: Flips) -> bool:
     return table.has(flips, Role.GATE) and table.has(flips, Role.MEMBER)
 
 
-def _blame(table: Table, ran: Ran, password: Password) -> tuple[Line, str, str]:
-    """The line to change where `ran` let in who should not be, and how to write it."""
-    write = _("write:")
-    modules = {module.index: module for module in table.stack.modules()}
-    trace = [modules[index] for index in ran.trace if index in modules]
-    wanted = is_password if password is Password.WRONG else _is_real_ukey
-    asked = [module for module in trace if wanted(module.line)]
-    if asked:
-        # It was asked, and its failure was passed over.
-        return asked[-1].line, write, asked[-1].line.with_control(STRICT)
-    ahead = [module for module in modules.values() if wanted(module.line)]
-    first = ahead[0].index if ahead else 1 + max(modules, default=0)
-    before = [module for module in trace if module.index < first] or trace
-    if not before:
-        return table.stack.modules()[0].line, _("use one of pam.d-examples"), ""
-    last = before[-1]
-    if last.line.name == "pam_permit" or not ahead:
-        return last.line, _("take the line out"), ""
-    if isinstance(action(last.line.control, "success"), int):
-        text = _("count again: no jump may go over {place}")
-        return last.line, text.format(place=ahead[0].line.place), ""
-    return last.line, write, last.line.with_control(STRICT)
+def _not_enrolled(table: Table, told: set[Flips]) -> Iterator[Finding]:
+    modules = {module.index: module.line for module in table.stack.modules()}
+    for flips, ran in table.cells[Password.RIGHT, Ukey.NOT_ENROLLED].ways.items():
+        if any(known <= flips for known in told) or _breaks_glass(table, flips):
+            continue
+        asked = [modules[index] for index in ran.trace if index in modules]
+        line = next(filter(asks_for_ukey, reversed(asked)), _ukeys(table)[-1])
+        meant = "nouserok" in ukey_options(line)
+        yield Finding(
+            "not-enrolled",
+            Severity.NOTE if meant else Severity.OPEN,
+            line.place,
+            _in_case(table, flips, _("whoever has no ukey gets in by the password")),
+            _("when everybody is enrolled (see 'ukey bindings'), write:"),
+            without(line, "nouserok"),
+        )
 
 
-def _is_real_ukey(line: Line) -> bool:
-    return is_ukey(line) and not is_decoy(line)
-
-
-def _not_enrolled(table: Table) -> Iterator[Finding]:
-    cell = table.cells[Password.RIGHT, Ukey.NOT_ENROLLED]
-    if cell.verdict is not Verdict.IN:
-        return
-    line = _ukeys(table)[-1]
-    meant = "nouserok" in ukey_options(line)
-    yield Finding(
-        "not-enrolled",
-        Severity.NOTE if meant else Severity.OPEN,
-        line.place,
-        _("whoever has no ukey gets in by the password"),
-        _("when everybody is enrolled (see 'ukey bindings'), write:"),
-        _without(line, "nouserok"),
-    )
-
-
-def _without(line: Line, word: str) -> str:
-    """`line` under a strict control, and without an option."""
-    words = line.with_control(STRICT).split(" ")
-    return " ".join(each for each in words if each != word)
+def _in_case(table: Table, flips: Flips, text: str) -> str:
+    """`text`, with what has to be the case."""
+    if not flips:
+        return text
+    conditions = _(", ").join(table.text(flips))
+    return _("{finding}, in one case: {conditions}").format(finding=text, conditions=conditions)
 
 
 def _ukeys(table: Table) -> list[Line]:
@@ -253,26 +227,25 @@ def _never(table: Table) -> Iterator[Finding]:
     for dead in table.never:
         blocked.setdefault(table.last[dead.index], []).append(dead.line)
     for index, lines in blocked.items():
-        yield _never_runs(modules[index].line, lines, _("whatever modules return"))
+        yield _never_runs(table, modules[index].line, lines, _("whatever modules return"))
     ran = table.cells[Password.RIGHT, Ukey.WRONG].ways.get(frozenset())
     if ran is None or not ran.trace:
         return
     last = modules[ran.trace[-1]]
     ahead = [module for module in modules.values() if module.index > last.index]
-    lines = [each.line for each in ahead if _is_real_ukey(each.line) and each not in table.never]
+    lines = [each.line for each in ahead if asks_for_ukey(each.line) and each not in table.never]
     if lines and _is_done(last.line):
-        yield _never_runs(last.line, lines, _("when the password is right"))
+        yield _never_runs(table, last.line, lines, _("when the password is right"))
 
 
 def _is_done(line: Line) -> bool:
     return action(line.control, "success") == "done"
 
 
-def _never_runs(blocker: Line, dead: Sequence[Line], when: str) -> Finding:
+def _never_runs(table: Table, blocker: Line, dead: Sequence[Line], when: str) -> Finding:
     if _is_done(blocker):
         text = _("a line after `sufficient` never runs, {when}: {lines}")
-        remedy = _("write:")
-        line = blocker.with_control(STRICT if is_password(blocker) else "required")
+        remedy, line = cure(table, blocker)
     else:
         text = _("a line never runs, {when}: {lines}")
         remedy, line = _("change this line's control, or take the other out"), ""
@@ -323,7 +296,7 @@ def _tells(table: Table, *, opened: bool) -> Iterator[Finding]:
         line = lines[-1]
         words = [word for word in ("uniform",) if word not in ukey_options(line)]
         remedy = _("write:")
-        write = " ".join((_without(line, "nouserok"), *words))
+        write = " ".join((without(line, "nouserok"), *words))
         place = line.place
     said = text.format(finding=_("the verdict tells which factor failed"))
     yield Finding("tells", Severity.TELLS, place, said, remedy, write)
@@ -368,13 +341,17 @@ def _notes(table: Table) -> Iterator[Finding]:
         table.cells[Password.RIGHT, each] for each in (Ukey.VERIFIED, Ukey.NOT_ENROLLED)
     )
     if both.verdict is not Verdict.OUT and without.verdict is not Verdict.IN:
+        remedy = _("enrol everybody first (see 'ukey bindings'), or begin with:")
+        write = "auth [success=ok ignore=ignore default=die] pam_ukey.so nouserok"
+        if any(map(is_uniform, ukeys)):  # which pam_ukey refuses beside nouserok
+            remedy, write = _("enrol everybody first (see 'ukey bindings')"), ""
         yield Finding(
             "nobody-without-ukey",
             Severity.NOTE,
             ukeys[-1].place,
             _("nobody without a ukey can log in"),
-            _("enrol everybody first (see 'ukey bindings'), or begin with:"),
-            "auth [success=ok ignore=ignore default=die] pam_ukey.so nouserok",
+            remedy,
+            write,
         )
     gate = any(is_gate(module.line) for module in table.stack.modules())
     broken: Cell = table.cells[Password.RIGHT, Ukey.BROKEN]

@@ -17,35 +17,11 @@ from .finding import Finding, Severity
 from .lines import Fault, Line
 from .modules import is_gate, is_interpreter, is_password, is_ukey, meant, ukey_options
 from .places import Places
+from .programs import SETUID
 from .stack import GiveUp, Group, Lost, Module, Part, Stack, walk
 
-#: Programs that run with root's rights whoever starts them, by the service that they ask.
-SETUID = frozenset(
-    (
-        "su",
-        "su-l",
-        "sudo",
-        "sudo-i",
-        "passwd",
-        "chfn",
-        "chsh",
-        "chage",
-        "gpasswd",
-        "newgrp",
-        "polkit-1",
-        "doas",
-        "ksu",
-        "screen",
-        "userhelper",
-        "pkexec",
-        "vlock",
-        "xlock",
-        "kcheckpass",
-        # What they include.
-        "common-auth",
-        "system-auth",
-    )
-)
+#: Files that such programs' stacks include.
+_INCLUDED = ("common-auth", "system-auth")
 
 
 def findings(stack: Stack, places: Places, *, installed: bool) -> list[Finding]:
@@ -148,7 +124,8 @@ def _option(line: Line, text: str) -> Finding:
 
 
 def _interpreters(stack: Stack, places: Places) -> Iterator[Finding]:
-    if stack.service not in SETUID and not _is_setuid(stack.service, places):
+    asked = stack.service in SETUID or stack.service in _INCLUDED
+    if not asked and not _is_setuid(stack.service, places):
         return
     for line in stack.lines:
         if is_interpreter(line):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from ..language import _
 from .controls import action
 from .lines import Line
+from .programs import CALLERS
 from .world import PASSWORD, PERSON, REGULAR, SYSTEM, UKEY, Role, Variable, World
 
 #: None: the module is missing.
@@ -34,6 +35,8 @@ DIRECTORIES = (
     "pam_himmelblau",
     "pam_oslogin_login",
 )
+#: Options of theirs that make PAM_IGNORE of a code.
+_IGNORING = {"user_unknown": "ignore_unknown_user", "authinfo_unavail": "ignore_authinfo_unavail"}
 LOCALS = ("pam_unix", "pam_unix2", "pam_tcb", "pam_pwdfile", "pam_pwdb", "pam_shadow")
 
 #: Modules that always return the same from pam_sm_authenticate.
@@ -115,9 +118,19 @@ def is_password(line: Line) -> bool:
     return line.name in (*LOCALS, *DIRECTORIES) and not _smartcard(line)
 
 
+def as_told(line: Line, code: str) -> str:
+    """What a directory's module returns for `code`, by its options."""
+    return "ignore" if _IGNORING.get(code) in line.args else code
+
+
 def is_interpreter(line: Line) -> bool:
     """A module that runs an interpreter inside the program that asks."""
     return _INTERPRETERS.fullmatch(line.name) is not None
+
+
+def only_refuses(line: Line) -> bool:
+    """A module that keeps people out, and that nobody gets in by."""
+    return line.name in _REFUSING or line.name == "pam_faillock"
 
 
 def is_gate(line: Line) -> bool:
@@ -165,7 +178,9 @@ def behaviour(line: Line, service: str, *, missing: bool) -> Behaviour:
         return Behaviour(lambda world: constant)
     if name in DIRECTORIES and not _smartcard(line):
         return Behaviour(
-            lambda world: world[PASSWORD] if world.get(PERSON) == name else "user_unknown"
+            lambda world: as_told(
+                line, world[PASSWORD] if world.get(PERSON) == name else "user_unknown"
+            )
         )
     if name in LOCALS:
         return Behaviour(
@@ -220,6 +235,9 @@ def _switch(
 
 
 def _rootok(line: Line, service: str) -> Behaviour:
+    """It looks at the real uid, which is root's in what logs people in."""
+    if service not in CALLERS:
+        return Behaviour(lambda world: "success")
     return _switch(
         "root calls",
         Role.CALLER,

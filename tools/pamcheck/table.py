@@ -13,7 +13,7 @@ from functools import cached_property
 from . import copy, libpam
 from .controls import CODES, action
 from .libpam import Ran, Row
-from .modules import Behaviour, Code, behaviour, is_ukey, people, setcred
+from .modules import Behaviour, Code, as_told, behaviour, is_password, is_ukey, people, setcred
 from .stack import Module, Stack
 from .world import (
     PASSWORD,
@@ -227,10 +227,24 @@ class _Evaluation:
                 for variable in self._variables
                 if setting[variable.key] != variable.values[0]
             )
-            for password, password_code in passwords():
+            for password, password_code in self._passwords:
                 for ukey, ukey_code in ukeys():
                     world = {**setting, PASSWORD: password_code, UKEY: ukey_code}
                     yield (password, ukey), flips, self._whole(world)
+
+    @cached_property
+    def _passwords(self) -> tuple[tuple[Password, str], ...]:
+        """Without codes that no line's control tells from those before."""
+        lines = [module.line for module in self._modules if is_password(module.line)]
+        kept: dict[object, tuple[Password, str]] = {}
+        for password, code in passwords():
+            told = (as_told(line, code) for line in lines)
+            alike = tuple(
+                (action(line.control, said), said == "ignore")
+                for line, said in zip(lines, told, strict=True)
+            )
+            kept.setdefault((password, alike), (password, code))
+        return tuple(kept.values())
 
     def _whole(self, world: dict[str, str]) -> World:
         """With the variables that make no difference, too."""

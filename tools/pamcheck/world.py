@@ -61,8 +61,25 @@ UKEY = "ukey"
 PERSON = "person"
 REGULAR, SYSTEM = "regular", "system"
 
-#: How a password is not right: the codes that modules then return.
-PASSWORD_CODES = ("auth_err", "user_unknown", "authinfo_unavail", "maxtries")
+#: How a password is not right: the codes that modules then return. Who ends the input at the prompt
+#: chooses authtok_err or conv_err.
+PASSWORD_CODES = (
+    "auth_err",
+    "user_unknown",
+    "authinfo_unavail",
+    "maxtries",
+    "authtok_err",
+    "conv_err",
+    "perm_denied",
+    "cred_insufficient",
+    "cred_err",
+    "acct_expired",
+    "system_err",
+    "service_err",
+    "buf_err",
+    "try_again",
+    "abort",
+)
 #: How each state of a ukey comes about: the codes of pam_ukey; empty for a module that is missing.
 UKEY_CODES: dict[Ukey, tuple[str, ...]] = {
     Ukey.VERIFIED: ("success",),

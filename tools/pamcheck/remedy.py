@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Which line to change, and how to write it."""
+
+from __future__ import annotations
+
+from ..language import _
+from .controls import action
+from .libpam import Ran
+from .lines import Line
+from .modules import DIRECTORIES, is_decoy, is_password, is_ukey, only_refuses
+from .table import Table
+from .world import Password
+
+#: What lets in only whoever has the factor of the line.
+STRICT = "[success=ok default=die]"
+
+
+def blame(table: Table, ran: Ran, password: Password) -> tuple[Line, str, str]:
+    """The line to change where `ran` let in who should not be, and how to write it."""
+    write = _("write:")
+    modules = {module.index: module for module in table.stack.modules()}
+    trace = [modules[index] for index in ran.trace if index in modules]
+    wanted = is_password if password is Password.WRONG else asks_for_ukey
+    asked = [module for module in trace if wanted(module.line)]
+    if asked:
+        # It was asked, and its failure was passed over.
+        return asked[-1].line, write, asked[-1].line.with_control(STRICT)
+    ahead = [module for module in modules.values() if wanted(module.line)]
+    first = ahead[0].index if ahead else 1 + max(modules, default=0)
+    before = [module for module in trace if module.index < first] or trace
+    if not before:
+        return table.stack.modules()[0].line, _("use one of pam.d-examples"), ""
+    last = before[-1]
+    if not ahead:
+        return last.line, _("take the line out"), ""
+    if isinstance(action(last.line.control, "success"), int):
+        text = _("count again: no jump may go over {place}")
+        return last.line, text.format(place=ahead[0].line.place), ""
+    return last.line, *cure(table, last.line)
+
+
+def cure(table: Table, line: Line) -> tuple[str, str]:
+    """What to do with a line that ends the stack too early: a remedy, and how to write the line."""
+    if line.name in DIRECTORIES and sum(is_password(m.line) for m in table.stack.modules()) > 1:
+        # Strict, it would keep out whoever is not of the directory.
+        return _("use one of pam.d-examples"), ""
+    if is_password(line) or is_ukey(line) or only_refuses(line):
+        return _("write:"), line.with_control(STRICT)
+    return _("take the line out"), ""
+
+
+def asks_for_ukey(line: Line) -> bool:
+    return is_ukey(line) and not is_decoy(line)
+
+
+def without(line: Line, word: str) -> str:
+    """`line` under a strict control, and without an option."""
+    words = line.with_control(STRICT).split(" ")
+    return " ".join(each for each in words if each != word)
