@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from keyservice.contract import names
+from tools.exits import Exit
 
 from . import daemons
 from .authlog import Authlog
 from .crowd import Crowd
 from .network import Far
 from .people import People, User
-from .process import Daemon, HostError, run
+from .process import Daemon, HostError, run, wait_until
 from .programs import NOBODY, Outcome, Programs
 from .restore import Restorer, empty
 from .stacks import Pam
@@ -148,12 +149,21 @@ class Host:
         return self._people.add(name, password, groups=groups)
 
     def bind(self, user: User, softkey: Softkey) -> None:
-        """Bind by the real getpubkey, the PIN piped in."""
+        """Bind by the real getpubkey, the PIN piped in; again while the ukey is not there yet.
+
+        pcscd has seen it, but a machine that is busy lets the service ask it later what it is.
+        """
         assert softkey.pin is not None
-        command = ["getpubkey", user.name, "--serial", softkey.serial]
-        done = run(command, input=softkey.pin.decode() + "\n", seconds=60)
-        if done.returncode != 0:
-            raise HostError(f"getpubkey ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        command, pin = ["getpubkey", user.name, "--serial", softkey.serial], softkey.pin.decode()
+
+        def bound() -> bool:
+            done = run(command, input=pin + "\n", seconds=60)
+            if done.returncode not in (Exit.OK, Exit.ABSENT):
+                told = f"{done.stdout}{done.stderr}"
+                raise HostError(f"getpubkey ended with {done.returncode}:\n{told}")
+            return done.returncode == Exit.OK
+
+        wait_until(bound, f"{softkey.serial} bound to {user.name}")
 
     def crowd(self) -> Crowd:
         """People who log in at the same time, through libpam alone."""
