@@ -385,7 +385,7 @@ def test_killed_after_the_answer_the_decoy_and_the_real_line_are_alike(
     assert right.ukey is not None
     card = right.ukey.control
     card.reset_apdus()
-    card.misbehave(slow=1000)
+    card.misbehave(slow=1000, ins=[VERIFY_PIN])  # the kill comes in it, long before the tick
     pace = [0.0, time.monotonic() + 0.5]
     running = {
         name: house.begin(seat.answers, seat, pace)
