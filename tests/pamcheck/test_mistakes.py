@@ -225,6 +225,22 @@ def test_no_remedy_locks_out(place: Host) -> None:
     assert _advice(place, "no-ukey", debian)[1] == ""
     assert _advice(place, "no-ukey", "auth sufficient pam_unix.so\n" + DENY)[1] == ""
     assert _advice(place, "no-ukey", UNIX)[1] == UKEY.strip()
+    # Whoever passes a strict line must not run on to what refuses everybody.
+    sufficient = "auth sufficient pam_unix.so\n"
+    assert _advice(place, "password-alone", sufficient + UKEY + DENY)[1] == ""
+    assert _advice(place, "password-alone", sufficient + UKEY)[1] == UNIX.strip()
+    jump = UNIX + "auth [success=2 default=1] pam_ukey.so\n" + DENY + PERMIT
+    assert _advice(place, "password-alone", jump)[1] == ""
+    # A stack of one factor needs the other, not none.
+    assert _advice(place, "ukey-alone", UKEY) == ("use one of pam.d-examples", "")
+    decoy = sufficient + "auth sufficient pam_ukey.so decoy uniform\n"
+    assert _advice(place, "password-alone", decoy) == ("use one of pam.d-examples", "")
+    local = "auth [success=ignore default=2] pam_localuser.so\n"
+    found = _advice(place, "password-alone", local + UNIX + UKEY + "auth sufficient pam_sss.so\n")
+    assert found[0].startswith("count again")
+    assert _advice(place, "unknown-option", UNIX + UKEY[:-1] + " uniform nouserok\n")[0] == (
+        "leave one of the two out"
+    )
     # A way in that is not a factor does not become one that everybody needs.
     wheel = "auth sufficient pam_succeed_if.so user ingroup wheel\n"
     assert _advice(place, "password-alone", UNIX + wheel + UKEY) == ("take the line out", "")

@@ -12,7 +12,7 @@ from .finding import Finding, Severity
 from .libpam import Ran
 from .lines import Line
 from .modules import is_decoy, is_gate, is_password, is_ukey, is_uniform, ukey_options
-from .remedy import STRICT, asks_for_ukey, blame, cure, without
+from .remedy import STRICT, asks_for_ukey, blame, cure, refuses_all, without
 from .stack import OTHER
 from .table import Cell, Flips, Table, Verdict
 from .world import Password, Role, Ukey
@@ -225,6 +225,8 @@ def _never(table: Table) -> Iterator[Finding]:
     modules = {module.index: module for module in table.stack.modules()}
     blocked: dict[int, list[Line]] = {}
     for dead in table.never:
+        if refuses_all(dead.line):
+            continue  # where nobody comes to it, all is well
         blocked.setdefault(table.last[dead.index], []).append(dead.line)
     for index, lines in blocked.items():
         yield _never_runs(table, modules[index].line, lines, _("whatever modules return"))

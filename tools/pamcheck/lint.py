@@ -109,14 +109,14 @@ def _options(line: Line) -> Iterator[Finding]:
     for word in options:
         if not meant(word):
             text = _("pam_ukey does not know the option '{word}', and lets nobody in")
-            yield _option(line, text.format(word=word))
+            remedy = _("options: nouserok, uniform, decoy, timeout=SECONDS, change_pin, debug")
+            yield _option(line, text.format(word=word), remedy)
     if "nouserok" in options and {"uniform", "decoy"} & set(options):
         text = _("uniform hides who is enrolled and nouserok shows it: pam_ukey lets nobody in")
-        yield _option(line, text)
+        yield _option(line, text, _("leave one of the two out"))
 
 
-def _option(line: Line, text: str) -> Finding:
-    remedy = _("options: nouserok, uniform, decoy, timeout=SECONDS, change_pin, debug")
+def _option(line: Line, text: str, remedy: str) -> Finding:
     return Finding("unknown-option", Severity.SHUT, line.place, text, remedy)
 
 

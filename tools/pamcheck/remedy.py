@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ..language import _
-from .controls import action
+from .controls import action, jumps
 from .libpam import Ran
 from .lines import Line
 from .modules import DIRECTORIES, is_decoy, is_password, is_ukey, only_refuses
@@ -18,23 +18,22 @@ STRICT = "[success=ok default=die]"
 
 def blame(table: Table, ran: Ran, password: Password) -> tuple[Line, str, str]:
     """The line to change where `ran` let in who should not be, and how to write it."""
-    write = _("write:")
     modules = {module.index: module for module in table.stack.modules()}
     trace = [modules[index] for index in ran.trace if index in modules]
     wanted = is_password if password is Password.WRONG else asks_for_ukey
     asked = [module for module in trace if wanted(module.line)]
     if asked:
         # It was asked, and its failure was passed over.
-        return asked[-1].line, write, asked[-1].line.with_control(STRICT)
+        return asked[-1].line, *_strict(table, asked[-1].line)
     ahead = [module for module in modules.values() if wanted(module.line)]
     first = ahead[0].index if ahead else 1 + max(modules, default=0)
     before = [module for module in trace if module.index < first] or trace
     if not before:
         return table.stack.modules()[0].line, _("use one of pam.d-examples"), ""
     last = before[-1]
-    if not ahead:
-        return last.line, _("take the line out"), ""
-    if isinstance(action(last.line.control, "success"), int):
+    if not ahead and (is_password(last.line) or is_ukey(last.line)):
+        return last.line, _("use one of pam.d-examples"), ""
+    if ahead and jumps(last.line.control) and action(last.line.control, "success") != "done":
         text = _("count again: no jump may go over {place}")
         return last.line, text.format(place=ahead[0].line.place), ""
     return last.line, *cure(table, last.line)
@@ -46,8 +45,23 @@ def cure(table: Table, line: Line) -> tuple[str, str]:
         # Strict, it would keep out whoever is not of the directory.
         return _("use one of pam.d-examples"), ""
     if is_password(line) or is_ukey(line) or only_refuses(line):
-        return _("write:"), line.with_control(STRICT)
+        return _strict(table, line)
     return _("take the line out"), ""
+
+
+def _strict(table: Table, line: Line) -> tuple[str, str]:
+    """Write it strict, unless whoever passes it then comes to a line that refuses everybody."""
+    lines = [module.line for module in table.stack.modules()]
+    after = lines[lines.index(line) + 1 :]
+    if action(line.control, "success") != "ok" and any(map(refuses_all, after)):
+        return _("use one of pam.d-examples"), ""
+    return _("write:"), line.with_control(STRICT)
+
+
+def refuses_all(line: Line) -> bool:
+    """Nobody gets past it, as is meant of the last line, and of a decoy."""
+    refuses = action(line.control, "auth_err") in ("bad", "die")
+    return refuses and (line.name == "pam_deny" or is_decoy(line))
 
 
 def asks_for_ukey(line: Line) -> bool:

@@ -133,8 +133,8 @@ class _Evaluation:
                 module.line,
                 stack.service,
                 # Whether the ukey's is missing, is a column of the table.
-                missing=not is_ukey(module.line)
-                and (not module.line.loadable or lacks(module.line.module)),
+                missing=not module.line.loadable
+                or (not is_ukey(module.line) and lacks(module.line.module)),
             )
             for module in self._modules
         }
