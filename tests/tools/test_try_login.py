@@ -358,3 +358,11 @@ def test_no_session_is_opened_and_no_credential_stays(host: Host) -> None:
     types = [row.split()[0] for row in trace.read_text().splitlines()]
     assert types == ["auth", "account"]  # pam_exec does nothing for credentials
     assert trace.read_text().startswith("auth tty9 192.0.2.7 demo\n")
+
+
+@pytest.mark.parametrize("script", ["/opt/pam_ukey.py", "/opt/pam_ukey/pam_python_entry.py"])
+def test_nobody_elses_module_is_taken_for_ours(host: Host, script: str) -> None:
+    stack = f"auth [default=ignore] pam_python.so {script}\nauth required pam_permit.so\n"
+    host.pam.stack("tried", stack)
+    _status, found = on_pipes([], "root", "--service", "tried")
+    assert found["ukey"] is False

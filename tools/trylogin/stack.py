@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tools.language import _
+from tools.pamcheck.modules import is_ukey
 from tools.pamcheck.places import Places, Unreadable
 from tools.pamcheck.stack import OTHER, TooLong, load
 
@@ -39,11 +40,7 @@ def outlook(service: str) -> Outlook:
     if own is not None and stack.fallen_back:
         text = _("{file} has no auth line: libpam takes those of 'other'.")
         warnings.append(text.format(file=own))
-    ukey = any(
-        module.line.name == "pam_ukey"
-        or (module.line.name == "pam_python" and "pam_ukey" in " ".join(module.line.args))
-        for module in stack.modules()
-    )
+    ukey = any(is_ukey(module.line) for module in stack.modules())
     if not ukey:
         warnings.append(_("No auth line of this stack names pam_ukey: nobody is asked for a ukey."))
     return Outlook(str(file), ukey, tuple(warnings))
