@@ -4,8 +4,9 @@
 
 ``scripts/test`` starts as many runs as it has sandboxes, all with ``--share`` the same directory.
 A module is claimed by creating a file there, so that the runs end at about the same time, however
-long each module takes. Each run says on stderr how each of its modules went, and leaves its totals
-in the directory: ``counts-….txt``, a line "passed failed skipped".
+long each module takes. A claim is for the tests that a run's marker expression (``-m``) selects:
+another run may select others of the same module. Each run says on stderr how each of its modules
+went, and leaves its totals in the directory: ``counts-….txt``, a line "passed failed skipped".
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import groupby
 from pathlib import Path
 
@@ -30,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if folder := config.getoption("--share"):
-        config.pluginmanager.register(Share(folder))
+        config.pluginmanager.register(Share(folder, config.option.markexpr))
 
 
 class Module:
@@ -48,8 +50,9 @@ class Module:
 
 
 class Share:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, selected: str) -> None:
         self._folder = folder
+        self._selected = selected
         self._modules: dict[str, Module] = {}
         self._failed_imports = 0
 
@@ -70,12 +73,16 @@ class Share:
         """The items, one claimed module after the other."""
         for name, group in groupby(items, key=lambda item: item.location[0]):
             try:
-                (self._folder / f"claim-{name.replace('/', '-')}").touch(exist_ok=False)
+                self._claim_of(name).touch(exist_ok=False)
             except FileExistsError:
                 continue
             tests = list(group)
             self._modules[name] = Module(name, len(tests))
             yield from tests
+
+    def _claim_of(self, name: str) -> Path:
+        key = sha256(f"{self._selected}\0{name}".encode()).hexdigest()
+        return self._folder / f"claim-{key}"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self._failed_imports += report.failed
