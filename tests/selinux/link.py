@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Debian's whole policy with modules of ours in it, linked as a host does, where no SELinux is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.support import CHECKOUT
+from tests.support.process import must, run
+
+SOURCES = CHECKOUT / "selinux"
+MODULES = Path(__file__).parent / "modules"
+#: Debian's, linked when the sandbox was built, with neverallow rules checked.
+DEBIAN = Path("/opt/selinux-policy")
+#: Seconds; 4 on a machine that does nothing else.
+LINKING = 120
+
+
+def compile_ukey(folder: Path) -> Path:
+    """The product's module, compiled as packages do."""
+    must(["make", "-C", SOURCES, f"O={folder}"], seconds=LINKING)
+    return folder / "ukey.pp"
+
+
+def compile_test(name: str, folder: Path) -> Path:
+    """A module of the tests, compiled in a copy of the product's, whose interfaces it may use."""
+    shutil.copytree(SOURCES, folder)
+    shutil.copy(MODULES / f"{name}.te", folder)
+    makefile = "/usr/share/selinux/devel/Makefile"
+    must(["make", "-C", folder, "-f", makefile, f"{name}.pp"], seconds=LINKING)
+    return folder / f"{name}.pp"
+
+
+def link(store: Path, *modules: Path) -> subprocess.CompletedProcess[str]:
+    """Add modules to the policy in `store`, which is made of Debian's if it is not there."""
+    if not store.exists():
+        shutil.copytree(DEBIAN, store, symlinks=True)
+    semodule = ["semodule", "--noreload", f"--path={store}", "--store=default", "--priority=200"]
+    return run([*semodule, *(f"--install={each}" for each in modules)], seconds=LINKING)
+
+
+def kernel_policy(store: Path) -> Path:
+    """What a kernel would load."""
+    [policy] = (store / "etc/selinux/default/policy").glob("policy.*")
+    return policy

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What the packages' scripts do on hosts with SELinux's policy, with another one, and without."""
+
+from __future__ import annotations
+
+import bz2
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.selinux.link import DEBIAN, compile_test
+from tests.support.process import must, run
+
+pytestmark = pytest.mark.timeout(400)
+
+LOADER = "/usr/libexec/ukey/selinux-module"
+MODULE = Path("/usr/share/selinux/packages/ukey.pp.bz2")
+CONFIG, STORE = Path("/etc/selinux/config"), Path("/var/lib/selinux")
+
+
+@pytest.fixture
+def with_policy() -> Iterator[None]:
+    """This sandbox as a host with Debian's policy, SELinux switched off."""
+    STORE.mkdir(exist_ok=True)
+    before, module = set(STORE.iterdir()), MODULE.read_bytes()
+    shutil.copytree(DEBIAN / "var/lib/selinux/default", STORE / "default")
+    shutil.copytree(DEBIAN / "etc/selinux/default", CONFIG.parent / "default")
+    CONFIG.write_text("SELINUX=disabled\nSELINUXTYPE=default\n")
+    try:
+        yield
+    finally:
+        CONFIG.unlink()
+        shutil.rmtree(CONFIG.parent / "default")
+        for made in set(STORE.iterdir()) - before:
+            shutil.rmtree(made)
+        MODULE.write_bytes(module)
+
+
+def loader(task: str) -> subprocess.CompletedProcess[str]:
+    return run([LOADER, task], seconds=120)
+
+
+def modules() -> str:
+    return must(["semodule", "--list=full"])
+
+
+def test_it_is_loaded_again_and_taken_out(with_policy: None) -> None:
+    for task in ("load", "load"):
+        done = loader(task)
+        assert done.returncode == 0, done.stderr
+        assert [each.split()[:2] for each in modules().splitlines() if "ukey" in each] == [
+            ["200", "ukey"]
+        ]
+    for task in ("unload", "unload"):
+        assert loader(task).returncode == 0
+        assert "ukey" not in modules()
+
+
+def test_what_an_administrator_loaded_stays(with_policy: None, tmp_path: Path) -> None:
+    ours = tmp_path / "ukey.pp"
+    ours.write_bytes(bz2.decompress(MODULE.read_bytes()))
+    must(["semodule", "--priority=400", f"--install={ours}"], seconds=120)
+    assert loader("unload").returncode == 0
+    assert "400 ukey" in modules()
+
+
+def test_a_policy_that_does_not_take_it_is_no_failure(with_policy: None, tmp_path: Path) -> None:
+    """A package that failed here would be no more confined, and half installed."""
+    foreign = compile_test("foreign", tmp_path / "foreign")
+    MODULE.write_bytes(bz2.compress(foreign.read_bytes()))
+    done = loader("load")
+    assert done.returncode == 0
+    assert "is not confined" in done.stderr
+    assert "make -C /usr/share/doc/pam-ukey/selinux" in done.stderr
+
+
+def test_a_host_without_selinux_stays_as_it_is() -> None:
+    """The tools may be there; the policy is not."""
+    assert not CONFIG.exists()
+    for task in ("load", "unload"):
+        done = loader(task)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_sources_that_it_names_are_there(tmp_path: Path) -> None:
+    must(["make", "-C", "/usr/share/doc/pam-ukey/selinux", f"O={tmp_path}/made"], seconds=120)
+    assert (tmp_path / "made/ukey.pp").read_bytes() == bz2.decompress(MODULE.read_bytes())
