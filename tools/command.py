@@ -68,6 +68,7 @@ def need_root(sentence: str) -> None:
 
 def run(main: Callable[[Sequence[str]], Exit]) -> NoReturn:
     """Run a command in the frame that all share, and exit. Launchers call this."""
+    _fill_gaps()
     for stream in (sys.stdout, sys.stderr):
         assert not isinstance(stream, str)
         _never_fail(stream)
@@ -75,21 +76,28 @@ def run(main: Callable[[Sequence[str]], Exit]) -> NoReturn:
     language.adopt()
     guard.install()
     try:
-        status = main(sys.argv[1:])
-        sys.stdout.flush()
-    except Failure as failure:
-        status = _failed(failure, json="--json" in sys.argv[1:])
+        status = _outcome(main)
+        print(end="", flush=True)
     except Stopped as stopped:
         guard.end(stopped.number)
     except BrokenPipeError:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_output()
         guard.end(signal.SIGPIPE)
     except Exception as bug:  # the last stop: a traceback helps nobody who types PINs
-        status = _bug(bug)
+        unwritten = _unwritten() if isinstance(bug, OSError) else None
+        status = _bug(bug) if unwritten is None else unwritten
     if guard.pending is not None:
         guard.end(guard.pending)
     sys.exit(int(status))
+
+
+def _outcome(main: Callable[[Sequence[str]], Exit]) -> Exit:
+    try:
+        return main(sys.argv[1:])
+    except Failure as failure:
+        return _failed(failure, json="--json" in sys.argv[1:])
+    except SystemExit as end:  # argparse's, after help and wrong command lines
+        return Exit(int(end.code or 0))
 
 
 class _Guard:
@@ -144,6 +152,17 @@ class _Guard:
 guard = _Guard()
 
 
+def _fill_gaps() -> None:
+    """A standard stream that was closed leads nowhere: nothing else is opened in its place."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.dup2(opened, number)
+            if opened != number:
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
 def _never_fail(stream: TextIO) -> None:
     """A character that the locale cannot show is no reason to stop in mid-sentence."""
     reconfigure = getattr(stream, "reconfigure", None)
@@ -175,6 +194,24 @@ def _failed(failure: Failure, *, json: bool) -> Exit:
     if failure.hint:
         output.say(failure.hint)
     return failure.exit
+
+
+def _unwritten() -> Exit | None:
+    """How it ends where standard output cannot be written, as on a full disk; None where it can."""
+    try:
+        print(end="", flush=True)
+    except OSError as error:
+        _discard_output()
+        text = _("The output could not be written: {reason}.")
+        output.say(text.format(reason=error.strerror), output.Colour.ALARM)
+        return Exit.FAILED
+    return None
+
+
+def _discard_output() -> None:
+    """What could not be written is not tried again when the interpreter ends."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _bug(bug: Exception) -> Exit:
