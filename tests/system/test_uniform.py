@@ -267,7 +267,7 @@ def test_how_many_log_in_at_once_tells_nothing(house: House, record_property: Re
     assert slow.ukey is not None
     groups: dict[str, list[Answered]] = {case: [] for case in seats}
     for _ in range(6):
-        slow.ukey.control.misbehave(slow=800, ins=[VERIFY_PIN])
+        slow.ukey.control.misbehave(slow=1100, ins=[VERIFY_PIN])
         running = [(case, house.begin(each.answers, each)) for case, each in 4 * [*seats.items()]]
         for case, login in running:
             groups[case].append(login.result(60))
