@@ -206,6 +206,22 @@ def test_what_a_directory_and_a_system_user_get(place: Host) -> None:
     assert alone.place.endswith("login:4")
 
 
+def test_three_groups_among_many_modules(place: Host) -> None:
+    """More combinations than are tried, and the one that lets in takes three."""
+    others = "".join(f"auth [success=ok default=ignore] pam_x{n}.so\n" for n in range(9))
+    groups = "".join(
+        f"auth [success=ignore default={3 - n}] pam_succeed_if.so user ingroup g{n}\n"
+        for n in range(3)
+    )
+    over = "auth [default=1] pam_env.so\n"
+    place.write({"login": UNIX + others + groups + over + UKEY + PERMIT})
+    found = {finding.kind: finding for finding in place.check("login").findings}
+    assert "not-all-tried" in found
+    assert found["password-alone"].text.endswith(
+        ", in one case: a member of group g0, a member of group g1, a member of group g2"
+    )
+
+
 # -- what to do about it
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import combinations, product
-from math import prod
+from itertools import combinations, islice, product
+from math import comb, prod
 
 
 class Password(StrEnum):
@@ -91,6 +91,8 @@ UKEY_CODES: dict[Ukey, tuple[str, ...]] = {
 
 #: As many worlds are tried at most.
 _WORLDS_MAX = 512
+#: As many choices of one, two and three variables each, where there are more worlds.
+_CHOSEN_MAX = 400
 
 
 def passwords() -> Iterator[tuple[Password, str]]:
@@ -111,18 +113,18 @@ def all_are_tried(variables: Sequence[Variable]) -> bool:
 
 
 def settings(variables: Sequence[Variable]) -> Iterator[dict[str, str]]:
-    """The values of all variables, the ordinary ones first: every combination, or else each alone
-    and every two; of very many, every two of those that are not some module's own."""
+    """The values of all variables, the ordinary ones first: every combination, or else each alone,
+    every two and every three; of very many, only of those that are not some module's own."""
     ordinary = {variable.key: variable.values[0] for variable in variables}
     if all_are_tried(variables):
         for values in product(*(variable.values for variable in variables)):
             yield dict(zip(ordinary, values, strict=True))
         return
     yield ordinary
-    twos = variables
-    if len(variables) ** 2 * 2 > _WORLDS_MAX:
-        twos = [variable for variable in variables if variable.role is not Role.OTHER]
-    for chosen in (*combinations(variables, 1), *combinations(twos, 2)):
-        for values in product(*(variable.values[1:] for variable in chosen)):
-            keys = (variable.key for variable in chosen)
-            yield {**ordinary, **dict(zip(keys, values, strict=True))}
+    some = [variable for variable in variables if variable.role is not Role.OTHER]
+    for size in (1, 2, 3):
+        several = variables if size == 1 or comb(len(variables), size) <= _CHOSEN_MAX else some
+        for chosen in islice(combinations(several, size), _CHOSEN_MAX):
+            for values in product(*(variable.values[1:] for variable in chosen)):
+                keys = (variable.key for variable in chosen)
+                yield {**ordinary, **dict(zip(keys, values, strict=True))}
