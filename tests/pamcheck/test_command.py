@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -340,6 +341,18 @@ def test_what_is_no_file(commands: Commands, place: Host) -> None:
         done = commands.piped("ukey", "check-pam", f"{path}")
         assert done.returncode in (Exit.USAGE, Exit.FAILED), path
         assert "cannot be read" in done.stdout + done.stderr
+
+
+def test_only_files_are_opened(commands: Commands, place: Host) -> None:
+    """A stack of somebody's may name a device, which acts when it is opened, as a watchdog does."""
+    fifo = place.root / "fifo"
+    must(["mkfifo", str(fifo)])
+    (place.root / "mine").write_text(f"@include {fifo}\nauth include {fifo}\n")
+    with subprocess.Popen(["sh", "-c", f"echo opened >{fifo}"]) as writer:
+        commands.piped("ukey", "check-pam", f"{place.root}/mine")
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(0.5)
+        writer.kill()
 
 
 # -- in Chinese, and in time

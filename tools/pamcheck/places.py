@@ -39,13 +39,15 @@ class Unreadable(Exception):
 
 
 def read(path: Path) -> bytes:
-    """The content of a regular file. Raises :class:`Unreadable`."""
+    """The content of a regular file. Raises :class:`Unreadable`.
+
+    Nothing else is even opened, as far as that can be known before: a device may act on it.
+    """
     try:
+        _must_be_regular(path.stat())
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "")
+            _must_be_regular(os.fstat(descriptor))
             content = file.read(_BYTES_MAX + 1)
         if content is None:  # a file of the kernel's that has nothing yet
             raise OSError(errno.EAGAIN, "")
@@ -56,6 +58,11 @@ def read(path: Path) -> bytes:
     except ValueError:  # a name with a zero byte
         raise Unreadable(path, errno.ENOENT) from None
     return content
+
+
+def _must_be_regular(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL, "")
 
 
 @dataclass(frozen=True)
