@@ -84,7 +84,10 @@ def parser() -> Parser:
         metavar="DIR",
         type=name,
         default="/",
-        help=_("look at the host or image whose files are below DIR"),
+        help=_(
+            "look at the host or image whose files are below DIR; without --stacks-only, root runs "
+            "its sshd and cvtsudoers there"
+        ),
     )
     out.add_argument("--stacks-only", action="store_true", help=_("leave the ways around PAM out"))
     return out

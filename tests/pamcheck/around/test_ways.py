@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -67,6 +68,21 @@ def test_a_program_that_does_not_end_is_ended() -> None:
     with pytest.raises(NotLooked, match="it did not end within 0 s"):
         System().run("/bin/sleep", "60", seconds=0.2)
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("owner", ["the image", "the program"])
+def test_root_runs_no_program_of_somebody_elses(owner: str) -> None:
+    """chroot(2) holds no root back: what an image's program does, it does to this host."""
+    with TemporaryDirectory(dir="/var/lib") as name:  # pytest's own folders are under root's
+        root = Path(name)
+        program = root / "usr/sbin/sshd"
+        program.parent.mkdir(parents=True)
+        program.write_text("")
+        program.chmod(0o755)
+        assert System(root).run("/usr/sbin/sshd").status != 0  # tried: there is no loader
+        os.chown(root if owner == "the image" else program, NOBODY, NOBODY)
+        with pytest.raises(NotLooked, match="root runs no program of somebody else's"):
+            System(root).run("/usr/sbin/sshd")
 
 
 def test_a_pipe_in_place_of_a_file_holds_nobody_up(image: Planted) -> None:

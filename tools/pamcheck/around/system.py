@@ -112,9 +112,12 @@ class System:
         return None
 
     def run(self, program: str, *arguments: str, seconds: float = DEADLINE) -> Ran:
-        """Run one of the host's programs to its end. Raises :class:`NotLooked` at the deadline."""
+        """Run one of the host's programs to its end. Raises :class:`NotLooked` at the deadline,
+        and where an image has a program that others than root can have made."""
         command = [program, *arguments]
         if self.root != Path("/"):
+            if os.geteuid() == 0 and not roots_own(self.path(program)):
+                raise NotLooked(program, _("root runs no program of somebody else's"))
             command = ["/usr/sbin/chroot", str(self.root), *command]
         try:
             done = subprocess.run(
@@ -163,6 +166,17 @@ class System:
     def _rows(self, name: str, fields: int) -> list[list[str]]:
         rows = [line.split(":") for _number, line in self.lines(name)]
         return [row for row in rows if len(row) == fields]
+
+
+def roots_own(path: Path) -> bool:
+    """Whether only root can have put the file there: it and each folder above it are root's."""
+    path = path.resolve()
+    for each in (path, *path.parents):
+        status = each.stat()
+        sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
+        if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
+            return False
+    return True
 
 
 def _whole(file: BinaryIO, name: str) -> str:
