@@ -16,11 +16,13 @@ from typing import Any
 
 from . import state
 from .control import Control, ControlError, NotRunning
+from .link import Link
 from .misbehave import Faults
 from .runner import Runner, describe
 from .state import StateError, StateFile
 from .switches import add_options, from_options
 from .traits import Traits
+from .usbip import Usbip
 
 VPCD_PORT = 35963
 
@@ -114,6 +116,11 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", _run, "be that ukey, in the foreground, until SIGTERM")
     run.add_argument("--host", default="127.0.0.1", help="of pcscd's virtual reader")
     run.add_argument("--port", type=_port, default=VPCD_PORT, help=f"default {VPCD_PORT}")
+    run.add_argument(
+        "--usbip",
+        action="store_true",
+        help="be a USB device instead: serve it at that address over USB/IP",
+    )
     where = run.add_mutually_exclusive_group()
     where.add_argument("--inserted", action="store_true", default=True, help="the default")
     where.add_argument(
@@ -165,7 +172,8 @@ def _run(options: argparse.Namespace) -> int:
         address = (socket.gethostbyname(options.host), options.port)
     except OSError as error:
         raise StateError(f"{options.host}: {error.strerror}") from None
-    runner = Runner(StateFile(options.state, sync=options.sync), address)
+    reader = Usbip if options.usbip else Link
+    runner = Runner(StateFile(options.state, sync=options.sync), address, reader=reader)
     runner.misbehave(from_options(options, Faults))
     if options.inserted:
         runner.insert()

@@ -56,6 +56,14 @@ class Control:
         """Pull it out, at once; what it was answering is lost."""
         self._call("remove")
 
+    def plug(self) -> None:
+        """Let the next computer that asks over USB/IP have the device."""
+        self._call("plug")
+
+    def unplug(self) -> None:
+        """Pull it out of the USB port, at once."""
+        self._call("unplug")
+
     def wait_inserted(self, timeout: float | None = None) -> None:
         """Return once pcscd has seen the inserted ukey; :class:`ControlError` if it does not."""
         self._call("wait-inserted", timeout)

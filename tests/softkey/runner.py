@@ -21,6 +21,7 @@ from .server import Server
 from .state import Pin, State, StateError, StateFile
 from .switches import changed
 from .traits import Traits
+from .usbip import Usbip
 
 #: APDUs that are remembered for ``Control.apdus()``
 _LOG = 65536
@@ -29,7 +30,9 @@ _LOG = 65536
 class Runner:
     """One ukey in front of one virtual reader, for as long as :meth:`run` runs."""
 
-    def __init__(self, file: StateFile, address: tuple[str, int]) -> None:
+    def __init__(
+        self, file: StateFile, address: tuple[str, int], *, reader: type[Link | Usbip] = Link
+    ) -> None:
         """Raises :class:`StateError`: a bad state file, or another process that runs on it."""
         self._lock = _lock(file)
         self._card = Card(file)
@@ -38,7 +41,7 @@ class Runner:
         self._busy = 0  # nanoseconds
         self._loop = Loop()
         self._loop.stop_at_signals(signal.SIGTERM, signal.SIGINT)
-        self._link = Link(
+        self._link = reader(
             self._loop, address, apdu=self._apdu, reset=self._card.reset, seen=self._seen
         )
         self._server = Server(self._loop, socket_path(file.path), self._request)
@@ -100,6 +103,10 @@ class Runner:
             self._link.insert()
         elif do == "remove":
             self._link.remove()
+        elif do in ("plug", "unplug"):
+            if not isinstance(self._link, Usbip):
+                raise ValueError("it is in a virtual reader, not at a USB port")
+            self._link.plug() if do == "plug" else self._link.unplug()
         elif do == "wait-inserted":
             return {} if self._link.seen else None
         elif do == "status":
