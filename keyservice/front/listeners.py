@@ -24,6 +24,8 @@ _MODES = {ROOT: 0o600, USER: 0o666}
 #: Connections that may wait for accept(). Short on user.sock: it bounds how long an honest caller
 #: stands behind a flood.
 _BACKLOG = {ROOT: 256, USER: 64}
+#: The file beside them that only their maker can open.
+_LOCK = ".lock"
 #: The first descriptor of the LISTEN_FDS protocol, sd_listen_fds(3).
 _FIRST_FD = 3
 
@@ -84,8 +86,8 @@ def _checked(number: int, name: str) -> socket.socket:
 def create(directory: Path) -> Listeners:
     """Make ``root.sock`` and ``user.sock`` in `directory`, which is made 0755 where it is missing.
 
-    The directory is locked for as long as the sockets live, so that what lies there was left over
-    by a crash and is replaced; at no moment is a mode wider than it should be. Raises
+    A lock is held there for as long as the sockets live, so that what lies there was left over by a
+    crash and is replaced; at no moment is a mode wider than it should be. Raises
     ConfigurationError if another keyservice serves there, or others may write there.
     """
     lock = _locked(directory)
@@ -106,17 +108,28 @@ def create(directory: Path) -> Listeners:
 
 
 def _locked(directory: Path) -> int:
-    """Hold `directory` for this process alone: its descriptor, locked."""
+    """Hold `directory` for this process alone: the descriptor of a locked file in it.
+
+    Not the directory's own: everybody can open and lock that, and no keyservice would start. The
+    file stays: whoever removed it would take the lock from one who starts at that moment.
+    """
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | flags)
+        try:
+            facts = os.fstat(folder)
+            if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise ConfigurationError(
+                    f"{directory} belongs to others, or others may write there"
+                )
+            os.fchmod(folder, 0o755)
+            lock = os.open(_LOCK, os.O_RDWR | os.O_CREAT | flags, 0o600, dir_fd=folder)
+        finally:
+            os.close(folder)
     except OSError as error:
         raise ConfigurationError(f"{directory}: {error.strerror}") from None
     try:
-        facts = os.fstat(lock)
-        if facts.st_uid != os.geteuid() or facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ConfigurationError(f"{directory} belongs to others, or others may write there")
-        os.fchmod(lock, 0o755)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(lock)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
 import stat
@@ -28,12 +29,25 @@ def test_the_sockets_have_their_modes_and_leave_nothing(place: Path) -> None:
             assert stat.S_IMODE(place.stat().st_mode) == 0o755
             assert stat.S_IMODE((place / "root.sock").stat().st_mode) == 0o600
             assert stat.S_IMODE((place / "user.sock").stat().st_mode) == 0o666
-            assert sorted(each.name for each in place.iterdir()) == ["root.sock", "user.sock"]
+            assert stat.S_IMODE((place / ".lock").stat().st_mode) == 0o600
+            names = sorted(each.name for each in place.iterdir())
+            assert names == [".lock", "root.sock", "user.sock"]
             with pytest.raises(ConfigurationError, match="another keyservice"):
                 listeners.create(place)
-        assert list(place.iterdir()) == []
+        assert list(place.iterdir()) == [place / ".lock"]
 
     asyncio.run(run())
+
+
+def test_nobody_else_can_hold_the_lock(place: Path) -> None:
+    """Whoever may look into the directory may lock it, and no keyservice would ever start."""
+    place.mkdir()
+    stranger = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.flock(stranger, fcntl.LOCK_EX)
+        listeners.create(place).close()
+    finally:
+        os.close(stranger)
 
 
 def test_sockets_left_by_a_crash_are_replaced(place: Path) -> None:
