@@ -217,6 +217,32 @@ def test_what_a_stack_uses_is_not_removed(below: Below, line: str) -> None:
     assert below.uninstall().returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("stack", "include", "part"),
+    [
+        ("etc/pam.d/sshd", "@include /etc/security/both", "etc/security/both"),
+        ("etc/pam.d/sshd", "auth include /etc/security/both # so", "etc/security/both"),
+        ("etc/pam.d/sshd", "-auth\tsubstack  parts/both", "etc/pam.d/parts/both"),
+        ("etc/pam.d/sshd", "@include both.old", "etc/pam.d/both.old"),
+        ("usr/etc/pam.d/sshd", "auth include parts/both", "usr/lib/pam.d/parts/both"),
+    ],
+)
+def test_what_a_stack_includes_is_used_too(
+    below: Below, stack: str, include: str, part: str
+) -> None:
+    below.install()
+    line = "auth required pam_ukey.so"
+    for name, text in ((stack, f"{include}\n"), (part, f"{include}\n# caf\xe9 *\n{line}\n")):
+        path = below.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode("latin-1"))
+    done = below.uninstall()
+    assert done.returncode == 1
+    assert f"\n  /{part}:3:{line}\n" in done.stderr
+    (below.path / stack).write_text(f"#{include}\n")
+    assert below.uninstall().returncode == 0
+
+
 @pytest.mark.parametrize("name", ["sshd.dpkg-old", "common-auth.pam-old", "su~", "login.bak"])
 def test_former_versions_of_stacks_do_not_count(below: Below, name: str) -> None:
     """Nothing reads them: pam-auth-update keeps one itself, when it is forced."""
