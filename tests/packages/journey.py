@@ -69,6 +69,7 @@ class Journey:
             self.remove,
             self.install_again,
             self.purge,
+            self.remove_what_an_upgrade_left_unpacked,
             self.take_over_from_scripts_install,
         )
         for step in steps:
@@ -185,6 +186,22 @@ class Journey:
         kept = {"/etc/usbkey", "/var/lib/ukey"}
         assert set(must([*FIND, "-name", "*ukey*", "-print"]).splitlines()) <= kept
         assert RECORD.exists()
+
+    def remove_what_an_upgrade_left_unpacked(self) -> None:
+        """dpkg asks the package nothing before it removes one that was never configured."""
+        mine = PAM_D / "mine"
+        for stack in (None, mine):
+            apt("install", self.package)
+            must(["pam-auth-update", "--enable", "ukey"])
+            assert uses_of_the_module() == [str(PAM_D / "common-auth")]
+            if stack:
+                stack.write_text("auth required pam_ukey.so\n")
+            must(["dpkg", "--unpack", self.later], seconds=120)
+            told = apt("purge", "pam-ukey")
+            assert ("NOBODY CAN LOG IN" in told and f"{mine}\n" in told) == bool(stack), told
+            assert uses_of_the_module() == [str(stack)] * bool(stack)
+            self.password_alone_lets_in()
+        mine.unlink()
 
     def take_over_from_scripts_install(self) -> None:
         library = Path("/usr/lib/ukey")
