@@ -260,7 +260,7 @@ def test_without_the_tick_the_same_test_fails(house: House, record_property: Rec
 
 
 @pytest.mark.alone
-def test_how_many_log_in_at_once_tells_nothing(house: House, record_property: Record) -> None:
+def test_how_many_log_in_at_once_tells_nothing(house: House) -> None:
     """They wait for each other at a slow ukey, if the password was right."""
     seats = {case: house.seats[case][0] for case in ("wrong PIN", "wrong password")}
     slow = seats["wrong PIN"]
@@ -273,10 +273,8 @@ def test_how_many_log_in_at_once_tells_nothing(house: House, record_property: Re
             groups[case].append(login.result(60))
             assert TICK <= groups[case][-1].took < 2 * TICK, case
         house.give_back_tries(slow)
-    timing = Timing.of(groups)
-    record_property("figure", f"uniform, four at a time at a slow ukey: {timing}")
     assert differences_in_words(groups) == []
-    assert timing.alike, timing
+    assert (timing := Timing.of(groups)).alike, timing
 
 
 def test_the_decoy_sends_no_apdu(house: House) -> None:
@@ -345,6 +343,7 @@ def killed(house: House) -> Iterator[Daemon]:
     restart(house)
 
 
+@pytest.mark.alone
 def test_with_the_keyservice_down_the_decoy_and_the_real_line_are_alike(
     house: House, killed: Daemon
 ) -> None:
@@ -378,6 +377,7 @@ def test_killed_at_the_prompt_the_decoy_and_the_real_line_are_alike(
     assert len(outcomes[0].prompts) == 2
 
 
+@pytest.mark.alone
 def test_killed_after_the_answer_the_decoy_and_the_real_line_are_alike(
     house: House, killed: Daemon
 ) -> None:
