@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""A booted guest: its console, root's commands over ssh, and the ukey at its USB port."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.softkey import state
+from tests.softkey.control import Control, ControlError
+from tests.support import CHECKOUT
+from tests.support.process import Daemon, wait_until
+
+from .console import GETTY, PATIENCE, Console
+from .machine import Machine
+
+#: the ukey's, other than the factory's, with which none is bound
+PIN = "24682468"
+_BOOT_SECONDS = 240
+_DENIAL = "type=(USER_)?AVC .*context=[^ ]*:(ukey_[a-z_]*|pcscd_t)[: ]"
+_LOGS = {"journal.txt": "journalctl -b --no-pager", "audit.log": "cat /var/log/audit/audit.log"}
+
+
+class Ukey:
+    """The emulated ukey, a USB device for the guest. `control` steers it."""
+
+    def __init__(self, path: Path, serial: str) -> None:
+        self.serial = serial
+        self.port = free_port()
+        file = state.StateFile(path)
+        file.create(state.new(serial=serial, pin=PIN.encode(), admin_pin=b"13571357"))
+        self.control = Control(path)
+        command = [sys.executable, "-m", "tests.softkey", "run", str(path), "--usbip"]
+        self._daemon = Daemon(
+            [*command, "--port", str(self.port)],
+            path.with_suffix(".log"),
+            cwd=CHECKOUT,
+            env={"PYTHONPATH": os.fspath(CHECKOUT)},
+        )
+        self._daemon.wait_ready(self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            self.control.status()
+        except ControlError:
+            return False
+        return True
+
+    def tries_left(self) -> int:
+        left = self.control.status()["applications"][0]["user"]["left"]
+        assert isinstance(left, int)
+        return left
+
+    def close(self) -> None:
+        self._daemon.stop()
+
+
+class Guest:
+    """Running from the start; `folder` gets its logs."""
+
+    def __init__(self, base: Path, disk: Path, folder: Path, *, selinux: bool = True) -> None:
+        self.folder = folder
+        self.ukey = Ukey(folder / "guest.ukey", "SK0123456789")
+        self.machine = Machine(base, disk, free_port(), self.ukey.port, selinux)
+        self.power_on()
+
+    def power_on(self) -> None:
+        address = self.folder / "console.sock"
+        address.unlink(missing_ok=True)
+        log = self.folder / "console.log"
+        socket_options = f"path={address},server=on,wait=on,logfile={log},logappend=on"
+        options = ["-chardev", f"socket,id=console,{socket_options}", "-serial", "chardev:console"]
+        self.started = time.monotonic()
+        with (self.folder / "qemu.log").open("ab") as output:
+            self._qemu = subprocess.Popen(
+                self.machine.command(options),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        self.console = Console(address)
+
+    def wait_prompt(self) -> float:
+        """Seconds from power-on to getty's prompt."""
+        self.console.expect(GETTY, seconds=_BOOT_SECONDS)
+        return time.monotonic() - self.started
+
+    def wait_ready(self) -> None:
+        """All that boots has, and root's commands are taken."""
+        deadline = time.monotonic() + _BOOT_SECONDS
+        while self.root("true", seconds=15, check=False).returncode:
+            assert time.monotonic() < deadline, "sshd does not answer"
+            time.sleep(0.5)
+        self.root("systemctl is-system-running --wait", seconds=_BOOT_SECONDS, check=False)
+
+    def root(
+        self, command: str, *, seconds: float = PATIENCE, check: bool = True, input: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """A command of root's own shell, which is unconfined_t."""
+        done = subprocess.run(
+            [*self.ssh("root"), command],
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{command}: {done.returncode}: {done.stdout}{done.stderr}")
+        return done
+
+    def ssh(self, name: str, *options: str) -> list[str]:
+        """The command that logs in; root's go over one connection."""
+        command = ["ssh", "-p", str(self.machine.ssh_port), "-o", "StrictHostKeyChecking=no"]
+        command += ["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+        command += ["-o", "ConnectTimeout=10", *options]
+        if name == "root":
+            command += ["-i", str(self.machine.key), "-o", "BatchMode=yes"]
+            command += ["-o", "ControlMaster=auto", "-o", "ControlPersist=yes"]
+            command += ["-o", f"ControlPath={self.folder}/ssh"]
+        return [*command, f"{name}@127.0.0.1"]
+
+    def put(self, content: str | bytes, path: str, mode: str = "644") -> None:
+        data = content.encode() if isinstance(content, str) else content
+        place = shlex.quote(path)
+        subprocess.run(
+            [*self.ssh("root"), f"mkdir -p $(dirname {place}); cat >{place}; chmod {mode} {place}"],
+            input=data,
+            timeout=PATIENCE,
+            check=True,
+        )
+
+    # -- the ukey
+
+    def wait_ukey(self, there: bool = True) -> None:
+        """Until the keyservice sees it, or no longer does."""
+        wait_until(
+            lambda: (self.ukey.serial in self.root("ukey list", check=False).stdout) == there,
+            f"the ukey {'seen' if there else 'gone'}",
+            seconds=PATIENCE,
+        )
+
+    def unplug(self) -> None:
+        self.ukey.control.unplug()
+
+    def plug(self) -> None:
+        self.ukey.control.plug()
+        self.root("systemctl restart attach-ukey.service")
+
+    def bind(self, name: str) -> None:
+        self.root(f"getpubkey {name}", input=f"{PIN}\n")
+
+    def unbind(self, name: str) -> None:
+        self.root(f"rmpubkey {name}", input=f"{PIN}\n")
+
+    # -- what was denied
+
+    def denials(self) -> list[str]:
+        """Since boot, of our domains and pcscd's, and of anybody towards them: AVC and USER_AVC."""
+        told = self.root(f"grep -hE '{_DENIAL}' /var/log/audit/audit.log", check=False).stdout
+        return told.splitlines()
+
+    # -- the end
+
+    def collect(self) -> None:
+        """Its logs, for whoever looks into a failure."""
+        for name, command in _LOGS.items():
+            told = self.root(command, check=False).stdout
+            (self.folder / name).write_text(told)
+
+    def power_off(self) -> None:
+        subprocess.run(
+            [*self.ssh("root", "-O", "exit")], capture_output=True, timeout=10, check=False
+        )
+        self.console.close()
+        self._qemu.kill()
+        self._qemu.wait(10)
+
+    def reboot(self) -> None:
+        """As if the power had gone; its disk is as it was made."""
+        self.power_off()
+        self.ukey.control.plug()
+        self.power_on()
+
+    def close(self) -> None:
+        self.power_off()
+        self.ukey.close()
+
+
+def free_port() -> int:
+    """Of this machine's loopback; nobody else is in the sandbox to take it meanwhile."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
