@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Who may do what, asked of a linked policy."""
+"""Who may do what, asked of a linked policy.
+
+setools comes in when a policy is read: the smoke tier's sandbox, where this is collected, has none.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import setools
+if TYPE_CHECKING:
+    import setools
 
 
 class Policy:
     """A policy, with its booleans as they are by default unless said otherwise."""
 
     def __init__(self, path: Path) -> None:
+        import setools
+
         self._policy = setools.SELinuxPolicy(str(path))
 
     def who(
@@ -22,6 +29,8 @@ class Policy:
 
         `switched`: a boolean that is as it is not by default.
         """
+        import setools
+
         found: set[str] = set()
         for rule in setools.TERuleQuery(
             self._policy,
@@ -41,6 +50,8 @@ class Policy:
 
     def may(self, source: str) -> set[tuple[str, str, str]]:
         """All that `source` may do, whatever booleans say: (type or attribute, class, right)."""
+        import setools
+
         query = setools.TERuleQuery(
             self._policy, ruletype=["allow"], source=source, source_indirect=True
         )
@@ -60,6 +71,8 @@ class Policy:
 
     @staticmethod
     def _holds(rule: setools.policyrep.AVRule, switched: str | None) -> bool:
+        import setools
+
         try:
             condition = rule.conditional
         except setools.exception.RuleNotConditional:
