@@ -48,6 +48,7 @@ def modules() -> str:
     return must(["semodule", "--list=full"])
 
 
+@pytest.mark.slow
 def test_it_is_loaded_again_and_taken_out(with_policy: None) -> None:
     for task in ("load", "load"):
         done = loader(task)
@@ -60,6 +61,7 @@ def test_it_is_loaded_again_and_taken_out(with_policy: None) -> None:
         assert "ukey" not in modules()
 
 
+@pytest.mark.slow
 def test_what_an_administrator_loaded_stays(with_policy: None, tmp_path: Path) -> None:
     ours = tmp_path / "ukey.pp"
     ours.write_bytes(bz2.decompress(MODULE.read_bytes()))
@@ -68,6 +70,7 @@ def test_what_an_administrator_loaded_stays(with_policy: None, tmp_path: Path) -
     assert "400 ukey" in modules()
 
 
+@pytest.mark.slow
 def test_a_policy_that_does_not_take_it_is_no_failure(with_policy: None, tmp_path: Path) -> None:
     """A package that failed here would be no more confined, and half installed."""
     foreign = compile_test("foreign", tmp_path / "foreign")
