@@ -15,12 +15,11 @@ from pexpect.socket_pexpect import SocketSpawn
 #: An emulated processor on a busy machine: what takes a second may take many.
 PATIENCE = 60
 
-GETTY = r"ttyS0\s+guest login: $"
+GETTY = r"guest login: $"
 SHELL = r"(?:^|\n)\S*\[?(\w+)@guest[^\n]*[$#] $"
 PASSWORD = r"Password: $"
 PIN = r"PIN[^\n]*: ?$"
 _DENIED = "Login incorrect"
-_END_OF_INPUT = b"\x04"
 
 
 class Console:
@@ -73,11 +72,9 @@ class Console:
             self.expect(PIN)
 
     def shell_came(self) -> bool:
-        """How it ended; if not with a shell, getty's prompt is there again."""
+        """How it ended; if not with a shell, it is asked for a name again."""
         if self.expect(SHELL, _DENIED) == 0:
             return True
-        self.expect(r"login: $")
-        self._line.send(_END_OF_INPUT)  # login would ask some more times
         self.expect(GETTY)
         return False
 

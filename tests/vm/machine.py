@@ -12,8 +12,9 @@ from pathlib import Path
 MEMORY_MB = 1024
 
 _LINUX = (
-    "console=ttyS0 root=/dev/vda rw quiet systemd.show_status=0 audit=1 audit_backlog_limit=8192"
-    " mitigations=off tsc=reliable no_timer_check"
+    "console=ttyS0 root=/dev/vda rw mitigations=off tsc=reliable no_timer_check"
+    # Nothing on the console but what is said to people.
+    " quiet loglevel=1 systemd.show_status=0 audit=1 audit_backlog_limit=8192"
 )
 
 
