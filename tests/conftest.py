@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import CHECKOUT
+from tests.support.doors import mend_tmp
 from tests.support.host import Host, in_sandbox
 from tests.support.process import HostError, must
 
@@ -25,6 +26,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         except HostError as error:
             pytest.exit(str(error), returncode=1)
         importlib.invalidate_caches()  # the vendored libraries' folder, on the path, is there now
+
+
+@pytest.fixture(autouse=True)
+def tmp_is_everybodys() -> Iterator[None]:
+    """A test that takes /tmp from others fails, and not whichever comes after it."""
+    yield
+    assert not (in_sandbox() and mend_tmp()), "this test, or what it asked for, changed /tmp's mode"
 
 
 @pytest.fixture

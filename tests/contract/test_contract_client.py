@@ -28,6 +28,7 @@ from keyservice.contract.client import (
 )
 from keyservice.contract.names import Code, ErrorName, Operation
 from keyservice.contract.steps import Info, Prompt, Step, Verdict
+from tests.support.doors import open_to_others
 
 CHECKOUT = Path(__file__).parents[2]
 ID = bytes(range(16))
@@ -187,8 +188,7 @@ def test_a_request_that_cannot_be_meant_is_refused_here(tmp_path: Path) -> None:
 
 
 def test_a_service_that_is_not_roots_is_not_trusted(tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+    open_to_others(tmp_path)
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     path = tmp_path / "open/root.sock"

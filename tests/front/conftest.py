@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.doors import open_to_others
+
 # What brings the vendored library is imported late: it is installed after this file is read.
 if TYPE_CHECKING:
     from tests.front.buskit import PrivateBus
@@ -19,8 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def open_path(tmp_path: Path) -> Path:
     """A folder that other users can reach."""
-    for folder in (tmp_path, *tmp_path.parents[:3]):
-        folder.chmod(0o755)
+    open_to_others(tmp_path)
     return tmp_path
 
 

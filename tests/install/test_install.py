@@ -15,6 +15,7 @@ import pytest
 from tests.docs.test_links import local
 from tests.install.conftest import WHEELS, Below
 from tests.support import CHECKOUT
+from tests.support.doors import open_to_others
 from tests.support.machine import differences, tree
 from tests.support.process import run
 
@@ -371,9 +372,8 @@ def test_only_root_installs_on_the_machine(tmp_path: Path) -> None:
 
 
 def test_anybody_stages_a_package(tmp_path: Path) -> None:
+    open_to_others(tmp_path)
     tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
     who = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     root = tmp_path / "package"
     done = run([*who, CHECKOUT / "scripts/install", "--root", root, "--wheels", WHEELS])

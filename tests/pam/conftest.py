@@ -15,6 +15,7 @@ from tests.pam.scripted_bus import bus_daemon
 from tests.pam.stacks import EXAMPLES
 from tests.support import CHECKOUT
 from tests.support.authlog import Authlog
+from tests.support.doors import open_to_others
 from tests.support.process import must
 
 SOURCES = Path(__file__).parent
@@ -25,8 +26,7 @@ PASSWORD = "right password"
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder, open to everybody, with pam_ukey.so, pam_row.so and the driver."""
     folder = tmp_path_factory.mktemp("pam")
-    for parent in (folder, folder.parent, folder.parent.parent):
-        parent.chmod(0o755)
+    open_to_others(folder)
     make = ["make", "--quiet", "-C", str(CHECKOUT / "pam_ukey/native"), f"O={folder}"]
     must(make, seconds=120)
     compile_ = ["cc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]
