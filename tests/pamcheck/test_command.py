@@ -18,6 +18,7 @@ import pytest
 from tests.pamcheck.hosts import Host
 from tests.support import CHECKOUT
 from tests.support.authlog import Authlog
+from tests.support.doors import open_to_others
 from tests.support.process import must, run
 from tests.tools.running import Commands, only_json
 from tools.exits import Exit
@@ -163,8 +164,7 @@ def test_a_service_is_shown_with_its_own_ways_around(commands: Commands) -> None
 
 
 def test_what_may_not_be_read_is_said(commands: Commands, place: Host) -> None:
-    for folder in (place.root, *place.root.parents[:3]):
-        folder.chmod(0o755)
+    open_to_others(place.root)
     place.write({"login": STRICT, "sshd": STRICT})
     (place.pam_d / "sshd").chmod(0o600)
     words = ("ukey", "check-pam", "--stacks-only", "--root", str(place.root))
@@ -295,6 +295,8 @@ GARBAGE: dict[str, bytes] = {
     "crlf": b"auth required pam_unix.so\r\nauth required pam_ukey.so\r\n",
     "include-of-etc": b"@include /etc\nauth include ../../etc/shadow\nauth substack /dev/zero\n",
     "include-of-a-device": b"auth include /dev/stdin\nauth include /proc/kmsg\n",
+    "nameless": b"odd required ?\n",
+    "nameless-after-a-bracket": b"auth [x] /\n",
     "include-nul": b"@include a\0b\n",
     "bytes": "auth required pam_ünix.so \u202e\x1b[2J\n".encode() + b"\xff\xfe auth\n",
     "many": b"auth required pam_permit.so\n" * 10000,
@@ -353,6 +355,16 @@ def test_only_files_are_opened(commands: Commands, place: Host) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             writer.wait(0.5)
         writer.kill()
+
+
+def test_no_file_of_the_kernels_is_read(commands: Commands, place: Host) -> None:
+    """Some give what they hold to one reader only, and what others hold is their owner's to say."""
+    for file in ("/proc/kmsg", "/proc/self/environ"):
+        place.write({"login": f"auth include {file}\n{STRICT}"})
+        done = commands.piped("ukey", "check-pam", f"{place.pam_d}/login", "--json")
+        [found] = services(done.stdout)
+        kinds = {finding["kind"] for finding in found["findings"]}
+        assert "include-unreadable" in kinds
 
 
 # -- in Chinese, and in time

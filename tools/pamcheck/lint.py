@@ -75,12 +75,12 @@ def _lost(group: Group, lost: Lost) -> Finding:
 
 
 def _given_up(line: Line) -> Finding:
-    fault = line.fault or Fault.MODULE_MISSING
     texts = {
         Fault.TOO_LONG: _("a line of over 1023 bytes, which libpam cuts in two"),
         Fault.CONTINUED: _("the last line ends with a backslash: libpam gives the file up"),
         Fault.MODULE_MISSING: _("a module without a name: libpam gives the file up"),
     }
+    fault = line.fault if line.fault in texts else Fault.MODULE_MISSING
     remedy = _("mend the line, or take it out")
     return Finding(fault.value, Severity.SHUT, line.place, texts[fault], remedy)
 

@@ -22,6 +22,8 @@ _MODULES = (
     "lib64/security",
     "usr/lib64/security",
 )
+#: The kernel's own file systems: what looks like a file there may act on being read, as kmsg does.
+_KERNELS = ("/proc", "/sys", "/sys/kernel/debug", "/sys/kernel/tracing")
 _LINKS_MAX = 40
 #: No stack is as long as this.
 _BYTES_MAX = 1 << 20
@@ -41,7 +43,8 @@ class Unreadable(Exception):
 def read(path: Path) -> bytes:
     """The content of a regular file. Raises :class:`Unreadable`.
 
-    Nothing else is even opened, as far as that can be known before: a device may act on it.
+    Nothing else is even opened, as far as that can be known before: a device may act on it, and so
+    may a file of the kernel's.
     """
     try:
         _must_be_regular(path.stat())
@@ -63,6 +66,8 @@ def read(path: Path) -> bytes:
 def _must_be_regular(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL, "")
+    if any(path.is_mount() and path.stat().st_dev == status.st_dev for path in map(Path, _KERNELS)):
+        raise OSError(errno.EINVAL, "")
 
 
 @dataclass(frozen=True)
