@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,14 @@ import pytest
 from tests.pamcheck.hosts import Host
 from tests.support import CHECKOUT
 from tests.support.process import must
+from tests.tools.running import Commands
+
+
+@pytest.fixture
+def commands() -> Iterator[Commands]:
+    running = Commands()
+    yield running
+    running.close()
 
 
 @pytest.fixture

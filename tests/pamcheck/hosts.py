@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from tests.tools.running import only_json
 from tools.pamcheck.check import Checked, check
 from tools.pamcheck.places import Places
 from tools.pamcheck.table import Table, Verdict
@@ -24,6 +26,9 @@ EXAMPLE = "i???? -----"
 PASSWORD_ALONE = "iiiii -----"
 NOBODY = "----- -----"
 
+#: A stack that asks for both.
+STRICT_STACK = "auth requisite pam_unix.so\nauth [success=ok default=die] pam_ukey.so\n"
+
 
 def letters(table: Table) -> str:
     rows = (
@@ -31,6 +36,13 @@ def letters(table: Table) -> str:
         for password in Password
     )
     return " ".join(rows)
+
+
+def services(output: str) -> list[dict[str, Any]]:
+    """What ``ukey check-pam --json`` says of each service."""
+    found = only_json(output)["services"]
+    assert isinstance(found, list)
+    return found
 
 
 class Host:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What ``ukey check-pam`` makes of files that are no stacks, and of what is no file."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.pamcheck.hosts import STRICT_STACK as STRICT
+from tests.pamcheck.hosts import Host, services
+from tests.support.process import must
+from tests.tools.running import Commands
+from tools.exits import Exit
+
+GARBAGE: dict[str, bytes] = {
+    "empty": b"",
+    "binary": bytes(range(256)) * 100,
+    "zeros": bytes(5000),
+    "random": bytes((n * n * 7919 >> 3) & 255 for n in range(20000)),
+    "no-newline": b"auth required pam_unix.so",
+    "brackets": b"auth [[[[[ pam_unix.so\nauth [] x\nauth ]]] [x] [y\n[auth] [required] [x]\n",
+    "braces": b"auth [success=ok default={die}] {folder}\nauth required {0}\n",
+    "percent": b"auth required pam_echo.so %s %n %u\n",
+    "huge-number": b"auth [success=99999999999999999999 default=die] pam_unix.so\n",
+    "backslashes": b"auth required pam_unix.so \\\n" * 3000,
+    "comments": b"#" * 5000 + b"\n" + b"# x\n" * 10000,
+    "crlf": b"auth required pam_unix.so\r\nauth required pam_ukey.so\r\n",
+    "include-of-etc": b"@include /etc\nauth include ../../etc/shadow\nauth substack /dev/zero\n",
+    "include-of-a-device": b"auth include /dev/stdin\nauth include /proc/kmsg\n",
+    "nameless": b"odd required ?\n",
+    "nameless-after-a-bracket": b"auth [x] /\n",
+    "include-nul": b"@include a\0b\n",
+    "bytes": "auth required pam_ünix.so \u202e\x1b[2J\n".encode() + b"\xff\xfe auth\n",
+    "many": b"auth required pam_permit.so\n" * 10000,
+    "wide": b"auth optional pam_unix.so " + b"x " * 480 + b"\n",
+}
+
+
+@pytest.mark.parametrize("name", GARBAGE)
+def test_garbage_is_judged_like_anything(commands: Commands, place: Host, name: str) -> None:
+    place.write({name: GARBAGE[name]})
+    for more in ([], ["--json"]):
+        done = commands.piped("ukey", "check-pam", str(place.pam_d / name), *more)
+        assert done.returncode == Exit.STACK, done.stdout + done.stderr
+        assert "bug" not in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
+
+
+def test_includes_without_end(commands: Commands, place: Host) -> None:
+    place.write({"a": "@include b\n", "b": "@include a\n", "c": "auth include c\n" + STRICT})
+    place.write({f"n{n}": f"auth substack n{n + 1}\n" for n in range(40)})
+    place.write({"n40": STRICT})
+    place.write({f"wide{n}": f"@include wide{n + 1}\n" * 8 for n in range(10)})
+    place.write({"wide10": STRICT})
+    root = ("--root", str(place.root), "--json", "--stacks-only")
+    for service, kind in (
+        ("a", "include-loop"),
+        ("c", "include-loop"),
+        ("n0", "include-too-deep"),
+        ("wide0", "too-long"),
+    ):
+        done = commands.piped("ukey", "check-pam", *root, service)
+        assert done.returncode == Exit.STACK
+        [found] = services(done.stdout)
+        assert kind in [finding["kind"] for finding in found["findings"]]
+        assert found["who"] in (None, "nobody")
+
+
+def test_what_is_no_file(commands: Commands, place: Host) -> None:
+    fifo = place.pam_d / "fifo"
+    must(["mkfifo", str(fifo)])
+    (place.pam_d / "link").symlink_to("link")
+    for path in (fifo, place.pam_d, place.pam_d / "link", Path("/dev/zero")):
+        done = commands.piped("ukey", "check-pam", f"{path}")
+        assert done.returncode in (Exit.USAGE, Exit.FAILED), path
+        assert "cannot be read" in done.stdout + done.stderr
+
+
+def test_only_files_are_opened(commands: Commands, place: Host) -> None:
+    """A stack of somebody's may name a device, which acts when it is opened, as a watchdog does."""
+    fifo = place.root / "fifo"
+    must(["mkfifo", str(fifo)])
+    (place.root / "mine").write_text(f"@include {fifo}\nauth include {fifo}\n")
+    with subprocess.Popen(["sh", "-c", f"echo opened >{fifo}"]) as writer:
+        commands.piped("ukey", "check-pam", f"{place.root}/mine")
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(0.5)
+        writer.kill()
+
+
+def test_no_file_of_the_kernels_is_read(commands: Commands, place: Host) -> None:
+    """Some give what they hold to one reader only, and what others hold is their owner's to say."""
+    for file in ("/proc/kmsg", "/proc/self/environ"):
+        place.write({"login": f"auth include {file}\n{STRICT}"})
+        done = commands.piped("ukey", "check-pam", f"{place.pam_d}/login", "--json")
+        [found] = services(done.stdout)
+        kinds = {finding["kind"] for finding in found["findings"]}
+        assert "include-unreadable" in kinds
