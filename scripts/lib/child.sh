@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 # shellcheck shell=sh
-# Sourced by the two processes that hold a sandbox: its supervisor outside and pid 1 inside.
+# Sourced by the two processes that hold a sandbox, its supervisor outside and pid 1 inside, and by
+# scripts/vm-test, which has something to do when one has ended.
 
 child=''     # the process that gets our signals
 early=''     # a signal that came before there was one

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A guest for a person at this terminal: ``python -m tests.vm BASE DISK [--no-selinux]``."""
+"""A guest for a person at this terminal: ``python -m tests.guest BASE DISK [--no-selinux]``."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         ukey = Ukey(Path(folder, "guest.ukey"), "SK0123456789")
         try:
-            made = Machine(options.base, options.disk, free_port(), ukey.port, options.selinux)
-            return subprocess.run(made.command(["-serial", "mon:stdio"]), check=False).returncode
+            made = Machine(options.base, options.disk, free_port(), ukey.port)
+            command = made.command(["-serial", "mon:stdio"], selinux=options.selinux)
+            return subprocess.run(command, check=False).returncode
         finally:
             ukey.close()
 

@@ -13,7 +13,7 @@ import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
 #: An emulated processor on a busy machine: what takes a second may take many.
-PATIENCE = 60
+PATIENCE = 120
 
 GETTY = r"guest login: $"
 SHELL = r"(?:^|\n)\S*\[?(\w+)@guest[^\n]*[$#] $"
@@ -62,6 +62,9 @@ class Console:
 
     def type(self, text: str) -> None:
         self._line.send(text.encode() + b"\r")
+
+    def interrupt(self) -> None:
+        self._line.send(b"\x03")
 
     def begin(self, name: str, *, pin: bool = True) -> None:
         """From getty's prompt on, up to the PIN's, or with the last answer given."""

@@ -15,13 +15,16 @@ from pathlib import Path
 from tests.softkey import state
 from tests.softkey.control import Control, ControlError
 from tests.support import CHECKOUT
-from tests.support.process import Daemon, wait_until
+from tests.support.process import Daemon, must, wait_until
 
 from .console import GETTY, PATIENCE, Console
 from .machine import Machine
 
 #: the ukey's, other than the factory's, with which none is bound
 PIN = "24682468"
+#: in the environment: BASE:DISK:PACKAGE:LOGS, as scripts/vm-test says
+GIVEN = "UKEY_GUEST"
+UNIT = "ukey-keyservice.service"
 _BOOT_SECONDS = 240
 _DENIAL = "type=(USER_)?AVC .*context=[^ ]*:(ukey_[a-z_]*|pcscd_t)[: ]"
 _LOGS = {"journal.txt": "journalctl -b --no-pager", "audit.log": "cat /var/log/audit/audit.log"}
@@ -62,15 +65,24 @@ class Ukey:
 
 
 class Guest:
-    """Running from the start; `folder` gets its logs."""
+    """Running from the start; `folder` gets its logs and what it writes to its disk."""
 
-    def __init__(self, base: Path, disk: Path, folder: Path, *, selinux: bool = True) -> None:
+    def __init__(self, base: Path, disk: Path, folder: Path) -> None:
         self.folder = folder
         self.ukey = Ukey(folder / "guest.ukey", "SK0123456789")
-        self.machine = Machine(base, disk, free_port(), self.ukey.port, selinux)
+        self.machine = Machine(base, disk, free_port(), self.ukey.port)
+        self._overlay = folder / "disk.qcow2"
+        must([*self.machine.create_overlay(), str(self._overlay)])
+        self.bound_to: str | None = None
+        self.told_denials = 0  #: how many of :meth:`denials` a test has answered for
         self.power_on()
 
-    def power_on(self) -> None:
+    def power_on(self, *, selinux: bool = True, kept: bool = True) -> None:
+        """`selinux`: whether it is a host with SELinux. `kept`: whether its disk keeps what is
+        written now; without SELinux nothing is, since it would have no labels."""
+        self.selinux = selinux
+        self.ukey.control.plug()  # which it does as it boots
+        self.plugged = True
         address = self.folder / "console.sock"
         address.unlink(missing_ok=True)
         log = self.folder / "console.log"
@@ -79,7 +91,9 @@ class Guest:
         self.started = time.monotonic()
         with (self.folder / "qemu.log").open("ab") as output:
             self._qemu = subprocess.Popen(
-                self.machine.command(options),
+                self.machine.command(
+                    options, selinux=selinux, overlay=self._overlay, kept=kept and selinux
+                ),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -93,11 +107,14 @@ class Guest:
 
     def wait_ready(self) -> None:
         """All that boots has, and root's commands are taken."""
-        deadline = time.monotonic() + _BOOT_SECONDS
-        while self.root("true", seconds=15, check=False).returncode:
-            assert time.monotonic() < deadline, "sshd does not answer"
-            time.sleep(0.5)
+        wait_until(self._answers, "sshd answers", seconds=_BOOT_SECONDS)
         self.root("systemctl is-system-running --wait", seconds=_BOOT_SECONDS, check=False)
+
+    def _answers(self) -> bool:
+        try:
+            return self.root("true", seconds=30, check=False).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
 
     def root(
         self, command: str, *, seconds: float = PATIENCE, check: bool = True, input: str = ""
@@ -138,33 +155,44 @@ class Guest:
 
     # -- the ukey
 
-    def wait_ukey(self, there: bool = True) -> None:
-        """Until the keyservice sees it, or no longer does."""
+    def wait_ukey(self) -> None:
+        """Until the keyservice sees it."""
         wait_until(
-            lambda: (self.ukey.serial in self.root("ukey list", check=False).stdout) == there,
-            f"the ukey {'seen' if there else 'gone'}",
+            lambda: self.ukey.serial in self.root("ukey list", check=False).stdout,
+            "the ukey seen",
             seconds=PATIENCE,
         )
 
     def unplug(self) -> None:
         self.ukey.control.unplug()
+        self.plugged = False
 
     def plug(self) -> None:
         self.ukey.control.plug()
+        self.plugged = True
         self.root("systemctl restart attach-ukey.service")
+        self.wait_ukey()
 
     def bind(self, name: str) -> None:
         self.root(f"getpubkey {name}", input=f"{PIN}\n")
+        self.bound_to = name
 
     def unbind(self, name: str) -> None:
         self.root(f"rmpubkey {name}", input=f"{PIN}\n")
+        self.bound_to = None
 
     # -- what was denied
 
     def denials(self) -> list[str]:
-        """Since boot, of our domains and pcscd's, and of anybody towards them: AVC and USER_AVC."""
+        """All so far, of our domains and pcscd's, and of anybody towards them: AVC, USER_AVC."""
         told = self.root(f"grep -hE '{_DENIAL}' /var/log/audit/audit.log", check=False).stdout
         return told.splitlines()
+
+    # -- the keyservice
+
+    def service(self, prop: str) -> str:
+        """A property of its unit, as systemd has it."""
+        return self.root(f"systemctl show --property={prop} --value {UNIT}").stdout.strip()
 
     # -- the end
 
@@ -182,15 +210,21 @@ class Guest:
         self._qemu.kill()
         self._qemu.wait(10)
 
-    def reboot(self) -> None:
-        """As if the power had gone; its disk is as it was made."""
+    def power_cut(self, *, selinux: bool = True) -> None:
+        """The power goes and comes back; what was written to the disk is there."""
+        self.root("sync; echo u >/proc/sysrq-trigger")
         self.power_off()
-        self.ukey.control.plug()
-        self.power_on()
+        self.power_on(selinux=selinux)
 
     def close(self) -> None:
         self.power_off()
         self.ukey.close()
+
+
+def given() -> tuple[Path, Path, Path, Path]:
+    """What guests start from, their disk, the package on it, and a folder for logs."""
+    base, disk, package, logs = map(Path, os.environ[GIVEN].split(":"))
+    return base, disk, package, logs
 
 
 def free_port() -> int:

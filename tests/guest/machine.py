@@ -21,27 +21,39 @@ _LINUX = (
 @dataclass(frozen=True)
 class Machine:
     base: Path  #: with vmlinux and initrd
-    disk: Path  #: beside it, the private key by which root gets in
+    disk: Path  #: never written; beside it, the private key by which root gets in
     ssh_port: int  #: of this machine's loopback
-    ukey_port: int | None  #: where the emulated ukey is served
-    selinux: bool = True
+    ukey_port: int  #: where the emulated ukey is served
 
     @property
     def key(self) -> Path:
         return self.disk.with_name(self.disk.name + ".key")
 
-    def command(self, console: Sequence[str]) -> list[str]:
-        """Nothing that it writes to its disk is kept. `console`: QEMU's options for ttyS0."""
-        linux = f"{_LINUX} security={'selinux' if self.selinux else 'none'}"
-        if self.ukey_port is not None:
-            linux += f" guest.ukey={self.ukey_port}"
+    def create_overlay(self) -> list[str]:
+        """The command that makes a file, its last argument to be added, for :meth:`command`."""
+        return ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(self.disk), "-F", "raw"]
+
+    def command(
+        self,
+        console: Sequence[str],
+        *,
+        selinux: bool = True,
+        overlay: Path | None = None,
+        kept: bool = False,
+    ) -> list[str]:
+        """`console`: QEMU's options for ttyS0. `kept`: what the guest writes goes to `overlay`."""
+        linux = f"{_LINUX} security={'selinux' if selinux else 'none'} guest.ukey={self.ukey_port}"
+        disk = f"file={overlay},format=qcow2" if overlay else f"file={self.disk},format=raw"
+        if not kept:
+            disk += ",snapshot=on"
         return [
             *("qemu-system-x86_64", "-M", "q35,vmport=off,smm=off", "-cpu", "Nehalem"),
             *("-accel", "tcg,thread=multi,tb-size=512", "-smp", "2", "-m", str(MEMORY_MB)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", *console),
             *("-kernel", str(self.base / "vmlinux"), "-initrd", str(self.base / "initrd")),
             *("-append", linux),
-            *("-drive", f"if=none,id=disk,file={self.disk},format=raw,snapshot=on"),
+            # What is lost when the host's power goes is no loss here.
+            *("-drive", f"if=none,id=disk,cache=unsafe,{disk}"),
             *("-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"),
             *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22"),
             *("-device", "virtio-net-pci,netdev=net,romfile="),

@@ -28,7 +28,7 @@ ALLOWED |= {
     "keyservice": frozenset({"keyservice"}),
     "pam_ukey": frozenset({"keyservice.contract"}),
     "tools": frozenset({"keyservice.contract", "keyservice.core.secret"}),
-    "bench": frozenset({"keyservice", "tests.softkey", "tests.support"}),
+    "bench": frozenset({"keyservice", "tests.guest", "tests.softkey", "tests.support"}),
     "demo": frozenset({"keyservice.contract", "tests.softkey", "tests.support"}),
     "tests.softkey": frozenset(),
 }

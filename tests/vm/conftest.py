@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""One guest for all tests; what denials a test leaves in its log, it answers for."""
+"""One guest for all tests, which boots once unless a test asks for more; what denials a test leaves
+in its log, the test answers for."""
 
 from __future__ import annotations
 
@@ -10,58 +11,61 @@ from pathlib import Path
 
 import pytest
 
-from .guest import Guest
+from tests.guest.guest import GIVEN, Guest, given
 
-#: BASE:DISK:LOGS, as scripts/vm-test says; without, no test of this folder is one
-_GIVEN = os.environ.get("UKEY_GUEST")
-
-if _GIVEN is None:
+# Without what scripts/vm-test has made, no test of this folder is one.
+if GIVEN not in os.environ:
     collect_ignore_glob = ["test_*.py"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "denied: SELinux denies what the test tries, and shall")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Booting takes its time, and so does all that an emulated processor does."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(300))
-
-
-def make(name: str, *, selinux: bool = True) -> Guest:
-    assert _GIVEN is not None
-    base, disk, logs = map(Path, _GIVEN.split(":"))
-    folder = logs / name
-    folder.mkdir()
-    return Guest(base, disk, folder, selinux=selinux)
+            item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")
 def booted() -> Iterator[Guest]:
-    made = make("guest")
+    base, disk, _package, logs = given()
+    made = Guest(base, disk, logs)
     try:
         made.wait_prompt()
         made.wait_ready()
+        made.wait_ukey()
         yield made
-        made.collect()
     finally:
+        made.collect()
         made.close()
 
 
 @pytest.fixture
-def guest(booted: Guest) -> Iterator[Guest]:
-    """It runs, enforcing, the ukey in its port and bound to nobody; and so it is left."""
-    booted.wait_ukey()
+def guest(booted: Guest, request: pytest.FixtureRequest) -> Iterator[Guest]:
+    """It runs, enforcing, the ukey in its port; and so it is left. Nobody was denied anything."""
+    if not booted.selinux:
+        booted.power_off()
+        booted.power_on()
+        booted.wait_prompt()
+        booted.wait_ready()
     yield booted
-    if not booted.ukey.control.status()["seen"]:
+    if not booted.selinux:
+        return  # nothing of this boot stays, and there was nobody to deny
+    if not booted.plugged:
         booted.plug()
+    denials = booted.denials()
+    new, booted.told_denials = denials[booted.told_denials :], len(denials)
+    if request.node.get_closest_marker("denied") is None:
+        assert new == []
 
 
 @pytest.fixture
-def alice(guest: Guest) -> Iterator[str]:
+def alice(guest: Guest) -> str:
     """Her name; the ukey is bound to her."""
-    guest.bind("alice")
-    yield "alice"
-    if not guest.ukey.control.status()["seen"]:
-        guest.plug()
-    guest.wait_ukey()
-    guest.root(f"ukey throttle reset {guest.ukey.serial}")
-    guest.unbind("alice")
+    if guest.bound_to is None:
+        guest.bind("alice")
+    assert guest.bound_to == "alice"
+    return "alice"

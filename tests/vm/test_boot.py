@@ -1,10 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a machine is like that has booted with the package."""
+"""What a machine is like that has booted with the package, and the first login after power-on."""
 
 from __future__ import annotations
 
-from .guest import Guest
+from collections.abc import Iterator
+
+import pytest
+
+from tests.guest.guest import PIN as RIGHT
+from tests.guest.guest import UNIT, Guest
+
+#: What the keyservice waits for: until somebody waits for it, whose connection is the second socket
+#: of that name, beside the one that listens.
+_LATE = "/etc/systemd/system/late.service"
+_WAIT = "until [ $(grep -c /run/ukey/root.sock /proc/net/unix) = 2 ]; do sleep 0.2; done"
+_LATE_UNIT = f"""\
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c '{_WAIT}'
+RemainAfterExit=yes
+"""
+_AFTER_IT = f"/etc/systemd/system/{UNIT}.d/late.conf"
 
 
 def test_it_is_enforcing_with_all_of_our_policy(guest: Guest) -> None:
@@ -31,3 +48,30 @@ def test_the_ukey_is_a_usb_device_that_libccid_drives(guest: Guest) -> None:
     assert guest.ukey.serial in told
     assert "Watchdata USB Key" in told
     assert "irtual" not in told
+
+
+def test_the_first_login_after_power_on(guest: Guest, alice: str) -> None:
+    guest.power_cut()
+    guest.wait_prompt()
+    assert guest.console.login(alice, RIGHT)
+    guest.console.logout()
+    guest.wait_ready()
+
+
+@pytest.fixture
+def late(guest: Guest) -> Iterator[Guest]:
+    """At its next boot, the keyservice is later than whoever asks for it."""
+    guest.put(_LATE_UNIT, _LATE)
+    guest.put("[Unit]\nAfter=late.service\nWants=late.service\n", _AFTER_IT)
+    yield guest
+    guest.root(f"rm {_LATE} {_AFTER_IT}; systemctl daemon-reload")
+
+
+def test_the_first_login_comes_before_the_service_is_up(late: Guest, alice: str) -> None:
+    late.power_cut()
+    late.wait_prompt()
+    assert late.console.login(alice, RIGHT)
+    late.console.logout()
+    late.wait_ready()
+    waited = late.root("systemctl show --property=ActiveState,NRestarts late.service").stdout
+    assert "ActiveState=active" in waited

@@ -14,8 +14,8 @@ main() {
     rm -rf "$root"
     cp -a "$base/root" "$root"
     configure
+    add_people # before the policy is built, which labels their homes by who they are
     install_package
-    add_people
     sh "$here/label.sh" "$root"
     mkfs.ext4 -q -F -d "$root" -L root -m 0 -N 40000 -O '^has_journal,^resize_inode,^metadata_csum' \
         -E lazy_itable_init=1 "$out.new" 800M
@@ -39,6 +39,10 @@ configure() {
     : >"$root/etc/fstab"
     tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id" # or this is the first boot
     sed -i 's/^SELINUX=.*/SELINUX=enforcing/' "$root/etc/selinux/config"
+    # demo and bob are confined; as everybody else, alice is not. Here, the next module that is
+    # installed brings it into the policy.
+    (umask 077 && printf 'demo:user_u:s0\nbob:staff_u:s0-s0:c0.c1023\n' \
+        >"$root/var/lib/selinux/default/active/seusers.local")
     units=$root/etc/systemd/system
     mkdir -p "$units/multi-user.target.wants"
     ln -s /usr/lib/systemd/system/systemd-networkd.service "$units/multi-user.target.wants/"
@@ -67,7 +71,8 @@ install_package() {
     umount "$root/proc"
 }
 
-# demo, alice and bob; alice may use sudo. Passwords are the names with "-password" behind.
+# demo, alice and bob; alice may use sudo; who they are for SELinux is below. Passwords are the names
+# with "-password" behind, hashed cheaply: the emulated processor is slow.
 add_people() {
     for name in demo alice bob; do
         inside useradd --create-home --shell /bin/bash "$name"
@@ -75,7 +80,7 @@ add_people() {
     inside usermod --append --groups sudo alice
     for name in root demo alice bob; do
         echo "$name:$name-password"
-    done | inside chpasswd
+    done | inside chpasswd --crypt-method SHA512 --sha-rounds 1000
 }
 
 main "$@"

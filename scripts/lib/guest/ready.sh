@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 # shellcheck shell=sh
-# Sourced by scripts/vm and scripts/vm-test: a guest's disk with the checkout's package. Needs
+# Sourced by scripts/vm, vm-test and vm-bench: a guest's disk with the checkout's package. Needs
 # $checkout and $command, the script's name.
 #
 # $guests/KEY holds what guests start from, where KEY is a hash of all that it is made from, and the
@@ -16,9 +16,12 @@ say() {
     echo "${command:?}: $*" >&2
 }
 
-enough_memory() {
+# need_memory WHAT: true if there is enough; else false, having said so, with WHAT in front.
+need_memory() {
     free_mb=$(awk '/^MemAvailable:/ { print int($2 / 1024) }' /proc/meminfo)
-    [ "$free_mb" -ge "$needed_mb" ]
+    [ "$free_mb" -ge "$needed_mb" ] && return
+    say "$1$free_mb MB of memory are free, and a guest takes $needed_mb"
+    return 1
 }
 
 # make_guest: set $folder, to be /out in a sandbox, and $base and $disk as they are called in there.
