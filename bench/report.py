@@ -12,7 +12,7 @@ from bench.stats import Ratio, ratio, summarise
 FLOOR, RIVAL, OURS = "pam_permit", "pam_p11", "pam_ukey.so"
 AIM_LOGIN = 0.6  #: what pam_ukey.so costs over what pam_p11 does, each above pam_permit
 AIM_SM2 = 1.15  #: a verification by the service over one by ``openssl speed``
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+BEGIN, END = "<!-- {part}: begin -->", "<!-- {part}: end -->"
 
 
 def render(figures: Figures) -> str:
@@ -27,14 +27,15 @@ def render(figures: Figures) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def write_between(document: str, content: str) -> str:
-    """`document` with what stands between the markers replaced. Both must be there, once."""
-    if document.count(BEGIN) != 1 or document.count(END) != 1:
-        raise ValueError(f"the document needs each marker once: {BEGIN!r}, {END!r}")
-    before, rest = document.split(BEGIN)
-    if END not in rest:
+def write_between(document: str, content: str, *, part: str = "figures") -> str:
+    """`document` with what stands between the part's markers replaced. Both must be there, once."""
+    begin, end = BEGIN.format(part=part), END.format(part=part)
+    if document.count(begin) != 1 or document.count(end) != 1:
+        raise ValueError(f"the document needs each marker once: {begin!r}, {end!r}")
+    before, rest = document.split(begin)
+    if end not in rest:
         raise ValueError("the markers are in the wrong order")
-    return f"{before}{BEGIN}\n\n{content}\n{END}{rest.split(END)[1]}"
+    return f"{before}{begin}\n\n{content}\n{end}{rest.split(end)[1]}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -8,10 +8,12 @@ import json
 
 import pytest
 
+from bench import report
 from bench.figures import Figures, Login, Session, Verification
-from bench.report import BEGIN, END, render, table, write_between
+from bench.report import render, table, write_between
 from bench.sm2 import parse_speed
 
+BEGIN, END = (mark.format(part="figures") for mark in (report.BEGIN, report.END))
 FIGURES = Figures(
     date="2026-01-02",
     machine={"CPUs": "2"},
