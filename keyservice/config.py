@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -31,6 +33,11 @@ SIZE_MAX = 256 * 1024  #: bytes of the file
 #: ``service.language`` → the locale name that the texts are chosen by.
 _LANGUAGES = {"auto": "auto", "en": "C", "zh_CN": "zh_CN.UTF-8"}
 _ENGINES = ("auto", "openssl", "gmssl")
+#: A pattern over ``vvvv:pppp``: four hexadecimal digits on each side, ``?`` for one of them, ``*``
+#: for the rest. One that can fit nothing, as with capital letters, would leave a reader open.
+_USB_SIDE = r"(?:[0-9a-f?]{4}|[0-9a-f?]{0,3}\*)"
+_USB = re.compile(rf"\*|{_USB_SIDE}:{_USB_SIDE}")
+_ANYTHING = re.compile(".*", re.DOTALL)
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -52,8 +59,10 @@ def load(path: Path, *, required: bool, trusted: bool) -> Config:
     whose text has a line for each thing that is wrong.
     """
     try:
-        with path.open("rb") as file:
-            found = path.stat()
+        with open(path, "rb", opener=_open_at_once) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ConfigurationError(f"{path}: it is no ordinary file")
             if trusted and (found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
                 raise ConfigurationError(f"{path}: others than root may write it")
             content = file.read(SIZE_MAX + 1)
@@ -72,6 +81,11 @@ def load(path: Path, *, required: bool, trusted: bool) -> Config:
     except ConfigurationError as error:
         lines = (f"{path}: {line}" for line in error.message.splitlines())
         raise ConfigurationError("\n".join(lines)) from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe in the file's place does not hold whoever reads it until somebody writes."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def parse(text: str) -> Config:
@@ -116,6 +130,7 @@ def _config(top: _Table) -> Config:
             operation_deadline=reading.number("deadline", int(readers.operation_deadline), 1, 120),
             allow=reading.texts("allow", readers.allow),
             deny=reading.texts("deny", readers.deny),
+            usb=reading.texts("usb", readers.usb, _USB, 'USB ids such as "163c:*"'),
             allow_virtual_readers=virtual,
             quirks=tuple(_quirk(table) for table in top.array("quirks")),
         ),
@@ -193,10 +208,19 @@ class _Table:
         kind = type(default)
         return kind(self.word(key, default, tuple(kind)))
 
-    def texts(self, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    def texts(
+        self,
+        key: str,
+        default: tuple[str, ...],
+        pattern: re.Pattern[str] = _ANYTHING,
+        what: str = "texts",
+    ) -> tuple[str, ...]:
+        """`what`: the name of texts that fit `pattern`."""
         value = self._take(key, list(default))
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-            self.complain(key, "is a list of texts")
+        if not isinstance(value, list) or not all(
+            isinstance(each, str) and pattern.fullmatch(each) for each in value
+        ):
+            self.complain(key, f"is a list of {what}")
             return default
         return tuple(value)
 

@@ -20,6 +20,7 @@ class ReaderSettings:
     operation_deadline: float = 10.0  #: seconds on the device, without queueing
     allow: tuple[str, ...] = ("*",)  #: shell globs over reader names, case matters
     deny: tuple[str, ...] = ()  #: wins over ``allow``
+    usb: tuple[str, ...] = ("*",)  #: USB devices that users get no access to, as ``closes`` has it
     allow_virtual_readers: bool = False
     quirks: tuple[QuirkRule, ...] = ()
 
@@ -28,6 +29,11 @@ class ReaderSettings:
         if is_virtual(reader) and not self.allow_virtual_readers:
             return True
         return _any_fits(self.deny, reader) or not _any_fits(self.allow, reader)
+
+    def closes(self, usb: str) -> bool:
+        """Whether people at the machine get no access to the USB device of a reader, `usb` being
+        its vendor and product as ``vvvv:pppp``, in lower-case hexadecimal."""
+        return _any_fits(self.usb, usb)
 
 
 def is_virtual(reader: str) -> bool:

@@ -30,6 +30,7 @@ sm2 = "gmssl"
 [readers]
 allow = ["A*"]
 deny = ["AB*"]
+usb = ["163c:*", "04e6:5?16", "*:0001", "*"]
 deadline = 20
 [locality]
 ttys = ["tty1"]
@@ -76,6 +77,7 @@ def test_every_key_arrives() -> None:
             operation_deadline=20,
             allow=("A*",),
             deny=("AB*",),
+            usb=("163c:*", "04e6:5?16", "*:0001", "*"),
             allow_virtual_readers=True,
             quirks=(
                 QuirkRule(
@@ -114,6 +116,11 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
         ('[crypto]\nsm2 = "none"', "crypto.sm2 is one of auto, openssl, gmssl"),
         ('[readers]\nallow = "*"', "readers.allow is a list of texts"),
         ("[readers]\ndeny = [1]", "readers.deny is a list of texts"),
+        ('[readers]\nusb = "*"', 'readers.usb is a list of USB ids such as "163c:*"'),
+        *(
+            (f'[readers]\nusb = ["163c:*", "{wrong}"]', "readers.usb is a list of USB ids")
+            for wrong in ("163C:*", "163c", "63c:*0417", "163c:417", "163c:04170", "163c:0417 ")
+        ),
         ("service = 5", "service is a table"),
         ("services = []", "services is a table"),
         ("[services]\nsshd = true", "services.sshd is a table"),
@@ -185,6 +192,12 @@ def test_the_file_is_named_with_what_is_wrong(tmp_path: Path, content: bytes) ->
     with pytest.raises(ConfigurationError) as caught:
         load(path, required=True, trusted=True)
     assert all(line.startswith(f"{path}: ") for line in caught.value.message.splitlines())
+
+
+def test_a_pipe_is_no_file_and_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigurationError, match="no ordinary file"):
+        load(tmp_path / "pipe", required=True, trusted=True)
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
