@@ -33,6 +33,7 @@ LAUNCHERS = {
     "usr/bin/ukey": ("tools.ukey", False),
     "usr/libexec/ukey/keyservice": ("keyservice.__main__", True),
     "usr/libexec/ukey/device-worker": ("keyservice.ukeys.device", False),
+    "usr/libexec/ukey/users-may": ("keyservice.users_may", False),
 }
 #: Nothing from the caller's environment or home directory is imported: -I.
 LAUNCHER = """\
@@ -54,6 +55,7 @@ DATA = (
     ("data/libexec/*", "usr/libexec/ukey", 0o755),
     ("data/systemd/*", "usr/lib/systemd/system", 0o644),
     ("data/systemd/pcscd.socket.d/*", "usr/lib/systemd/system/pcscd.socket.d", 0o644),
+    ("data/systemd/system-generators/*", "usr/lib/systemd/system-generators", 0o755),
     ("data/tmpfiles/*", "usr/lib/tmpfiles.d", 0o644),
     ("data/udev/*", "usr/lib/udev/rules.d", 0o644),
     ("selinux/*", f"{DOCUMENTS}/selinux", 0o644),
