@@ -62,12 +62,17 @@ def test_everything_is_placed_below_the_root(below: Below) -> None:
         "usr/lib/x86_64-linux-gnu/security/pam_ukey.so",
         "usr/libexec/ukey/breakglass",
         "usr/libexec/ukey/device-worker",
+        "usr/libexec/ukey/users-may",
         "usr/share/dbus-1/system.d/org.ukey.KeyService1.conf",
         "usr/share/dbus-1/system-services/org.ukey.KeyService1.service",
         "usr/lib/systemd/system/ukey-keyservice.service",
         "usr/lib/systemd/system/ukey-keyservice.socket",
         "usr/lib/systemd/system/ukey-keyservice-user.socket",
+        "usr/lib/systemd/system/pcscd.socket.d/ukey.conf",
+        "usr/lib/systemd/system-generators/ukey-generator",
         "usr/lib/tmpfiles.d/ukey.conf",
+        "usr/lib/udev/rules.d/69-ukey.rules",
+        "usr/lib/udev/rules.d/71-ukey.rules",
         "usr/share/doc/pam-ukey/docs/install.md",
         "usr/share/doc/pam-ukey/pam.d-examples/README.md",
         "usr/share/locale/zh_CN/LC_MESSAGES/ukey.mo",
@@ -92,6 +97,8 @@ def test_modes_are_the_product_s_not_the_checkout_s(copied: Below) -> None:
             "libexec/ukey/device-worker",
             "libexec/ukey/in-use",
             "libexec/ukey/selinux-module",
+            "libexec/ukey/users-may",
+            "lib/systemd/system-generators/ukey-generator",
         ):
             assert mode == 0o755, relative
         else:
