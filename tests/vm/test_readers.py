@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Whether whoever sits at the machine reaches readers: pcscd's socket and the USB device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.process import wait_until
+
+from .console import PATIENCE
+from .guest import Guest
+
+CONFIG = "/etc/ukey/keyservice.toml"
+#: As docs/install.md says.
+EFFECT = (
+    "systemctl daemon-reload",
+    "systemctl stop pcscd.service && systemctl restart pcscd.socket",
+    "udevadm control --reload && udevadm trigger --subsystem-match=usb && udevadm settle",
+)
+#: What may be denied to whom asks users-may; the guest's own look for ours and pcscd's.
+DENIED = "type=AVC .*(ukey-generator|users-may|ukey_conf_t|systemd_generator_t.*python)"
+
+
+@pytest.fixture
+def bob(guest: Guest) -> Iterator[str]:
+    """He sits at the machine: the session of seat0's first terminal is his."""
+    guest.root("systemctl stop getty@tty1.service")
+    guest.root(
+        "systemd-run --unit=desk --uid=bob --property=PAMName=login --property=TTYPath=/dev/tty1 "
+        "--property=StandardInput=tty --setenv=XDG_VTNR=1 --setenv=XDG_SEAT=seat0 sleep infinity"
+    )
+    wait_until(
+        lambda: (
+            guest.root("loginctl show-seat seat0 --property=ActiveSession --value").stdout != "\n"
+        ),
+        "somebody sits at the machine",
+        seconds=PATIENCE,
+    )
+    yield "bob"
+    guest.root("systemctl stop desk.service; systemctl start getty@tty1.service", check=False)
+
+
+@pytest.fixture
+def settings(guest: Guest) -> Iterator[Settings]:
+    made = Settings(guest)
+    yield made
+    made.write(made.before)
+
+
+class Settings:
+    """The guest's configuration, changed as an administrator does."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self.before = guest.root(f"cat {CONFIG}").stdout
+
+    def write(self, text: str) -> None:
+        self._guest.put(text, CONFIG)
+        for command in EFFECT:
+            self._guest.root(command)
+        self._guest.unplug()
+        self._guest.wait_ukey(there=False)
+        self._guest.plug()
+        self._guest.root("udevadm settle")
+        self._guest.wait_ukey()
+
+
+def device(guest: Guest) -> str:
+    """The node of the ukey."""
+    [found] = guest.root("grep -l 163c /sys/bus/usb/devices/*/idVendor").stdout.split()
+    path = found.rpartition("/")[0]
+    return guest.root(f"udevadm info --query=name --root --path={path}").stdout.strip()
+
+
+def may_write(guest: Guest, name: str, path: str) -> bool:
+    return guest.root(f"runuser -u {name} -- test -w {path}", check=False).returncode == 0
+
+
+def denials(guest: Guest) -> list[str]:
+    told = guest.root(f"grep -E '{DENIED}' /var/log/audit/audit.log", check=False).stdout
+    return told.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "pcscd", "usb"),
+    [
+        ("", False, False),
+        ("shared_pcsc = true\n", True, True),
+        ('[readers]\nusb = ["04e6:*"]\n', False, True),
+        ('[readers]\nusb = ["163c:*"]\n', False, False),
+    ],
+    ids=["default", "shared", "other", "this"],
+)
+def test_the_settings_open_what_they_say(
+    guest: Guest, bob: str, settings: Settings, text: str, pcscd: bool, usb: bool
+) -> None:
+    before = denials(guest)
+    settings.write(text + settings.before)
+    mode = guest.root("stat --format=%a /run/pcscd/pcscd.comm").stdout.strip()
+    assert mode == ("666" if pcscd else "600")
+    assert may_write(guest, bob, "/run/pcscd/pcscd.comm") == pcscd
+    assert may_write(guest, bob, device(guest)) == usb
+    assert denials(guest)[len(before) :] == []
+
+
+def test_a_file_that_others_may_write_opens_nothing(
+    guest: Guest, bob: str, settings: Settings
+) -> None:
+    settings.write("shared_pcsc = true\n" + settings.before)
+    guest.root(f"chmod 666 {CONFIG}")
+    for command in EFFECT[:2]:
+        guest.root(command)
+    assert not may_write(guest, bob, "/run/pcscd/pcscd.comm")
