@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from fnmatch import fnmatchcase
 from itertools import combinations
 
 
@@ -33,9 +34,18 @@ class Condition:
     sudo: Honest | None = None
     #: signals by which the kernel enforces a limit
     enforced_by: frozenset[signal.Signals] = frozenset()
+    #: what proc(5) shows of it when the program starts (``Opening.inherited``), as fnmatch has it
+    shown: Mapping[str, str] = field(default_factory=dict)
 
     def expects(self, program: str) -> Honest:
         return self.sudo if program == "sudo" and self.sudo is not None else self.honest
+
+    def holds(self, inherited: Mapping[str, str], folder: str) -> bool:
+        """Whether a program that inherits this starts under the condition; `folder`: the user's."""
+        return all(
+            fnmatchcase(inherited.get(name, ""), value.replace("{u}", folder))
+            for name, value in self.shown.items()
+        )
 
 
 # -- the environment
@@ -200,6 +210,7 @@ DESCRIPTORS = {
         shell="; ".join(f"exec {number}<&-" for number in closed),
         honest=Honest.OUT if 0 in closed else Honest.IN,
         sudo=Honest.OUT if {0, 2} & set(closed) else Honest.IN,
+        shown={"fd": " ".join(str(number) for number in (0, 1, 2) if number not in closed)},
     )
     for count in (1, 2, 3)
     for closed in combinations((0, 1, 2), count)
@@ -207,23 +218,45 @@ DESCRIPTORS = {
 
 # -- limits
 
+_KIB, _MIB = 1 << 10, 1 << 20
+_NEVER = 1 << 64
+#: prlimit's names: proc's, and from which value on su's and sudo's honest get in. All that is not
+#: 0 is well above what was seen to do, since other builds of libc need other amounts.
+_KINDS = {
+    "fsize": ("file size", 0, 0),
+    "nofile": ("open files", 8, 16),
+    "as": ("address space", 6 * _MIB, 8 * _MIB),
+    "data": ("data size", _MIB, 4 * _MIB),
+    "stack": ("stack size", 64 * _KIB, 128 * _KIB),
+    "cpu": ("cpu time", 1, 1),
+    # It may be that no shell can be executed, once the user is demo.
+    "nproc": ("processes", _NEVER, _NEVER),
+    "sigpending": ("pending signals", 0, 0),
+    "memlock": ("locked memory", 0, 0),
+}
+
 
 def _limit(name: str, value: int, *enforced_by: signal.Signals) -> Condition:
+    shown, su, sudo = _KINDS[name]
     return Condition(
         via=["prlimit", f"--{name}={value}:{value}"],
-        honest=Honest.EITHER,
+        honest=Honest.IN if value >= su else Honest.EITHER,
+        sudo=Honest.IN if value >= sudo else Honest.EITHER,
         enforced_by=frozenset(enforced_by),
+        shown={f"Max {shown}": f"{value} {value}"},
     )
 
 
-_KIB, _MIB = 1 << 10, 1 << 20
 _SEGV, _XCPU, _XFSZ = signal.SIGSEGV, signal.SIGXCPU, signal.SIGXFSZ
+_NOFILE = (0, 3, 4, 5, 6, 7, 8, 9, 10, 16)
+_DATA = (0, 128, 256, 512, 768, 1024, 4096)
+_STACK = (0, 16, 32, 48, 64, 128)
 LIMITS = {
     **{f"FSIZE {size}": _limit("fsize", size, _XFSZ) for size in (0, 1)},
-    **{f"NOFILE {number}": _limit("nofile", number) for number in (0, 3, 4, 5, 6, 7, 8, 9, 10)},
-    **{f"AS {size / 4} MiB": _limit("as", size * _MIB // 4) for size in range(8, 26)},
-    **{f"DATA {size} KiB": _limit("data", size * _KIB, _SEGV) for size in (0, 128, 256, 512, 768)},
-    **{f"STACK {size} KiB": _limit("stack", size * _KIB, _SEGV) for size in (0, 16, 32, 48, 64)},
+    **{f"NOFILE {number}": _limit("nofile", number) for number in _NOFILE},
+    **{f"AS {size / 4} MiB": _limit("as", size * _MIB // 4) for size in (*range(8, 26), 32)},
+    **{f"DATA {size} KiB": _limit("data", size * _KIB, _SEGV) for size in _DATA},
+    **{f"STACK {size} KiB": _limit("stack", size * _KIB, _SEGV) for size in _STACK},
     "CPU 1": _limit("cpu", 1, _XCPU),
     "NPROC 0": _limit("nproc", 0),
     "SIGPENDING 0": _limit("sigpending", 0),
@@ -232,25 +265,46 @@ LIMITS = {
         via=["prlimit", "--core=unlimited", "--stack=16384:16384"],
         honest=Honest.EITHER,
         enforced_by=frozenset([_SEGV]),
+        shown={"Max stack size": "16384 16384", "Max core file size": "unlimited unlimited"},
     ),
 }
 
 # -- signals, folders and the rest that is inherited
 
+
+def _mask(signals: Iterable[int]) -> str:
+    """As proc(5) shows a set of signals."""
+    return f"{sum(1 << number - 1 for number in signals):016x}"
+
+
+_MASKABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 INHERITED = {
     "SIGCHLD and SIGPIPE ignored": Condition(
-        via=["env", "--ignore-signal=CHLD", "--ignore-signal=PIPE"], honest=Honest.IN
+        via=["env", "--ignore-signal=CHLD", "--ignore-signal=PIPE"],
+        shown={"SigIgn": _mask([signal.SIGCHLD, signal.SIGPIPE])},
     ),
-    "all signals ignored": Condition(via=["env", "--ignore-signal"]),
-    "all signals blocked": Condition(via=["env", "--block-signal"]),
-    "a folder that is gone": Condition(shell="mkdir state/$$; cd state/$$; rmdir ../$$"),
-    "a folder that cannot be read": Condition(shell="mkdir state/$$; cd state/$$; chmod 0 ."),
+    "all signals ignored": Condition(
+        via=["env", "--ignore-signal"], shown={"SigIgn": _mask(_MASKABLE)}
+    ),
+    "all signals blocked": Condition(
+        via=["env", "--block-signal"], shown={"SigBlk": _mask(_MASKABLE)}
+    ),
+    "a folder that is gone": Condition(
+        shell="mkdir state/$$; cd state/$$; rmdir ../$$", shown={"cwd": "{u}/state/* (deleted)"}
+    ),
+    "a folder that cannot be read": Condition(
+        shell="mkdir state/$$; cd state/$$; chmod 0 .", shown={"cwd": "{u}/state/[0-9]*[0-9]"}
+    ),
     "a folder of libraries and modules": Condition(
-        {"LD_LIBRARY_PATH": "", "PYTHONPATH": ".", "PATH": ".", "LOCPATH": "."}, shell="cd all"
+        {"LD_LIBRARY_PATH": "", "PYTHONPATH": ".", "PATH": ".", "LOCPATH": "."},
+        shell="cd all",
+        shown={"cwd": "{u}/all"},
     ),
-    "umask 0": Condition(shell="umask 0"),
-    "umask 777": Condition(shell="umask 777"),
-    "no new rights": Condition(via=["setpriv", "--no-new-privs"], honest=Honest.OUT),
+    "umask 0": Condition(shell="umask 0", shown={"Umask": "0000"}),
+    "umask 777": Condition(shell="umask 777", shown={"Umask": "0777"}),
+    "no new rights": Condition(
+        via=["setpriv", "--no-new-privs"], honest=Honest.OUT, shown={"NoNewPrivs": "1"}
+    ),
 }
 
 CONDITIONS: dict[str, Condition] = {**ENVIRONMENT, **DESCRIPTORS, **LIMITS, **INHERITED}

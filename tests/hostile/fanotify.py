@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Writes down every opening of a file on some file systems: ``fanotify.py MOUNT…``, as root.
+"""Writes down every opening of a file on some file systems, and every start of some programs.
+
+``fanotify.py MOUNT… -- PROGRAM…``, as root.
 
 Each opening waits in the kernel until this program allows it, so that what /proc says of whoever
 opens is what is true at that moment. That includes openings from other mount namespaces, which is
@@ -17,6 +19,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import struct
 import sys
 from pathlib import Path
@@ -33,6 +36,10 @@ _VERSION = 3
 _EVENT = struct.Struct("=IBBHQii")
 _RESPONSE = struct.Struct("=iI")
 _ANCESTORS_MAX = 32
+#: Of proc(5), status.
+_KEPT = ("NoNewPrivs", "SigBlk", "SigIgn", "Umask")
+#: Of proc(5), limits.
+_COLUMNS = re.compile(" {2,}")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.fanotify_mark.argtypes = [
@@ -66,28 +73,45 @@ def _ancestors(status: dict[str, str]) -> list[int]:
     return found
 
 
+def _inherited(pid: int, status: dict[str, str]) -> dict[str, str]:
+    """What a program gets from whoever executes it just now, by the names that proc(5) has."""
+    limits = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+    found = {name: status[name].strip() for name in _KEPT}
+    for line in limits:
+        name, soft, hard, *_unit = _COLUMNS.split(line.strip())
+        found[name] = f"{soft} {hard}"
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        found["cwd"] = str(Path(f"/proc/{pid}/cwd").readlink())
+        found["fd"] = " ".join(sorted(each.name for each in Path(f"/proc/{pid}/fd").iterdir()))
+    return found
+
+
 def _opening(mask: int, file: int, thread: int) -> dict[str, object]:
     status = _status(thread)
     _real, effective, _saved, _fs = map(int, status["Uid"].split())
+    executed = bool(mask & _OPEN_EXEC_PERM)
     return {
         "path": str(Path(f"/proc/self/fd/{file}").readlink()),
         "device": os.fstat(file).st_dev,
         "program": status["Name"],
         "euid": effective,
-        "executed": bool(mask & _OPEN_EXEC_PERM),
+        "executed": executed,
         "ancestors": _ancestors(status),
+        "inherited": _inherited(thread, status) if executed else {},
     }
 
 
-def main(mounts: list[str]) -> None:
+def main(arguments: list[str]) -> None:
+    end = arguments.index("--")
     flags = _CLOEXEC | _CLASS_CONTENT | _UNLIMITED_QUEUE | _REPORT_TID
     group = _checked(_libc.fanotify_init(flags, os.O_RDONLY | os.O_CLOEXEC), "fanotify_init")
-    events = _OPEN_PERM | _OPEN_EXEC_PERM | _ONDIR
-    for mount in mounts:
+    watched = [(name, _MARK_FILESYSTEM, _OPEN_PERM | _ONDIR) for name in arguments[:end]]
+    watched += [(name, 0, 0) for name in arguments[end + 1 :]]
+    for name, kind, events in watched:
         mark = _libc.fanotify_mark(
-            group, _MARK_ADD | _MARK_FILESYSTEM, events, _AT_FDCWD, os.fsencode(mount)
+            group, _MARK_ADD | kind, events | _OPEN_EXEC_PERM, _AT_FDCWD, os.fsencode(name)
         )
-        _checked(mark, mount)
+        _checked(mark, name)
     print("watching", flush=True)
     while True:
         batch = os.read(group, 65536)

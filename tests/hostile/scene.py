@@ -17,9 +17,9 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
-from tests.support.authlog import Line
 from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import must
@@ -33,6 +33,7 @@ from .strangers import OwnBus
 from .watcher import Watcher, own_mount
 
 PROGRAMS = ("su", "sudo")
+PATHS = {program: Path("/usr/bin", program) for program in PROGRAMS}
 #: Seconds that the keyservice gives a session; what is asked before and after is quick.
 DEADLINE = 20
 CONFIG = f"""
@@ -84,7 +85,9 @@ class Scene:
 
     def _make(self) -> None:
         self.host = self._exit.enter_context(Host())
-        self._sudo, self._logged = (PAM_D / "sudo").read_text(), 0
+        #: Debian's own stack
+        self.sudo = (PAM_D / "sudo").read_text()
+        self._logged = 0
         self.host.pcscd()
         self.keyservice = self.host.keyservice(CONFIG)
         self.demo = self.host.user()
@@ -105,7 +108,8 @@ class Scene:
         bait.lay(self.folder, self.alice.uid)
         self.bus = OwnBus(self.folder / "bus", self.as_alice(), self.host.folder)
         self._exit.callback(self.bus.close)
-        self.watcher = Watcher([self.folder, door], self.host.folder / "watcher.log")
+        log = self.host.folder / "watcher.log"
+        self.watcher = Watcher([self.folder, door], [*PATHS.values()], log)
         self._exit.callback(self.watcher.close)
 
     def _bound(self, user: User, slot: int) -> Softkey:
@@ -117,15 +121,11 @@ class Scene:
         """Forget what was seen and logged so far; Debian's own sudo, and the stacks of a kind."""
         self.watcher.forget()
         self._logged = len(self.host.authlog.lines)
-        self.host.pam.stack("sudo", self._sudo)
+        self.host.pam.stack("sudo", self.sudo)
         self.stacks(kind)
 
-    def logged(self) -> list[Line]:
-        """What was logged since :meth:`begin`."""
-        return self.host.authlog.lines[self._logged :]
-
     def wait_log(self, pattern: str) -> None:
-        """Return when a line was logged that the regular expression matches."""
+        """Return when a line was logged since :meth:`begin` that the regular expression matches."""
         self.host.authlog.wait_for(pattern, self._logged)
 
     def stacks(self, kind: str) -> None:
@@ -148,10 +148,10 @@ class Scene:
         return [user.password, pin.decode()]
 
     def command(self, program: str, user: User) -> list[str]:
+        path = str(PATHS[program])
         if program == "su":
-            return ["/usr/bin/su", user.name, "-c", ":"]
-        sudo = ["/usr/bin/sudo", "-k", "-S", "-u", user.name]
-        return [*sudo, str(self.shell), "-c", ":"]
+            return [path, user.name, "-c", ":"]
+        return [path, "-k", "-S", "-u", user.name, str(self.shell), "-c", ":"]
 
     def attempt(
         self,
@@ -184,15 +184,26 @@ class Scene:
         text = output.decode(errors="replace")
         return Attempt(process.pid, process.returncode, seconds, text, self.entered(process.pid))
 
+    def shells(self, pid: int) -> list[int]:
+        """Whose shells a program that was started executed: the effective uid of each, outside."""
+        return [
+            each.euid
+            for each in self.watcher.openings()
+            if each.executed and each.device == self._door and pid in each.ancestors
+        ]
+
     def entered(self, pid: int) -> bool:
         """Whether a program that was started let alice in as somebody else."""
-        return any(
-            each.executed
-            and each.device == self._door
-            and each.euid != self.alice.uid
-            and pid in each.ancestors
-            for each in self.watcher.openings()
-        )
+        return any(uid != self.alice.uid for uid in self.shells(pid))
+
+    def check_start(self, pid: int, program: str, condition: Condition, output: str) -> None:
+        """su or sudo was started, and under the condition: else its end says nothing of it."""
+        path = PATHS[program]
+        start = self.watcher.start_of(pid, path)
+        assert start is not None, f"no start of {program}: {output}"
+        assert condition.holds(start.inherited, str(self.folder)), start
+        # Whoever was to become it says so when the kernel does not let it.
+        assert not re.search(rf"^(?!{program}:)\w+: .*{path}", output, re.MULTILINE), output
 
     def as_alice(self) -> list[str]:
         who = self.alice

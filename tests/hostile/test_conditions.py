@@ -106,14 +106,15 @@ def test_condition(campaign: Campaign, condition: str, program: str) -> None:
     for what, future in started.less.items():
         attempt = future.result()
         assert not attempt.entered, f"{what} let in: {attempt}"
-        check(campaign.scene, case, attempt)
+        check(campaign.scene, case, program, attempt)
     both = started.both.result()
-    check(campaign.scene, case, both)
+    check(campaign.scene, case, program, both)
     if case.expects(program) is not Honest.EITHER:
         assert both.entered == (case.expects(program) is Honest.IN), both
 
 
-def check(scene: Scene, condition: Condition, attempt: Attempt) -> None:
+def check(scene: Scene, condition: Condition, program: str, attempt: Attempt) -> None:
+    scene.check_start(attempt.pid, program, condition, attempt.output)
     assert attempt.seconds < DEADLINE, attempt
     opened = [each for each in scene.watcher.by_root(scene.folder) if attempt.pid in each.ancestors]
     assert not opened

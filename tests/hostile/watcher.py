@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Who opens what under some folders, seen from outside by fanotify."""
+"""Who opens what under some folders, and how some programs start, seen from outside by fanotify."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,8 @@ class Opening:
     euid: int
     executed: bool
     ancestors: tuple[int, ...]  #: pid of who opened it, of its parent, and so on
+    #: if executed: limits, signals and so on that the program starts with, as proc(5) has them
+    inherited: Mapping[str, str]
 
     @classmethod
     def of(cls, line: bytes) -> Opening:
@@ -36,14 +38,14 @@ class Opening:
 
 
 class Watcher:
-    """Watches whole file systems, each mounted at one of `folders`."""
+    """Watches whole file systems, each mounted at one of `folders`, and starts of `programs`."""
 
-    def __init__(self, folders: Sequence[Path], log: Path) -> None:
+    def __init__(self, folders: Sequence[Path], programs: Sequence[Path], log: Path) -> None:
         self.folders = tuple(folders)
         self._seen: list[Opening] = []
         self._read = len("watching\n")
         self._lock = threading.Lock()
-        self._daemon = Daemon([sys.executable, "-I", _PROGRAM, *folders], log)
+        self._daemon = Daemon([sys.executable, "-I", _PROGRAM, *folders, "--", *programs], log)
         self._daemon.wait_ready(lambda: log.read_text().startswith("watching\n"))
 
     def openings(self) -> list[Opening]:
@@ -69,6 +71,11 @@ class Watcher:
         """What was opened on the file system at `folder` while the euid was 0: none is right."""
         device = folder.stat().st_dev
         return [each for each in self.openings() if each.euid == 0 and each.device == device]
+
+    def start_of(self, pid: int, program: Path) -> Opening | None:
+        """How the process, or a child, executed `program`; the kernel may have refused later."""
+        starts = (each for each in self.openings() if each.executed and each.path == str(program))
+        return next((each for each in starts if pid in each.ancestors), None)
 
     def close(self) -> None:
         """End it, having seen that it watches to the end."""
