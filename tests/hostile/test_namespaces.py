@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from .conditions import Condition
-from .scene import DEADLINE, NO_PIN, PROGRAMS, Scene
+from .scene import DEADLINE, NO_PIN, Scene
 
 IMPOSTOR = Path(__file__).with_name("impostor_socket.py")
 _UNSHARE = ["unshare", "--user"]
@@ -33,6 +33,17 @@ _OWN_RUN = [
     """,
     "sh",
 ]
+#: Before that: demo is root, and sudo's policy lets everybody do all; its files are root's inside.
+_OWN_SUDO = """
+    printf '%s:*:0:0::/:/bin/sh\n' root demo >passwd && mount --bind passwd /etc/passwd || exit
+    cp -r /usr/libexec/sudo plugins && mount --bind plugins /usr/libexec/sudo || exit
+    printf '%s\n' 'Defaults preserve_groups' 'ALL ALL = (ALL) ALL' >sudoers && chmod 0400 sudoers
+    for part in policy audit; do
+        echo "Plugin sudoers_$part sudoers.so sudoers_mode=0400 sudoers_file=$PWD/sudoers"
+    done >sudo.conf
+    mount --bind sudo.conf /etc/sudo.conf || exit
+    exec "$@"
+"""
 _HOME = {"HOME": "{u}"}
 NAMESPACES = {
     "nobody inside": Condition(via=_UNSHARE),
@@ -41,24 +52,68 @@ NAMESPACES = {
     "a user inside, with a keyservice of root's there": Condition(
         _HOME, via=[*_OWN_RUN, *_UNSHARE, "--map-user=1000"]
     ),
+    "root inside, with a sudo of his own": Condition(
+        _HOME, via=[*_OWN_RUN, "sh", "-c", _OWN_SUDO, "sh"]
+    ),
+}
+#: Who fails by PAM, as su logs it from inside; that the password cannot be checked there.
+_SU_FAILS = {
+    "nobody inside": ("nobody", "Authentication failure"),
+    "root inside": ("root", "Authentication failure"),
+    "root inside, with a keyservice of his own": ("root", "Authentication failure"),
+    "a user inside, with a keyservice of root's there": (
+        "demo",
+        "Authentication service cannot retrieve authentication info",
+    ),
+}
+#: sudo itself. A user can have one uid inside: as root he is asked for nothing, else the setuid bit
+#: does nothing. So sudo never authenticates there, and what keyservice there is changes nothing.
+_SUDO_FAILS = {
+    "nobody inside": "must be owned by uid 0 and have the setuid bit set",
+    "root inside": "no valid sudoers sources found",
 }
 
 
-@pytest.mark.parametrize("case", NAMESPACES)
-def test_nobody_becomes_anybody(scene: Scene, case: str) -> None:
+def check_nobody(scene: Scene, program: str, case: str, reason: str) -> None:
+    """With right and wrong answers alike, `program` ends for the reason and lets nobody in."""
+    password, pin = scene.right(program)
     with ThreadPoolExecutor() as pool:
         attempts = [
             pool.submit(scene.attempt, program, NAMESPACES[case], answers)
-            for program in PROGRAMS
-            for answers in (scene.right(program), [*scene.right(program)[:1], NO_PIN], ["wrong"])
+            for answers in ([password, pin], [password, NO_PIN], ["wrong"])
         ]
     for each in attempts:
         attempt = each.result()
+        scene.check_start(attempt.pid, program, NAMESPACES[case], attempt.output)
+        assert reason in attempt.output, attempt
         assert not attempt.entered, attempt
         assert attempt.status > 0, attempt
         assert attempt.seconds < DEADLINE
     assert not scene.watcher.by_root(scene.folder)
-    assert scene.attempt("su", Condition(), scene.right("su")).entered
+    assert scene.attempt(program, Condition(), scene.right(program)).entered
+
+
+@pytest.mark.parametrize("case", _SU_FAILS)
+def test_su_makes_nobody_anybody(scene: Scene, case: str) -> None:
+    who, reason = _SU_FAILS[case]
+    check_nobody(scene, "su", case, f"su: {reason}")
+    scene.wait_log(rf"^su\[\d+\]: FAILED SU \(to demo\) {who} on ")
+
+
+@pytest.mark.parametrize("case", _SUDO_FAILS)
+def test_sudo_refuses_before_it_asks_pam(scene: Scene, case: str) -> None:
+    check_nobody(scene, "sudo", case, _SUDO_FAILS[case])
+
+
+def test_a_sudo_that_pam_lets_through_makes_the_user_himself(scene: Scene) -> None:
+    """All that sudo and PAM know there is his: who demo is, too."""
+    scene.host.pam.stack("sudo", scene.sudo + "account optional pam_warn.so\n")
+    attempt = scene.attempt("sudo", NAMESPACES["root inside, with a sudo of his own"], [])
+    assert attempt.status == 0, attempt
+    scene.wait_log(r"^sudo: pam_warn\(sudo:account\): .*ruser=\[root\]")
+    scene.wait_log(r"^sudo: pam_unix\(sudo:session\): session opened for user demo\(uid=0\)")
+    assert scene.shells(attempt.pid) == [scene.alice.uid]
+    assert not scene.watcher.by_root(scene.folder)
 
 
 def test_a_keyservice_that_is_root_only_inside_is_believed_only_inside(scene: Scene) -> None:
