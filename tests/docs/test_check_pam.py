@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import CHECKOUT
-from tests.support.process import run
+from tests.support.terminal import Terminal
 from tools.pamcheck.lines import Fault
 from tools.pamcheck.stack import Lost
 
@@ -38,10 +38,17 @@ def test_there_is_something_shown() -> None:
 
 @pytest.mark.parametrize("match", list(shown()), ids=lambda match: match["file"])
 def test_what_is_shown_is_printed(tmp_path: Path, match: re.Match[str]) -> None:
+    """All of it, as a person reads it on a terminal of 80 columns."""
     (tmp_path / match["file"]).write_text(match["stack"])
-    command = ["/usr/bin/ukey", "check-pam", f"./{match['file']}"]
-    done = run(command, cwd=tmp_path, env={"PATH": "/usr/bin", "LANG": "C.UTF-8"})
-    assert done.stdout == match["output"]
+    terminal = Terminal()
+    try:
+        terminal.resize(24, 80)
+        script = 'cd "$0" && exec /usr/bin/ukey check-pam "$1"'
+        terminal.start(["sh", "-c", script, tmp_path, f"./{match['file']}"])
+        terminal.wait_end()
+        assert terminal.screen.replace("\r\n", "\n") == match["output"]
+    finally:
+        terminal.close()
 
 
 def kinds() -> set[str]:
