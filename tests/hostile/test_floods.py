@@ -23,6 +23,8 @@ from tests.system.conftest import enrol
 CONNECTIONS = 2000
 #: Of those to the bus, so many become members of it: all that it takes of one uid.
 MEMBERS = 256
+#: More than so many are taken, whatever limit is set to one uid's.
+FEW = 32
 #: Seconds that root's login may take.
 ENOUGH = 2.0
 LOGINS = 5
@@ -54,6 +56,12 @@ for number in range(count):
 """
 
 
+def taken(path: str) -> int:
+    """Connections to the socket that were accepted, or wait for that; proc(5), net/unix."""
+    lines = Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(f" {path}") for line in lines)
+
+
 @contextlib.contextmanager
 def held(path: str, *, members: int = 0) -> Iterator[None]:
     """CONNECTIONS of nobody's to `path`, as far as whoever listens there takes them."""
@@ -64,6 +72,7 @@ def held(path: str, *, members: int = 0) -> Iterator[None]:
             threads = Path(f"/proc/{holder.pid}/task")
             wait_until(lambda: len(list(threads.iterdir())) > CONNECTIONS, "all there")
             yield
+            assert taken(path) > FEW, path
         finally:
             holder.kill()
 
