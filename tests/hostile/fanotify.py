@@ -80,6 +80,9 @@ def _inherited(pid: int, status: dict[str, str]) -> dict[str, str]:
     for line in limits:
         name, soft, hard, *_unit = _COLUMNS.split(line.strip())
         found[name] = f"{soft} {hard}"
+    # of processor time: the 14th and 15th field of proc(5), stat; the 2nd is in parentheses
+    times = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    found["seconds"] = str(sum(map(int, times)) / os.sysconf("SC_CLK_TCK"))
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         found["cwd"] = str(Path(f"/proc/{pid}/cwd").readlink())
         found["fd"] = " ".join(sorted(each.name for each in Path(f"/proc/{pid}/fd").iterdir()))

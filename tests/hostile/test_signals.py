@@ -21,7 +21,7 @@ import pytest
 from tests.support.terminal import Terminal
 
 from .conditions import Condition
-from .scene import DEADLINE, NO_PIN, PROGRAMS, Scene
+from .scene import DEADLINE, NO_PIN, PATHS, PROGRAMS, Attempt, Scene
 
 #: Sends each of the signals to a process in turn, so many times, or until it is gone.
 _STORM = """
@@ -52,6 +52,8 @@ while time.process_time() < float(sys.argv[1]):
     pass
 os.execv(sys.argv[2], sys.argv[2:])
 """
+#: Seconds of it. With the first, su is always begun.
+AMOUNTS = (0.8, 0.96, 0.98, 0.99)
 #: Those whose default is to do nothing, or to stop and go on.
 HARMLESS = (signal.SIGWINCH, signal.SIGCHLD, signal.SIGURG, signal.SIGSTOP, signal.SIGCONT)
 DEADLY = sorted(
@@ -77,8 +79,8 @@ def storm(
             assert running.stdout is not None
             running.stdout.readline()
             yield sent
-            said, _ = running.communicate(timeout=10)
-            sent += map(int, said.split())
+            running.wait(10)
+            sent += map(int, running.stdout.read().split())
         finally:
             running.kill()
 
@@ -115,14 +117,18 @@ def test_whatever_ends_it_lets_nobody_in(scene: Scene, program: str, prompt: str
     password, _ = scene.right(program)
     for number in DEADLY:
         terminal = start(scene, program)
-        terminal.wait_question()
+        asked = terminal.wait_question()
         if prompt == "PIN":
             terminal.answer(password)
-            terminal.wait_question()
-        with storm(scene, terminal.pid, [number], rounds=30):
+            asked = terminal.wait_question()
+        assert asked is not None
+        assert prompt in asked.replace("Password", "password")
+        with storm(scene, terminal.pid, [number], rounds=30) as sent:
             terminal.converse([], seconds=DEADLINE)  # sudo lives through some
+        assert sum(sent) > 0, number.name
         assert not scene.entered(terminal.pid), number.name
-        assert terminal.status != 0, number.name
+        # sudo catches some, and ends by itself.
+        assert terminal.status in (-number, 1 if program == "sudo" else -number), number.name
     assert scene.attempt(program, Condition(), scene.right(program)).entered
     assert scene.ukeys[scene.asked(program)].tries_left() == 10
 
@@ -168,15 +174,26 @@ def test_a_timer_that_the_program_inherits(scene: Scene) -> None:
 
 
 def test_a_second_of_processor_time_that_is_nearly_spent(scene: Scene) -> None:
+    """It may end anywhere in su; where much is spent, before it."""
     password, pin = scene.right("su")
-    spent = Condition(via=[sys.executable, "-I", "-c", _SPEND, "0.99"])
-    with ThreadPoolExecutor() as pool:
-        both, less = pool.map(
-            lambda answer: scene.attempt("su", spent, [password, answer]), (pin, NO_PIN)
-        )
-    assert both.entered or both.status == -signal.SIGKILL
-    assert not less.entered
-    assert max(both.seconds, less.seconds) < DEADLINE
+
+    def attempt(spent: float, answer: str) -> Attempt:
+        words = [sys.executable, "-I", "-c", _SPEND, str(spent)]
+        condition = Condition(via=words, shown={"Max cpu time": "1 1"})
+        made = scene.attempt("su", condition, [password, answer])
+        start = scene.watcher.start_of(made.pid, PATHS["su"])
+        if spent == AMOUNTS[0] or start is not None:
+            scene.check_start(made.pid, "su", condition, made.output)
+            assert start is not None
+            assert float(start.inherited["seconds"]) > spent - 0.03  # two ticks are cut off
+        return made
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda spent: attempt(spent, pin), AMOUNTS))
+        less = list(pool.map(lambda spent: attempt(spent, NO_PIN), AMOUNTS))
+    assert all(made.entered or made.status == -signal.SIGKILL for made in both), both
+    assert not any(made.entered for made in less)
+    assert max(made.seconds for made in both + less) < DEADLINE
 
 
 def test_a_storm_does_not_put_off_the_deadline(scene: Scene) -> None:
@@ -186,8 +203,9 @@ def test_a_storm_does_not_put_off_the_deadline(scene: Scene) -> None:
     try:
         terminal = start(scene, "su")
         began = time.monotonic()
-        with storm(scene, terminal.pid, HARMLESS):
+        with storm(scene, terminal.pid, HARMLESS) as sent:
             terminal.wait_end(DEADLINE)
+        assert sum(sent) > 2 * len(HARMLESS)
         assert 1.8 < time.monotonic() - began < 10
     finally:
         scene.keyservice.thaw()
