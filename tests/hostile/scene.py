@@ -196,6 +196,10 @@ class Scene:
         """Whether a program that was started let alice in as somebody else."""
         return any(uid != self.alice.uid for uid in self.shells(pid))
 
+    def core_files(self) -> list[Path]:
+        """What was left of programs that crashed in the user's folder."""
+        return list(self.folder.rglob("core*"))
+
     def check_start(self, pid: int, program: str, condition: Condition, output: str) -> None:
         """su or sudo was started, and under the condition: else its end says nothing of it."""
         path = PATHS[program]

@@ -92,7 +92,7 @@ def check_nothing_is_left(scene: Scene) -> None:
     """Nobody opened what was not attributed to an attempt; the host is as good as before."""
     assert not scene.watcher.by_root(scene.folder)
     assert not scene.bus.heard()
-    assert not list(scene.folder.rglob("core*"))
+    assert not scene.core_files()
     for program in PROGRAMS:
         assert scene.attempt(program, Condition(), scene.right(program)).entered
     assert {ukey.tries_left() for ukey in scene.ukeys.values()} == {10}

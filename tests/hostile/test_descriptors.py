@@ -22,4 +22,5 @@ def test_sudo_asks_at_the_terminal_all_the_same(scene: Scene, kind: str) -> None
             terminal.start([*scene.as_alice(), "sh", "-c", script, "sh", *command])
             prompts = terminal.converse(answers, seconds=DEADLINE)
             assert scene.entered(terminal.pid) == right, (name, terminal.screen)
+            scene.check_start(terminal.pid, "sudo", condition, terminal.screen)
             assert prompts[0] == f"[sudo] password for {scene.alice.name}:"

@@ -12,10 +12,13 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.support.process import must
+
 from .conditions import Condition
 from .scene import PROGRAMS, Attempt, Scene
 
 MODULE = "pam_ukey.so"
+SOURCE = Path(__file__).with_name("pam_overflows.c")
 #: strace's line for the first part of a library that is mapped: its whole length, where it is.
 _MAPPED = re.compile(rf" mmap\(NULL, (\d+), .*/{MODULE}>, 0\) = 0x([0-9a-f]+)")
 _CRASHED = re.compile(r"\[([0-9a-f]+)\] --- SIGSEGV ")
@@ -26,8 +29,7 @@ def crashed_in_module(trace: Path) -> bool:
     """Whether a traced program came to its end in the module."""
     text = trace.read_text()
     crash = _CRASHED.search(text)
-    if crash is None:
-        return False
+    assert crash is not None, text
     address = int(crash[1], 16)
     return any(
         start <= address < start + int(length)
@@ -35,13 +37,26 @@ def crashed_in_module(trace: Path) -> bool:
     )
 
 
+def attempt_traced(scene: Scene, program: str, size: int, folder: Path) -> tuple[Attempt, Path]:
+    """With both factors, and a stack of so many KiB; the attempt and its trace."""
+    trace = folder / f"{program}-{size}"
+    strace = ["strace", "-f", "-i", "-y", "-e", "trace=mmap", "-o", str(trace), "-u"]
+    limit = Condition(via=["prlimit", f"--stack={size << 10}:{size << 10}"])
+    hers = [*strace, scene.alice.name]
+    return scene.attempt(program, limit, scene.right(program), as_alice=hers), trace
+
+
+def test_a_module_where_the_stack_ends_is_seen(scene: Scene, tmp_path: Path) -> None:
+    module = tmp_path / MODULE
+    must(["cc", "-shared", "-fPIC", "-O0", "-o", module, SOURCE])
+    scene.host.pam.stack("su", f"auth required {module}\naccount required pam_permit.so\n")
+    _, trace = attempt_traced(scene, "su", SIZES[-1], tmp_path)
+    assert crashed_in_module(trace)
+
+
 def test_the_module_is_never_where_the_stack_ends(scene: Scene, tmp_path: Path) -> None:
     def attempt(program: str, size: int) -> tuple[Attempt, Path]:
-        trace = tmp_path / f"{program}-{size}"
-        strace = ["strace", "-f", "-i", "-y", "-e", "trace=mmap", "-o", str(trace), "-u"]
-        limit = Condition(via=["prlimit", f"--stack={size << 10}:{size << 10}"])
-        hers = [*strace, scene.alice.name]
-        return scene.attempt(program, limit, scene.right(program), as_alice=hers), trace
+        return attempt_traced(scene, program, size, tmp_path)
 
     cases = [(program, size) for program in PROGRAMS for size in SIZES]
     with ThreadPoolExecutor(16) as pool:

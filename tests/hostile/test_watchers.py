@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import must, wait_until
+from tests.support.process import must, run, wait_until
 
 from . import traced
 from .conditions import CONDITIONS, Condition
@@ -73,6 +73,16 @@ def test_root_in_another_mount_namespace_is_reported_and_the_user_is_not(scene: 
     assert (str(scene.folder / "bin" / "id"), scene.alice.uid) in [
         (each.path, each.euid) for each in scene.watcher.openings()
     ]
+
+
+def test_a_core_file_is_found(scene: Scene) -> None:
+    """Where the kernel leaves one at all. Those of setuid programs: ``check_nothing_is_left``."""
+    if Path("/proc/sys/kernel/core_pattern").read_text().startswith(("|", "/")):
+        pytest.skip("core files go elsewhere on this machine")
+    script = 'cd "$0/state" && ulimit -c unlimited && kill -s SEGV $$'
+    run([*scene.as_alice(), "sh", "-c", script, scene.folder])
+    (core,) = scene.core_files()
+    core.unlink()
 
 
 def test_the_users_own_bus_says_yes_to_whoever_asks(scene: Scene) -> None:
