@@ -74,9 +74,9 @@ def test_what_is_no_file(commands: Commands, place: Host) -> None:
     fifo = place.pam_d / "fifo"
     must(["mkfifo", str(fifo)])
     (place.pam_d / "link").symlink_to("link")
-    for path in (fifo, place.pam_d, place.pam_d / "link", Path("/dev/zero")):
+    for path in (fifo, place.pam_d, place.pam_d / "link", Path("/dev/zero"), Path("/dev/null")):
         done = commands.piped("ukey", "check-pam", f"{path}")
-        assert done.returncode in (Exit.USAGE, Exit.FAILED), path
+        assert done.returncode == Exit.NOT_ALLOWED, path
         assert "cannot be read" in done.stdout + done.stderr
 
 
@@ -86,7 +86,9 @@ def test_only_files_are_opened(commands: Commands, place: Host) -> None:
     must(["mkfifo", str(fifo)])
     (place.root / "mine").write_text(f"@include {fifo}\nauth include {fifo}\n")
     with subprocess.Popen(["sh", "-c", f"echo opened >{fifo}"]) as writer:
-        commands.piped("ukey", "check-pam", f"{place.root}/mine")
+        done = commands.piped("ukey", "check-pam", f"{place.root}/mine", "--json")
+        [found] = services(done.stdout)
+        assert [each["kind"] for each in found["findings"]].count("include-unreadable") == 1
         with pytest.raises(subprocess.TimeoutExpired):
             writer.wait(0.5)
         writer.kill()

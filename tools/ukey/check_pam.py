@@ -34,7 +34,7 @@ MANUAL = Manual(
         "never ask PAM are looked for: public keys, NOPASSWD, autologin and the like.\n\n"
         "Findings are OPEN (somebody gets in without both factors), SHUT (somebody with both does "
         "not), TELLS (an attacker learns something) or a note. The exit status is 13 where one of "
-        "them is more than a note."
+        "them is more than a note, and else 4 where something could not be looked at."
     ),
     examples=(
         ("ukey check-pam", N_("this host, as a whole")),
@@ -114,20 +114,21 @@ def command(arguments: Sequence[str]) -> Exit:
 def _one(places: Places, word: str) -> Checked:
     """The service of that name, or the file."""
     if "/" not in word:
-        path = places.find(word)
+        service = word.lower()  # as libpam has it
+        path = places.find(service)
         if path is not None:
-            return check.check(places, word, path, installed=True)
+            return check.check(places, service, path, installed=True)
         if not Path(word).is_file():
             raise Failure(
                 _("There is no service '{name}'.").format(name=word),
                 Exit.USAGE,
-                hint=_("Its file would be {file}.").format(file=places.folders[0] / word),
+                hint=_("Its file would be {file}.").format(file=places.folders[0] / service),
             )
     path = Path(word)
     if not os.path.lexists(path):
         raise Failure(_("There is no file {name}.").format(name=word), Exit.USAGE)
     service = path.name
-    for folder in places.folders:
+    for folder in places.folders if service == service.lower() else ():
         if path.parent.resolve() == folder.resolve():
             return check.check(places, service, path, installed=True)
     return check.check(places, service, path, installed=False, beside=path.parent)
@@ -165,7 +166,7 @@ def _around(places: Places, stacks: Sequence[str], *, skip: bool) -> list[Findin
         return None
     if not stacks:
         return around.ways(places.root)
-    names = {name for word in stacks for name in _AROUND.get(word, ())}
+    names = {name for word in stacks for name in _AROUND.get(word.lower(), ())}
     return around.ways(places.root, names) if names else None
 
 
@@ -183,13 +184,15 @@ def _told(checked: list[Checked], found: list[Finding] | None, *, whole: bool, j
     findings = list(dict.fromkeys((*(f for one in checked for f in one.findings), *(found or ()))))
     if any(finding.severity is not Severity.NOTE for finding in findings):
         raise Failure(report.summary(findings), Exit.STACK, facts=document)
-    unread = [one for one in checked if one.unread is not None]
-    if unread:
-        forbidden = any(one.unread and one.unread.forbidden for one in unread)
-        files = ", ".join(str(one.file) for one in unread)
+    unread = [str(one.file) for one in checked if one.unread is not None]
+    unseen = [each.place for each in found or () if each.kind == "not-looked-at"]
+    if unread or unseen:
+        forbidden = any(one.unread and one.unread.forbidden for one in checked)
+        forbidden = forbidden or (bool(unseen) and os.geteuid() != 0)
+        unread = list(dict.fromkeys((*unread, *unseen)))
         raise Failure(
-            _("Not everything could be read: {files}.").format(files=files),
-            Exit.NOT_ALLOWED if forbidden else Exit.FAILED,
+            _("Not everything could be read: {files}.").format(files=", ".join(unread)),
+            Exit.NOT_ALLOWED,
             hint=_("Run it again with sudo, or in a root shell.") if forbidden else "",
             facts=document,
         )

@@ -213,7 +213,7 @@ def test_what_keeps_sshd_from_answering_is_told(ssh: Planted) -> None:
 
 def test_a_host_without_sshd_is_told(image: Planted) -> None:
     (finding,) = image.found("ssh")
-    assert (finding.kind, finding.severity) == ("not-looked-at", Severity.NOTE)
+    assert (finding.kind, finding.severity) == ("not-there", Severity.NOTE)
     assert finding.text == "Not looked at: ssh (no sshd is installed)."
 
 

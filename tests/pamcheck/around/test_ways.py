@@ -30,8 +30,8 @@ def test_each_file_is_a_way_or_helps_one() -> None:
 
 def test_a_host_with_nothing_says_what_was_not_looked_at(image: Planted) -> None:
     assert kinds(around.ways(image.root)) == [
-        ("not-looked-at", "/etc/ssh/sshd_config"),
-        ("not-looked-at", "/etc/sudoers"),
+        ("not-there", "/etc/ssh/sshd_config"),
+        ("not-there", "/etc/sudoers"),
     ]
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
+from tools.language import _
+
 from ..finding import Finding
 from . import (
     accounts,
@@ -61,5 +63,7 @@ def ways(root: Path = Path("/"), only: Container[str] | None = None) -> list[Fin
             found.append(not_looked_at(name, reason))
         except OSError as error:
             place = str(error.filename or name)
-            found.append(not_looked_at(name, NotLooked(place, error.strerror or str(error))))
+            remedy = _("run it as root") if isinstance(error, PermissionError) else ""
+            why = NotLooked(place, error.strerror or str(error), remedy)
+            found.append(not_looked_at(name, why))
     return found

@@ -16,7 +16,7 @@ from tools.language import N_, _
 
 from ..finding import Finding, Severity
 from .sshd_config import CONFIG, Config, Visitor
-from .system import DEADLINE, NotLooked, System, not_looked_at
+from .system import DEADLINE, NotLooked, NotThere, System, not_looked_at
 
 #: How many visitors sshd is asked about, at 8 ms each, and the seconds for them all.
 _MOST = 512
@@ -231,7 +231,7 @@ def look(system: System) -> Iterator[Finding]:
     """The findings for the sshd that the distribution starts."""
     sshd = system.program("sshd")
     if sshd is None:
-        raise NotLooked(CONFIG, _("no sshd is installed"))
+        raise NotThere(CONFIG, _("no sshd is installed"))
     options, file = _options(system)
     config = Config(system, file)
     visitors, total = config.visitors(_MOST)

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from tools.language import _
 
 from ..finding import Finding, Severity
-from .system import NotLooked, System, not_looked_at
+from .system import NotLooked, NotThere, System, not_looked_at
 
 SUDOERS = "/etc/sudoers"
 #: Minutes, where no rule says.
@@ -31,7 +32,7 @@ Node = Mapping[str, Any]
 
 def look(system: System) -> Iterator[Finding]:
     if not system.exists(SUDOERS):
-        raise NotLooked(SUDOERS, _("no sudo is installed"))
+        raise NotThere(SUDOERS, _("no sudo is installed"))
     yield from _elsewhere(system)
     cvtsudoers = system.program("cvtsudoers")
     if cvtsudoers is None:
@@ -41,7 +42,8 @@ def look(system: System) -> Iterator[Finding]:
     try:
         rules: Node = json.loads(ran.out if ran.status == 0 else "")
     except ValueError:
-        raise NotLooked(SUDOERS, ran.complaint, "visudo -c") from None
+        remedy = "visudo -c" if os.access(system.path(SUDOERS), os.R_OK) else _("run it as root")
+        raise NotLooked(SUDOERS, ran.complaint, remedy) from None
     yield from _defaults(system, rules.get("Defaults", ()))
     for rule in rules.get("User_Specs", ()):
         people = rule.get("User_List", ())

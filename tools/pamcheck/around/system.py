@@ -40,10 +40,15 @@ class NotLooked(Exception):
         self.place, self.reason, self.remedy = place, reason, remedy
 
 
+class NotThere(NotLooked):
+    """A way that this host has not: nothing is open that was not seen."""
+
+
 def not_looked_at(name: str, why: NotLooked) -> Finding:
-    """The finding that `name` was not looked at: silence would say that it is shut."""
+    """The finding that `name` was not looked at: silence would say that it is shut. One of the
+    kind ``not-looked-at`` may hide a way that is open."""
     return Finding(
-        "not-looked-at",
+        "not-there" if isinstance(why, NotThere) else "not-looked-at",
         Severity.NOTE,
         why.place,
         _("Not looked at: {way} ({reason}).").format(way=name, reason=why.reason),
