@@ -257,6 +257,23 @@ PLANTS = {
         "permit keepenv nopass :wheel as root",
         {"/etc/doas.conf": "# nopass\npermit :wheel as nopass\ndeny nopass alice\n"},
     ),
+    "doas for a shell": Plant(
+        "doas",
+        {"/etc/doas.conf": "permit nopass alice cmd /bin/sh\n"},
+        "doas-without-password",
+        "/etc/doas.conf:1",
+        "cmd /bin/sh",
+        {"/etc/doas.conf": "permit alice cmd /bin/sh\n"},
+    ),
+    "doas for a shell with its words": Plant(
+        "doas",
+        {"/etc/doas.conf": "permit nopass alice cmd sh args /opt/backup\n"},
+        "doas-without-password",
+        "/etc/doas.conf:1",
+        "args /opt/backup",
+        {"/etc/doas.conf": ""},
+        Severity.NOTE,
+    ),
     "doas remembers": Plant(
         "doas",
         {"/etc/doas.conf": "permit persist alice\n"},

@@ -53,6 +53,49 @@ PLANTS = {
         2,
         "/bin/a, /bin/b, /bin/c, … as root. Whether these commands",
     ),
+    **{
+        f"a shell by another name: {command}": (
+            f"alice ALL=NOPASSWD: {command}",
+            Severity.OPEN,
+            2,
+            "as root.",
+        )
+        for command in (
+            "/bin/bash",
+            "/usr/local/bin/zsh",
+            "/bin/su",
+            '/bin/su ""',
+            "/bin/su - root",
+            "/bin/bash -c *",
+            "/bin/*",
+            "/usr/bin/*sh",
+            "/bin/",
+            "/usr/bin/env",
+            "/usr/bin/env *",
+            "/usr/bin/python3",
+            "sudoedit",
+            "^/bin/.*$",
+            "/bin/ls, !/bin/su, /bin/dash",
+        )
+    },
+    **{
+        f"a command that is one: {command}": (
+            f"alice ALL=NOPASSWD: {command}",
+            Severity.NOTE,
+            2,
+            "is for you to judge",
+        )
+        for command in (
+            "/bin/su - postgres",
+            "/bin/bash /opt/backup",
+            "/usr/bin/env TZ=UTC /opt/backup *",
+            "/opt/tools/*",
+            "/opt/tools/",
+            "sudoedit /etc/motd",
+            "/bin/ls, !/bin/su",
+            "^/opt/.*$",
+        )
+    },
     "elsewhere": ("alice mars=NOPASSWD: ALL", Severity.OPEN, 2, "On: mars."),
     "defaults": ("Defaults !authenticate", Severity.OPEN, 2, "asks nobody for anything"),
     "defaults of one": ("Defaults:bob !authenticate", Severity.OPEN, 2, "holds: bob."),

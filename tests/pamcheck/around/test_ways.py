@@ -25,7 +25,7 @@ NOBODY = 65534
 def test_each_file_is_a_way_or_helps_one() -> None:
     registered = {look.__module__.rpartition(".")[2] for _name, look in around.WAYS}
     files = {path.stem for path in Path(around.__file__).parent.glob("*.py")}
-    assert files - registered == {"__init__", "system", "sshd_config", "units"}
+    assert files - registered == {"__init__", "commands", "system", "sshd_config", "units"}
 
 
 def test_a_host_with_nothing_says_what_was_not_looked_at(image: Planted) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from tools.language import _
 
 from ..finding import Finding, Severity
+from .commands import runs_anything
 from .system import System
 
 CONFIG = "/etc/doas.conf"
@@ -27,7 +28,7 @@ def look(system: System) -> Iterator[Finding]:
         if "nopass" in options:
             yield Finding(
                 "doas-without-password",
-                Severity.OPEN if "cmd" not in words else Severity.NOTE,
+                Severity.OPEN if _everything(words) else Severity.NOTE,
                 f"{CONFIG}:{number}",
                 _("doas asks for nothing: {rule}").format(rule=" ".join(words)),
                 _("take nopass out of the rule"),
@@ -42,3 +43,12 @@ def look(system: System) -> Iterator[Finding]:
                 ),
                 _("take persist out of the rule"),
             )
+
+
+def _everything(words: list[str]) -> bool:
+    """Any command, or one that runs any. With ``args`` it is given those words only."""
+    if "cmd" not in words:
+        return True
+    command = words[words.index("cmd") + 1 :]
+    fixed = command[2:] if command[1:2] == ["args"] else []
+    return bool(command) and runs_anything(" ".join((command[0].rpartition("/")[2], *fixed)))

@@ -16,6 +16,7 @@ from typing import Any
 from tools.language import _
 
 from ..finding import Finding, Severity
+from .commands import runs_anything
 from .system import NotLooked, NotThere, System, not_looked_at
 
 SUDOERS = "/etc/sudoers"
@@ -56,9 +57,12 @@ def look(system: System) -> Iterator[Finding]:
 def _unasked(
     system: System, people: Sequence[Node], hosts: Sequence[Node], specification: Node
 ) -> Finding:
-    """A rule with NOPASSWD. One for everything gives the other account away; others may."""
+    """A rule with NOPASSWD. One for everything, or for a shell, gives the other account away;
+    others may."""
     commands = specification.get("Commands", ())
-    everything = any(node.get("command") == "ALL" and not node.get("negated") for node in commands)
+    everything = any(
+        _is_everything(str(node.get("command", ""))) for node in commands if not node.get("negated")
+    )
     runas = specification.get("runasusers") or [{"username": "root"}]
     text = _("sudo asks {who} for nothing before it runs {what} as {whom}.").format(
         who=_words(people), what=_words(commands), whom=_words(runas)
@@ -74,6 +78,10 @@ def _unasked(
         text,
         _("take NOPASSWD out of the rule (visudo)"),
     )
+
+
+def _is_everything(command: str) -> bool:
+    return command == "ALL" or runs_anything(command)
 
 
 def _defaults(system: System, defaults: Sequence[Node]) -> Iterator[Finding]:
