@@ -50,7 +50,9 @@ READABLE = [
     for mistake in MISTAKES
     if set("".join(mistake.findings).split())
     & {"password-alone", "ukey-alone", "anybody", "not-enrolled", "tells", "jump-too-far"}
-    and not any(word in mistake.text for word in ("staff", "fprintd", "python", "ignore_"))
+    and not any(
+        word in mistake.text for word in ("staff", "fprintd", "python", "ignore_", "successok")
+    )
 ]
 
 

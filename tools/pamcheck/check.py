@@ -15,7 +15,7 @@ from .libpam import LibpamFailed, Unable
 from .places import Places, Unreadable
 from .programs import SETUID
 from .stack import Stack, TooLong
-from .table import Table
+from .table import Table, Who
 
 #: Services that no login goes by: they run jobs, change passwords, show the greeter, or are root's
 #: own. Those of an automatic login ask nobody; ``around`` sees where there is one.
@@ -67,6 +67,16 @@ class Checked:
     unread: Unreadable | None = None  #: why it could not be read
     login: bool = True  #: people log in by it
 
+    @property
+    def who(self) -> Who | None:
+        """Who gets in, in a word; None: not known. It is no good one where something is open."""
+        if self.table is None:
+            return None
+        opened = any(finding.severity is Severity.OPEN for finding in self.findings)
+        if opened and self.table.who in (Who.BOTH, Who.ENROLLED):
+            return Who.DEPENDS
+        return self.table.who
+
 
 def check(
     places: Places, service: str, file: Path, *, installed: bool, beside: Path | None = None
@@ -79,6 +89,7 @@ def check(
     try:
         read = stack.load(places, service, file, beside=beside)
         checked.findings += lint.findings(read, places, installed=installed)
+        checked.findings += _in_capitals(file)
         _evaluate(checked, read, places, installed=installed)
     except Unreadable as error:
         checked.unread = error
@@ -93,7 +104,7 @@ def check(
 
 def _evaluate(checked: Checked, read: Stack, places: Places, *, installed: bool) -> None:
     try:
-        made = table.evaluate(read, places.lacks if installed else lambda module: False)
+        made = table.evaluate(read, places if installed else None)
     except Unable:
         raise
     except LibpamFailed as error:
@@ -102,6 +113,14 @@ def _evaluate(checked: Checked, read: Stack, places: Places, *, installed: bool)
         return
     checked.table = made
     checked.findings += judge.findings(made)
+
+
+def _in_capitals(file: Path) -> Iterator[Finding]:
+    """A name that libpam never looks for. Where it stands does not matter to whoever copies it."""
+    if file.name != file.name.lower():
+        text = _("libpam looks for services in lower case: it never reads a file of this name")
+        remedy = _("name it {name}").format(name=file.name.lower())
+        yield Finding("never-read", Severity.NOTE, str(file), text, remedy)
 
 
 def _unread(error: Unreadable) -> Finding:

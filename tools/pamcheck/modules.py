@@ -10,90 +10,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from ..language import _
-from .controls import action
+from . import succeed_if
+from .behaviour import Behaviour, Code, always, by_caller, switch, unknown
+from .controls import CODES
+from .known import CONSTANT, DIRECTORIES, IGNORING, LOCALS, PASSING, REFUSING, SETCRED, WITHOUT_AUTH
 from .lines import Line
+from .places import Places
 from .programs import CALLERS
 from .world import PASSWORD, PERSON, REGULAR, SYSTEM, UKEY, Role, Variable, World
 
-#: None: the module is missing.
-Code = str | None
-
-#: Modules that check a password against a directory or a home of its own.
-DIRECTORIES = (
-    "pam_sss",
-    "pam_ldap",
-    "pam_krb5",
-    "pam_winbind",
-    "pam_systemd_home",
-    "pam_nis",
-    "pam_yp",
-    "pam_freeipa",
-    "pam_kanidm",
-    "pam_himmelblau",
-    "pam_oslogin_login",
-)
-#: Options of theirs that make PAM_IGNORE of a code.
-_IGNORING = {"user_unknown": "ignore_unknown_user", "authinfo_unavail": "ignore_authinfo_unavail"}
-LOCALS = ("pam_unix", "pam_unix2", "pam_tcb", "pam_pwdfile", "pam_pwdb", "pam_shadow")
-
-#: Modules that always return the same from pam_sm_authenticate.
-_CONSTANT = {
-    "pam_permit": "success",
-    "pam_deny": "auth_err",
-    "pam_env": "ignore",
-    "pam_faildelay": "ignore",
-    "pam_group": "ignore",
-    "pam_warn": "ignore",
-    "pam_echo": "success",
-    "pam_issue": "ignore",
-    "pam_motd": "ignore",
-    "pam_keyinit": "ignore",
-    "pam_loginuid": "ignore",
-    "pam_selinux": "ignore",
-    "pam_umask": "ignore",
-    "pam_systemd": "ignore",
-    "pam_namespace": "ignore",
-}
-#: What pam_setcred returns, where it is not success.
-_SETCRED = {
-    "pam_deny": "cred_err",
-    "pam_succeed_if": "ignore",
-    "pam_usertype": "ignore",
-    "pam_exec": "ignore",
-    "pam_faildelay": "ignore",
-    "pam_warn": "ignore",
-    "pam_echo": "ignore",
-    "pam_keyinit": "ignore",
-    "pam_access": "ignore",
-    "pam_mail": "ignore",
-    "pam_sepermit": "ignore",
-    "pam_nologin": "ignore",
-}
-#: Modules that only ever refuse, the code that they refuse with, and the one that they pass with.
-_REFUSING = {
-    "pam_nologin": ("auth_err", "ignore"),
-    "pam_securetty": ("auth_err", "success"),
-    "pam_shells": ("auth_err", "success"),
-    "pam_time": ("perm_denied", "success"),
-    "pam_access": ("perm_denied", "success"),
-    "pam_tally2": ("auth_err", "success"),
-    "pam_tally": ("auth_err", "success"),
-}
 _INTERPRETERS = re.compile(r"pam_(?:python|perl|lua|ruby|mruby|tcl|guile)[0-9.]*")
 #: Where scripts/install puts them. Anything else by such a name is somebody else's.
 _UKEY_ENTRY = "/usr/lib/ukey/pam_ukey/pam_python_entry.py"
 _BREAKGLASS = "/usr/libexec/ukey/breakglass"
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """What a line's module returns, given the world."""
-
-    code: Callable[[World], Code]
-    variables: tuple[Variable, ...] = ()
+_EXEC_OPTION = re.compile(
+    r"debug|stdout|expose_authtok|quiet|quiet_log|seteuid|log=.*|type=.*", re.DOTALL
+)
+_FAILLOCK = ("preauth", "authfail", "authsucc")
+#: Programs that are known to do nothing but succeed or fail.
+_TRIVIAL = {"true": "success", "false": "system_err"}
 
 
 def is_ukey(line: Line) -> bool:
@@ -120,7 +57,7 @@ def is_password(line: Line) -> bool:
 
 def as_told(line: Line, code: str) -> str:
     """What a directory's module returns for `code`, by its options."""
-    return "ignore" if _IGNORING.get(code) in line.args else code
+    return "ignore" if IGNORING.get(code) in line.args else code
 
 
 def is_interpreter(line: Line) -> bool:
@@ -130,16 +67,31 @@ def is_interpreter(line: Line) -> bool:
 
 def only_refuses(line: Line) -> bool:
     """A module that keeps people out, and that nobody gets in by."""
-    return line.name in _REFUSING or line.name == "pam_faillock"
+    return line.name in REFUSING or line.name == "pam_faillock"
+
+
+def is_authfail(line: Line) -> bool:
+    """pam_faillock's count of a failure: it never says yes."""
+    return line.name == "pam_faillock" and _faillock_action(line) == "authfail"
 
 
 def is_gate(line: Line) -> bool:
     """The break-glass gate."""
-    return line.name == "pam_exec" and line.args[-1:] == (_BREAKGLASS,)
+    return line.name == "pam_exec" and exec_words(line)[1] == (_BREAKGLASS,)
+
+
+def exec_words(line: Line) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """pam_exec's own options, then the command that it runs: its first word that is no option."""
+    for number, word in enumerate(line.args):
+        if not _EXEC_OPTION.fullmatch(word.lower()):
+            return line.args[:number], line.args[number:]
+    return line.args, ()
 
 
 def setcred(line: Line) -> str:
-    return _SETCRED.get(line.name, "success")
+    if line.name == "pam_debug":
+        return _debug(line, "cred")
+    return SETCRED.get(line.name, "success")
 
 
 def meant(word: str) -> bool:
@@ -154,7 +106,7 @@ def people(lines: Iterable[Line]) -> tuple[Variable, ...]:
     """Whose login it may be, as far as the stack tells people apart."""
     values, texts = [REGULAR], [_("somebody with an account on this host")]
     lines = list(lines)
-    if any(line.name == "pam_usertype" or _by_uid(line) is not None for line in lines):
+    if any(line.name == "pam_usertype" or succeed_if.tells_system_users(line) for line in lines):
         values.append(SYSTEM)
         texts.append(_("a system user (uid below 1000)"))
     for name in DIRECTORIES:
@@ -166,16 +118,17 @@ def people(lines: Iterable[Line]) -> tuple[Variable, ...]:
     return (Variable(PERSON, tuple(values), Role.PERSON, tuple(texts)),)
 
 
-def behaviour(line: Line, service: str, *, missing: bool) -> Behaviour:
-    """What the module of `line` returns in a login by `service`. `missing`: it is not there."""
+def behaviour(line: Line, service: str, places: Places | None) -> Behaviour:
+    """What the module of `line` returns in a login by `service`. `places`: the host that it is on;
+    None where that is not known, and names have to tell."""
     name = line.name
-    if missing:
-        return Behaviour(lambda world: None)
+    # Whether the ukey's module is missing, is a column of the table; not whether it is misnamed.
+    if not line.loadable or (_misnamed if is_ukey(line) else fails)(line, places):
+        return always(None)
     if is_ukey(line):
         return _ukey(line)
-    if name in _CONSTANT:
-        constant = _CONSTANT[name]
-        return Behaviour(lambda world: constant)
+    if name in CONSTANT:
+        return always(CONSTANT[name])
     if name in DIRECTORIES and not _smartcard(line):
         return Behaviour(
             lambda world: as_told(
@@ -186,11 +139,33 @@ def behaviour(line: Line, service: str, *, missing: bool) -> Behaviour:
         return Behaviour(
             lambda world: world[PASSWORD] if world.get(PERSON, REGULAR) in _OURS else "auth_err"
         )
+    if name in _FILES:
+        return _reading(line, places)
     special = _SPECIAL.get(name)
     found = special(line, service) if special else None
-    if found is None and name in _REFUSING:
+    if found is None and name in REFUSING:
         found = _refusing(line)
-    return found or _unknown(line)
+    return found or unknown(line)
+
+
+def fails(line: Line, places: Places | None) -> bool:
+    """Whether libpam finds no function for auth lines by the name of this module."""
+    if places is not None and places.lacks(line.module):
+        return True
+    return without_auth(line, places)
+
+
+def _misnamed(line: Line, places: Places | None) -> bool:
+    """Whether the ukey's module is there, and libpam does not find it by the name of this line."""
+    if places is None or line.name != "pam_ukey" or not places.lacks(line.module):
+        return False
+    return "$ISA" in line.module or not places.lacks("pam_ukey.so")
+
+
+def without_auth(line: Line, places: Places | None) -> bool:
+    """Whether the module is there, and has no function for auth lines."""
+    known = places.has_auth(line.module) if places is not None else None
+    return line.name in WITHOUT_AUTH if known is None else not known
 
 
 _OURS = (REGULAR, SYSTEM)
@@ -223,32 +198,21 @@ def _smartcard(line: Line) -> bool:
     return any(word.endswith("_cert_auth") for word in line.args)
 
 
-def _switch(
-    key: str, role: Role, off: tuple[Code, str], on: tuple[Code, str], *, usual: bool = False
-) -> Behaviour:
-    """A module that says one thing or another. `usual`: "on" is the ordinary case."""
-    codes = {"no": off[0], "yes": on[0]}
-    texts = {"no": off[1], "yes": on[1]}
-    values = ("yes", "no") if usual else ("no", "yes")
-    variable = Variable(key, values, role, tuple(texts[value] for value in values))
-    return Behaviour(lambda world: codes[world[key]], (variable,))
-
-
 def _rootok(line: Line, service: str) -> Behaviour:
     """It looks at the real uid, which is root's in what logs people in."""
     if service not in CALLERS:
-        return Behaviour(lambda world: "success")
-    return _switch(
-        "root calls",
-        Role.CALLER,
-        ("auth_err", _("where the caller is not root")),
-        ("success", _("where the caller is root")),
-    )
+        return always("success")
+    return by_caller("auth_err", "success")
+
+
+def _faillock_action(line: Line) -> str:
+    """Its last word counts; without one it is preauth."""
+    return next((word for word in reversed(line.args) if word in _FAILLOCK), _FAILLOCK[0])
 
 
 def _faillock(line: Line, service: str) -> Behaviour:
-    free = {"authfail": "ignore"}.get(line.args[0] if line.args else "", "success")
-    return _switch(
+    free = "ignore" if is_authfail(line) else "success"
+    return switch(
         "faillock",
         Role.LOCK,
         (free, _("where pam_faillock.so does not lock the account")),
@@ -257,9 +221,18 @@ def _faillock(line: Line, service: str) -> Behaviour:
 
 
 def _exec(line: Line, service: str) -> Behaviour | None:
+    options, command = exec_words(line)
+    kinds = [word[5:] for word in options if word.lower().startswith("type=")]
+    if any(kind.lower() != "auth" for kind in kinds[-1:]):
+        return always("ignore")
+    if not command:
+        return always("service_err")
+    folder, _slash, program = command[0].rpartition("/")
+    if folder in ("/bin", "/usr/bin") and program in _TRIVIAL:
+        return always(_TRIVIAL[program])
     if not is_gate(line):
         return None
-    return _switch(
+    return switch(
         "break-glass",
         Role.GATE,
         ("system_err", _("where break-glass stays shut")),
@@ -267,14 +240,37 @@ def _exec(line: Line, service: str) -> Behaviour | None:
     )
 
 
-def _localuser(line: Line, service: str) -> Behaviour:
+def _reading(line: Line, places: Places | None) -> Behaviour:
+    """pam_localuser and pam_echo, which may be given a file."""
+    files = [word[5:] for word in line.args if word.startswith("file=")]
+    there = places.has_file(files[-1]) if files and places is not None else None
+    if line.name == "pam_echo":
+        if files and there is None:
+            return unknown(line, "success", "ignore")
+        return always("ignore" if there is False else "success")
+    if there is False:
+        return always("service_err")
+    if files and files[-1] != "/etc/passwd":
+        return unknown(line, "success", "perm_denied")
     return Behaviour(
         lambda world: "success" if world.get(PERSON, REGULAR) in _OURS else "perm_denied"
     )
 
 
+#: Modules that read a file which their line names.
+_FILES = ("pam_localuser", "pam_echo")
+
+
+def _debug(line: Line, function: str) -> str:
+    """What pam_debug was told to return."""
+    told = [word.partition("=")[2] for word in line.args if word.startswith(f"{function}=")]
+    return told[-1] if told and told[-1] in CODES else "success"
+
+
 def _usertype(line: Line, service: str) -> Behaviour | None:
-    if not {"isregular", "issystem"} & set(line.args) or "use_uid" in line.args:
+    if not {"isregular", "issystem"} & set(line.args):
+        return always("service_err")
+    if "use_uid" in line.args:
         return None
     regular = "isregular" in line.args
     return Behaviour(
@@ -283,7 +279,7 @@ def _usertype(line: Line, service: str) -> Behaviour | None:
 
 
 def _sepermit(line: Line, service: str) -> Behaviour:
-    return _switch(
+    return switch(
         "sepermit",
         Role.PERSON,
         ("ignore", _("nobody of /etc/security/sepermit.conf")),
@@ -292,9 +288,11 @@ def _sepermit(line: Line, service: str) -> Behaviour:
 
 
 def _refusing(line: Line) -> Behaviour:
-    refuses, passes = _REFUSING[line.name]
+    refuses, passes = REFUSING[line.name]
+    for word in line.args:
+        passes = PASSING.get((line.name, word), passes)
     what = {"module": f"{line.name}.so"}
-    return _switch(
+    return switch(
         " ".join((line.name, *line.args)),
         Role.LOCK,
         (passes, _("where {module} does not refuse").format(**what)),
@@ -302,99 +300,13 @@ def _refusing(line: Line) -> Behaviour:
     )
 
 
-# -- pam_succeed_if
-
-_FLAGS = {"quiet", "quiet_success", "quiet_fail", "debug", "audit", "use_uid"}
-_AT_MOST = {"<": 0, "lt": 0, "<=": 1, "le": 1}
-_AT_LEAST = {">=": 0, "ge": 0, ">": -1, "gt": -1}
-_NEGATIVE = {"!=": "=", "ne": "eq", "notin": "in", "notingroup": "ingroup", "!~": "=~"}
-_NEGATIVE |= {"notinnetgr": "innetgr"}
-
-
-def _expression(line: Line) -> list[str]:
-    return [word for word in line.args if word not in _FLAGS]
-
-
-def _by_uid(line: Line) -> bool | None:
-    """Whether a look at the uid says yes to people, and no to system users; None: no such look."""
-    words = _expression(line)
-    if line.name != "pam_succeed_if" or "use_uid" in line.args or len(words) != 3:
-        return None
-    what, how, number = words
-    if what != "uid" or not number.isdecimal() or not 100 <= int(number[:9]) <= 1001:
-        return None
-    return True if how in _AT_LEAST else False if how in _AT_MOST else None
-
-
-def _succeed_if(line: Line, service: str) -> Behaviour:
-    words = _expression(line)
-    regular = _by_uid(line)
-    if regular is not None:
-        return Behaviour(
-            lambda world: "success" if (world.get(PERSON) != SYSTEM) == regular else "auth_err"
-        )
-    positive, key = True, " ".join(words)
-    if len(words) == 3:
-        what, how, value = words
-        positive = how not in _NEGATIVE
-        how = _NEGATIVE.get(how, how)
-        key = " ".join((what, how, value))
-        if what == "service" and how in ("=", "eq", "in"):
-            named = service in (value.split(":") if how == "in" else [value])
-            code = "success" if named == positive else "auth_err"
-            return Behaviour(lambda world: code)
-        if what in ("user", "group", "gid", "uid", "ruser"):
-            return _membership(key, positive=positive)
-    use = "use_uid " if "use_uid" in line.args else ""
-    says, denies = _("where {condition}"), _("where not {condition}")
-    return _switch(
-        f"succeed_if {use}{key}",
-        Role.OTHER,
-        ("success" if not positive else "auth_err", denies.format(condition=key)),
-        ("auth_err" if not positive else "success", says.format(condition=key)),
-        usual=positive and action(line.control, "auth_err") != "ignore",
-    )
-
-
-def _membership(key: str, *, positive: bool) -> Behaviour:
-    what, how, value = key.split(" ")
-    if (what, how) == ("user", "ingroup"):
-        yes, no = _("a member of group {name}"), _("nobody of group {name}")
-    else:
-        yes, no = _("where {condition}"), _("where not {condition}")
-    texts = {"name": value, "condition": key}
-    return _switch(
-        f"succeed_if {key}",
-        Role.MEMBER,
-        ("auth_err" if positive else "success", no.format(**texts)),
-        ("success" if positive else "auth_err", yes.format(**texts)),
-    )
-
-
-# -- everything else
-
-
-def _unknown(line: Line) -> Behaviour:
-    """Ordinarily it has no say: it returns what is passed over, or else success."""
-    values = ["success", "auth_err", "ignore"]
-    strong = action(line.control, "success") not in ("ok", "ignore")
-    passed_over = [code for code in values[1:] if action(line.control, code) == "ignore"]
-    if passed_over and (strong or passed_over[0] == "auth_err"):
-        values.sort(key=lambda code: code != passed_over[0])
-    key = " ".join((line.module, *line.args))
-    text = _("where {module} returns {code}")
-    module = f"{line.name}.so"
-    texts = tuple(text.format(module=module, code=value) for value in values)
-    return Behaviour(lambda world: world[key], (Variable(key, tuple(values), Role.OTHER, texts),))
-
-
 _SPECIAL: dict[str, Callable[[Line, str], Behaviour | None]] = {
     "pam_rootok": _rootok,
     "pam_faillock": _faillock,
     "pam_exec": _exec,
-    "pam_localuser": _localuser,
+    "pam_debug": lambda line, service: always(_debug(line, "auth")),
     "pam_selinux_permit": _sepermit,
     "pam_sepermit": _sepermit,
     "pam_usertype": _usertype,
-    "pam_succeed_if": _succeed_if,
+    "pam_succeed_if": succeed_if.behaviour,
 }

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from .elf import Has, defines
+
 #: Where libpam looks for a service, in its order; the first is the administrator's.
 _FOLDERS = ("etc/pam.d", "usr/lib/pam.d", "usr/etc/pam.d")
 _MODULES = (
@@ -116,18 +118,73 @@ class Places:
         yield from sorted(found.items())
 
     @cached_property
-    def _modules(self) -> dict[str, set[str]]:
-        """The folders of modules that there are, and what is in them."""
-        found = {}
-        for pattern in _MODULES:
-            for folder in self.root.glob(pattern):
-                if folder.is_dir() and os.access(folder, os.R_OK):
-                    found[str(folder)] = {path.name for path in folder.iterdir()}
-        return found
+    def _modules(self) -> list[Path]:
+        """The folders of modules that there are, and that can be looked into."""
+        return [
+            folder
+            for pattern in _MODULES
+            for folder in self.root.glob(pattern)
+            if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
+        ]
+
+    def module(self, module: str) -> Path | None:
+        """The file that libpam loads by this name; None where there is none."""
+        if "$ISA" in module:
+            return self._module_by_isa(module)
+        if module.startswith("/"):
+            path = self.root / module.lstrip("/")
+            return path if self._there(path) else None
+        paths = (folder / module for folder in self._modules)
+        return next((path for path in paths if self._there(path)), None)
+
+    def _module_by_isa(self, module: str) -> Path | None:
+        """Debian's libpam knows no architectures: it only looks in /lib/security in the end."""
+        name = module.rsplit("/", 1)[-1]
+        folders = [self.root / "lib/security"] if self._multiarch else self._modules
+        if self._multiarch and module != f"$ISA/{name}":
+            return None
+        return next((each / name for each in folders if self._there(each / name)), None)
+
+    @cached_property
+    def _multiarch(self) -> bool:
+        return any("-linux-" in folder.parent.name for folder in self._modules)
+
+    def _there(self, path: Path) -> bool:
+        try:
+            return os.path.lexists(self.follow(path))
+        except ValueError:  # a name with a zero byte
+            return False
 
     def lacks(self, module: str) -> bool:
-        """Whether a module is surely missing: there are folders of modules, and none has it."""
-        if module.startswith("/") and "$ISA" not in module:
-            return not os.path.lexists(self.root / module.lstrip("/")) and bool(self._modules)
-        name = module.rsplit("/", 1)[-1]
-        return bool(self._modules) and not any(name in names for names in self._modules.values())
+        """Whether a module is surely missing, or no module: there are folders of modules, and what
+        none of them has, libpam cannot load."""
+        if not self._modules:
+            return False
+        return self.module(module) is None or self._function(module) is Has.BROKEN
+
+    def has_auth(self, module: str) -> bool | None:
+        """Whether a module has the function for auth lines; None where that cannot be seen."""
+        return {Has.YES: True, Has.NO: False}.get(self._function(module))
+
+    def _function(self, module: str) -> Has:
+        if module not in self._functions:
+            path = self.module(module) if self._modules else None
+            found = Has.UNKNOWN
+            if path is not None:
+                found = defines(self.follow(path), "pam_sm_authenticate")
+            self._functions[module] = found
+        return self._functions[module]
+
+    @cached_property
+    def _functions(self) -> dict[str, Has]:
+        return {}
+
+    def has_file(self, name: str) -> bool | None:
+        """Whether there is a file of this absolute name; None where that cannot be seen."""
+        try:
+            (self.root / name.lstrip("/")).stat()
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False
+        except OSError:
+            return None
+        return True

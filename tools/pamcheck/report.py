@@ -100,7 +100,8 @@ def show_findings(
         if services:
             listed = ", ".join(services[finding])
             _paragraph(_("Services: {services}").format(services=listed), "  ", "    ")
-        _paragraph("→ " + finding.remedy, "  ", "    ")
+        if finding.remedy:
+            _paragraph("→ " + finding.remedy, "  ", "    ")
         if finding.line:
             print(f"    {output.printable(finding.line)}")
 
@@ -144,7 +145,7 @@ def show_around(around: Sequence[Finding]) -> None:
 def who(checked: Checked) -> Printed:
     """Who gets in by a service, in a few words."""
     table = checked.table
-    if table is None:
+    if table is None or checked.who is None:
         return (_("not known"), Colour.ALARM) if checked.login else _("it is no login")
     ukey = any(is_ukey(module.line) for module in table.stack.modules())
     password = _("the password alone") if ukey else _("the password alone: no ukey is asked for")
@@ -156,7 +157,7 @@ def who(checked: Checked) -> Printed:
         Who.ENROLLED: (_("password and ukey; without a ukey, the password"), Colour.WARNING),
         Who.DEPENDS: (_("depends"), Colour.WARNING),
         Who.NOBODY: (_("nobody"), Colour.NONE),
-    }[table.who]
+    }[checked.who]
 
 
 def _counted(findings: Sequence[Finding]) -> str:
@@ -180,7 +181,7 @@ def _service(checked: Checked) -> Value:
     return {
         "service": checked.service,
         "file": str(checked.file),
-        "who": None if table is None else table.who.value,
+        "who": None if checked.who is None else checked.who.value,
         "table": None if table is None else _cells(table),
         "root_passes": None if table is None else table.root_passes,
         "findings": [_finding(finding) for finding in checked.findings],

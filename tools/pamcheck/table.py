@@ -5,18 +5,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
 from . import copy, libpam
+from .behaviour import Behaviour, Code
 from .controls import CODES, action
 from .libpam import Ran, Row
-from .modules import Behaviour, Code, as_told, behaviour, is_password, is_ukey, people, setcred
+from .modules import as_told, behaviour, is_password, people, setcred
+from .places import Places
 from .stack import Module, Stack
 from .world import (
     PASSWORD,
+    PERSON,
+    REGULAR,
     UKEY,
     UKEY_CODES,
     Password,
@@ -86,6 +90,9 @@ class Table:
     never: tuple[Module, ...]  #: lines that nothing has reached
     last: dict[int, int]  #: of those, the line that most often ended the stack before
     complete: bool  #: every combination of variables was tried
+    #: Whoever has both and gets in, with nothing else out of the ordinary, by the values of PERSON.
+    admitted: frozenset[str]
+    places: Places | None  #: where its modules were looked for
 
     @property
     def lets_in(self) -> bool:
@@ -116,27 +123,20 @@ class Table:
         return any(self.variables[key].role is role for key, _value in flips)
 
 
-def evaluate(stack: Stack, lacks: Callable[[str], bool]) -> Table:
-    """The table of `stack`. `lacks`: whether a module is missing on the host.
+def evaluate(stack: Stack, places: Places | None) -> Table:
+    """The table of `stack`. `places`: the host whose modules it runs; None: names have to tell.
 
     Raises :class:`tools.pamcheck.libpam.LibpamFailed`.
     """
-    return _Evaluation(stack, lacks).table()
+    return _Evaluation(stack, places).table()
 
 
 class _Evaluation:
-    def __init__(self, stack: Stack, lacks: Callable[[str], bool]) -> None:
-        self._stack = stack
+    def __init__(self, stack: Stack, places: Places | None) -> None:
+        self._stack, self._places = stack, places
         self._modules = stack.modules()
         self._behaviours: dict[int, Behaviour] = {
-            module.index: behaviour(
-                module.line,
-                stack.service,
-                # Whether the ukey's is missing, is a column of the table.
-                missing=not module.line.loadable
-                or (not is_ukey(module.line) and lacks(module.line.module)),
-            )
-            for module in self._modules
+            module.index: behaviour(module.line, stack.service, places) for module in self._modules
         }
         creds = {module.index: setcred(module.line) for module in self._modules}
         self._size = stack.size
@@ -218,7 +218,16 @@ class _Evaluation:
             never=never,
             last=last,
             complete=all_are_tried(self._variables),
+            admitted=self._admitted(inside[Password.RIGHT, Ukey.VERIFIED]),
+            places=self._places,
         )
+
+    def _admitted(self, inside: Mapping[Flips, Ran]) -> frozenset[str]:
+        """Everybody's ordinary login, by whose it is."""
+        people = next((each.values for each in self._variables if each.key == PERSON), (REGULAR,))
+        alone = {value: frozenset({(PERSON, value)}) for value in people[1:]}
+        alone[people[0]] = frozenset()
+        return frozenset(value for value, flips in alone.items() if flips in inside)
 
     def _worlds(self) -> Iterator[tuple[Key, Flips, World]]:
         for setting in settings(self._variables):
