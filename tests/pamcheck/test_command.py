@@ -213,7 +213,7 @@ def test_libpam_opens_nothing_of_the_host(commands: Commands, tmp_path: Path) ->
     opened = [match.groups() for match in map(_OPENED.match, lines) if match]
     assert (first, "/etc/pam.d/login") in opened  # our own reading is seen
     children = {pid for pid, _path in opened} - {first}
-    assert len(children) == 3
+    assert len(children) > 3  # one for each stack, and for each line that is proposed
     theirs = {path for pid, path in opened if pid in children}
     assert any(path.endswith("/stack") for path in theirs)
     # What is left is what libraries look for when they are loaded.
@@ -222,10 +222,10 @@ def test_libpam_opens_nothing_of_the_host(commands: Commands, tmp_path: Path) ->
     assert strangers <= {"/etc/ld.so.cache", "/etc/selinux/config"}
     # Into a folder that nobody else can enter, by a user who is nobody.
     made = [line for line in lines if "mkdir(" in line and "ukey-check-pam-" in line]
-    assert len(made) == 3
+    assert len(made) == len(children)
     assert all("0700" in line for line in made)
     became = re.compile(r"setresuid\(61184, 61184, 61184\) += 0")
-    assert sum(became.search(line) is not None for line in lines) == 3
+    assert sum(became.search(line) is not None for line in lines) == len(children)
     # Nor a word to the log.
     assert not any("/dev/log" in line for line in lines)
     assert left_over() == []

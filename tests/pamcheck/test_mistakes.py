@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.pamcheck.hosts import NOBODY, PASSWORD_ALONE, STRICT, Host
+from tests.pamcheck.hosts import NOBODY, PASSWORD_ALONE, STRICT, Host, letters
 from tests.support import CHECKOUT
 from tools.pamcheck.finding import Severity
+from tools.pamcheck.table import Who
 
 EXAMPLES = CHECKOUT / "pam.d-examples"
 UKEY = "auth [success=ok default=die] pam_ukey.so\n"
@@ -78,15 +79,20 @@ def test_a_mistake_is_found(place: Host, mistake: Mistake) -> None:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_what_lets_in_without_both_is_never_called_good(mistake: Mistake) -> None:
+def test_what_lets_in_without_both_is_never_called_good(place: Host, mistake: Mistake) -> None:
     """Whatever it is called: an "i" outside its cell is an open finding, or a note where the stack
-    says so itself; no "i" at all is a shut one."""
-    severities = {finding.split()[0] for finding in mistake.findings}
-    rolling_out = mistake.table == "i--i- -----" and "nouserok" in mistake.text
-    if "i" in mistake.table[1:] and not rolling_out:
-        assert "open" in severities
-    if "i" not in mistake.table:
-        assert "shut" in severities
+    says so itself; no "i" at all is a shut one. The word for it is no good one then."""
+    checked = place.check(mistake.service, mistake.text)
+    assert checked.table is not None
+    found = letters(checked.table)
+    severities = {finding.severity for finding in checked.findings}
+    rolling_out = found == "i--i- -----" and "nouserok" in mistake.text
+    if "i" in found[1:] and not rolling_out:
+        assert Severity.OPEN in severities
+    if "i" not in found:
+        assert Severity.SHUT in severities
+    if Severity.OPEN in severities:
+        assert checked.who not in (Who.BOTH, Who.ENROLLED)
 
 
 def test_the_mistakes_are_many() -> None:
@@ -122,7 +128,9 @@ def test_a_slip_in_an_example_is_found(place: Host, path: Path) -> None:
 
 
 def _with_modules(place: Host, *modules: str) -> None:
-    place.write(dict.fromkeys((f"usr/lib64/security/{name}.so" for name in modules), ""))
+    [folder] = Path("/usr/lib").glob("*-linux-*/security")
+    real = (folder / "pam_permit.so").read_bytes()
+    place.write(dict.fromkeys((f"usr/lib64/security/{name}.so" for name in modules), real))
 
 
 def test_a_module_that_is_missing(place: Host) -> None:
@@ -263,7 +271,8 @@ def test_no_remedy_locks_out(place: Host) -> None:
     assert _advice(place, "anybody", "auth sufficient pam_fprintd.so\n" + UNIX + UKEY)[1] == ""
     # Whoever is not of the directory is not known to it.
     directory = "auth sufficient pam_sss.so\n" + UNIX + UKEY
-    assert _advice(place, "password-alone", directory) == ("use one of pam.d-examples", "")
+    jump = "auth [success=1 default=ignore] pam_sss.so"
+    assert _advice(place, "password-alone", directory) == ("write:", jump)
     lock = "auth sufficient pam_faillock.so authsucc\n"
     strict = lock.replace("sufficient", "[success=ok default=die]").strip()
     assert _advice(place, "password-alone", UNIX + lock + UKEY) == ("write:", strict)

@@ -8,30 +8,29 @@ from collections.abc import Iterator, Sequence
 
 from ..language import _
 from .controls import action
+from .edits import ended
 from .finding import Finding, Severity
-from .libpam import Ran
+from .known import LOCALS
 from .lines import Line
-from .modules import is_decoy, is_gate, is_password, is_ukey, is_uniform, ukey_options
-from .remedy import STRICT, asks_for_ukey, blame, cure, refuses_all, without
+from .modules import is_password, is_ukey, ukey_options
+from .remedy import STRICT, asks_for_ukey, blame, cure, refuses_all, tried, without, written
 from .stack import OTHER
-from .table import Cell, Flips, Table, Verdict
-from .world import Password, Role, Ukey
-
-_DECOY = "auth [default=die] pam_ukey.so decoy uniform"
+from .succeed_if import BREAKGLASS
+from .table import Flips, Table, Verdict
+from .telling import ended_at, notes, takes_other, tells, ukeys_of, untried
+from .world import REGULAR, Password, Role, Ukey
 
 #: How many lines a finding names.
 _NAMED = 3
-#: Where break-glass can open: what is used at a console, and the files that it includes.
-_CONSOLE = frozenset(("login", "su", "su-l", "sudo", "sudo-i", "common-auth", "system-auth"))
 
 
 def findings(table: Table) -> list[Finding]:
     """What the table shows, the worst first."""
-    found = [*_untried(table), *_takes_other(table), *_openings(table), *_shut(table)]
+    found = [*untried(table), *takes_other(table), *_openings(table), *_shut(table)]
     if table.lets_in:
         found += _never(table)
-        found += _tells(table, opened=any(each.severity is Severity.OPEN for each in found))
-        found += _notes(table)
+        found += tells(table, opened=any(each.severity is Severity.OPEN for each in found))
+        found += notes(table)
     order = list(Severity)
     return sorted(found, key=lambda finding: order.index(finding.severity))
 
@@ -64,13 +63,20 @@ def _without_ukey(table: Table) -> Iterator[Finding]:
     place = passwords[-1].place if passwords else str(table.stack.file)
     remedy, write = _("use one of pam.d-examples"), ""
     # Behind a jump or a `sufficient` it would not be reached.
-    if len(passwords) == 1 and action(passwords[0].control, "success") == "ok":
-        remedy = _("use one of pam.d-examples, or add behind it:")
-        write = f"auth {STRICT} pam_ukey.so"
+    added = f"auth {STRICT} pam_ukey.so"
+    failing = [(key, flips) for key, cell in table.cells.items() for flips in cell.ways]
+    shut = [way for way in failing if way[0] != (Password.RIGHT, Ukey.VERIFIED)]
+    if len(passwords) == 1 and written(table, passwords[0], [str(passwords[0]), added], shut):
+        remedy, write = _("use one of pam.d-examples, or add behind it:"), added
+    swallowed = [line for line in table.stack.lines if any(map(_names_ukey, line.args))]
     if any(table.cells[Password.WRONG, state].verdict is Verdict.IN for state in Ukey):
         text = _("anybody gets in: no line asks for a password or a ukey")
-    else:
+    elif not swallowed:
         text = _("the password alone lets in: pam_ukey.so is not in the stack")
+    else:
+        place, write = swallowed[0].place, ""
+        text = _("the password alone lets in: pam_ukey.so is only a word of this line")
+        remedy = _("give it a line of its own: no backslash at the end of the one before")
     yield Finding(
         "no-ukey",
         Severity.OPEN,
@@ -79,6 +85,10 @@ def _without_ukey(table: Table) -> Iterator[Finding]:
         remedy,
         write,
     )
+
+
+def _names_ukey(word: str) -> bool:
+    return word.rsplit("/", 1)[-1] == "pam_ukey.so"
 
 
 def _opening(
@@ -101,7 +111,10 @@ def _opening(
         gate = password is Password.RIGHT and table.has(flips, Role.GATE)
         where = _("break-glass lets anybody in, not only its group's members") if gate else text
         ran = table.cells[password, open_for[0]].ways[flips]
-        line, remedy, write = blame(table, ran, password)
+        shut = [((password, state), flips) for state in open_for]
+        line, (remedy, write) = blame(table, ran, password, shut)
+        if gate:
+            remedy, write = _("write both lines of the examples: the group's, then the gate's"), ""
         if len(states) > 1:
             listed = _(", ").join(_state(state) for state in open_for)
             where = _("{finding} (ukey: {states})").format(finding=where, states=listed)
@@ -127,7 +140,7 @@ def _state(state: Ukey) -> str:
 
 def _breaks_glass(table: Table, flips: Flips) -> bool:
     """The gate opened for a member of its group: what the examples say."""
-    return table.has(flips, Role.GATE) and table.has(flips, Role.MEMBER)
+    return table.has(flips, Role.GATE) and (BREAKGLASS, "yes") in flips
 
 
 def _not_enrolled(table: Table, told: set[Flips]) -> Iterator[Finding]:
@@ -136,15 +149,19 @@ def _not_enrolled(table: Table, told: set[Flips]) -> Iterator[Finding]:
         if any(known <= flips for known in told) or _breaks_glass(table, flips):
             continue
         asked = [modules[index] for index in ran.trace if index in modules]
-        line = next(filter(asks_for_ukey, reversed(asked)), _ukeys(table)[-1])
+        line = next(filter(asks_for_ukey, reversed(asked)), ukeys_of(table)[-1])
         meant = "nouserok" in ukey_options(line)
+        strict = without(line, "nouserok")
+        remedy = _("when everybody is enrolled (see 'ukey bindings'), write:")
+        if not written(table, line, [strict], [((Password.RIGHT, Ukey.NOT_ENROLLED), flips)]):
+            remedy, strict = _("use one of pam.d-examples"), ""
         yield Finding(
             "not-enrolled",
             Severity.NOTE if meant else Severity.OPEN,
             line.place,
             _in_case(table, flips, _("whoever has no ukey gets in by the password")),
-            _("when everybody is enrolled (see 'ukey bindings'), write:"),
-            without(line, "nouserok"),
+            remedy,
+            strict,
         )
 
 
@@ -154,12 +171,6 @@ def _in_case(table: Table, flips: Flips, text: str) -> str:
         return text
     conditions = _(", ").join(table.text(flips))
     return _("{finding}, in one case: {conditions}").format(finding=text, conditions=conditions)
-
-
-def _ukeys(table: Table) -> list[Line]:
-    """The lines that ask for the ukey, or else the decoys."""
-    lines = [module.line for module in table.stack.modules() if is_ukey(module.line)]
-    return [line for line in lines if not is_decoy(line)] or lines
 
 
 # -- who does not get in
@@ -178,25 +189,40 @@ def _shut(table: Table) -> Iterator[Finding]:
                 _("use one of pam.d-examples; look at this line first"),
             )
         return
-    ukeys = _ukeys(table)
-    if ukeys and both.verdict is Verdict.OUT:
+    ukeys = ukeys_of(table)
+    if ukeys and (both.verdict is Verdict.OUT or _only_others(table)):
         yield Finding(
             "both-refused",
             Severity.SHUT,
             _refusing(table),
-            _("whoever has password and ukey does not get in"),
+            _("whoever has password and ukey does not get in")
+            if both.verdict is Verdict.OUT
+            else _("whoever has an account of this host, password and ukey does not get in"),
             _("use one of pam.d-examples; look at this line first"),
         )
     ran = table.plain[Password.RIGHT, Ukey.VERIFIED]
     if ran.success and ran.setcred not in (0, 25):
+        remedy, last = _("end the stack with:"), "auth required pam_permit.so"
+        after = tried(table, ended(stack, last))
+        if after is None or after.plain[Password.RIGHT, Ukey.VERIFIED].setcred not in (0, 25):
+            remedy, last = _("use one of pam.d-examples"), ""
         yield Finding(
             "credentials",
             Severity.SHUT,
             str(stack.file),
             _("the login succeeds, but pam_setcred fails: most programs then refuse"),
-            _("end the stack with:"),
-            "auth required pam_permit.so",
+            remedy,
+            last,
         )
+
+
+def _only_others(table: Table) -> bool:
+    """Only people of a directory get in, though passwords of this host are asked for."""
+    modules = table.stack.modules()
+    if REGULAR in table.admitted or not any(module.line.name in LOCALS for module in modules):
+        return False
+    ways = table.cells[Password.RIGHT, Ukey.VERIFIED].ways
+    return not any(table.has(flips, Role.MEMBER) for flips in ways)
 
 
 def _refusing(table: Table) -> str:
@@ -207,15 +233,7 @@ def _refusing(table: Table) -> str:
         line = modules[index]
         if line.fault or action(line.control, table.verified[index]) in ("bad", "die"):
             return line.place
-    return _last(table, ran)
-
-
-def _last(table: Table, ran: Ran) -> str:
-    """Where a run ended."""
-    places = {module.index: module.line.place for module in table.stack.modules()}
-    return next(
-        (places[index] for index in reversed(ran.trace) if index in places), str(table.stack.file)
-    )
+    return ended_at(table, ran)
 
 
 # -- lines that do nothing
@@ -229,7 +247,7 @@ def _never(table: Table) -> Iterator[Finding]:
             continue  # where nobody comes to it, all is well
         blocked.setdefault(table.last[dead.index], []).append(dead.line)
     for index, lines in blocked.items():
-        yield _never_runs(table, modules[index].line, lines, _("whatever modules return"))
+        yield _never_runs(table, modules[index].line, lines, when_right=False)
     ran = table.cells[Password.RIGHT, Ukey.WRONG].ways.get(frozenset())
     if ran is None or not ran.trace:
         return
@@ -237,131 +255,27 @@ def _never(table: Table) -> Iterator[Finding]:
     ahead = [module for module in modules.values() if module.index > last.index]
     lines = [each.line for each in ahead if asks_for_ukey(each.line) and each not in table.never]
     if lines and _is_done(last.line):
-        yield _never_runs(table, last.line, lines, _("when the password is right"))
+        yield _never_runs(table, last.line, lines, when_right=True)
 
 
 def _is_done(line: Line) -> bool:
     return action(line.control, "success") == "done"
 
 
-def _never_runs(table: Table, blocker: Line, dead: Sequence[Line], when: str) -> Finding:
+def _never_runs(table: Table, blocker: Line, dead: Sequence[Line], *, when_right: bool) -> Finding:
+    when = _("when the password is right") if when_right else _("whatever modules return")
     if _is_done(blocker):
         text = _("a line after `sufficient` never runs, {when}: {lines}")
-        remedy, line = cure(table, blocker)
+        shut = [((Password.RIGHT, Ukey.WRONG), frozenset[tuple[str, str]]())]
+        remedy, line = cure(table, blocker, shut if when_right else ())
     else:
         text = _("a line never runs, {when}: {lines}")
         remedy, line = _("change this line's control, or take the other out"), ""
     severity = Severity.NOTE
     if any(is_password(each) or is_ukey(each) for each in dead):
         severity = Severity.OPEN
+        if not _is_done(blocker):
+            remedy = _("change this line's control, or use one of pam.d-examples")
     lines = [f"{each.place} ({each.module})" for each in dead[:_NAMED]]
     said = text.format(when=when, lines=", ".join(lines) + ", …" * (len(dead) > _NAMED))
     return Finding("never-runs", severity, blocker.place, said, remedy, line)
-
-
-# -- what an attacker learns
-
-
-def _tells(table: Table, *, opened: bool) -> Iterator[Finding]:
-    """Whether a wrong password and a wrong ukey look alike from outside. `opened`: there is worse,
-    so that what is meant is not told."""
-    lines = _ukeys(table)
-    states = (Ukey.WRONG, Ukey.ABSENT, Ukey.NOT_ENROLLED)
-    right = [table.plain[Password.RIGHT, state] for state in states]
-    wrong = [table.plain[Password.WRONG, state] for state in states]
-    failed = [ran for ran in right if not ran.success]
-    if not lines or not failed or any(ran.success for ran in wrong):
-        return
-    looks = {(ran.code, _asked(table, ran)) for ran in (*failed, *wrong)}
-    if len(looks) == 1 and len(failed) == len(right):
-        return
-    uniform = any(is_uniform(module.line) for module in table.stack.modules())
-    text = _("the verdict tells which factor failed")
-    if not uniform and opened:
-        return
-    if not uniform:
-        yield Finding(
-            "tells",
-            Severity.NOTE,
-            lines[-1].place,
-            _("{finding}: the helpful stacks do, for honest people's sake").format(finding=text),
-            _("where strangers reach the prompt, use a uniform stack of pam.d-examples"),
-        )
-        return
-    unasked = [ran for ran in wrong if _asked(table, ran) != _asked(table, failed[0])]
-    if unasked:
-        text = _("{finding}: whoever's password is wrong is not asked for the PIN as others are")
-        remedy, write = _("a wrong password has to run on to the line:"), _DECOY
-        place = _last(table, unasked[0])
-    else:
-        text = _("{finding}: codes differ")
-        line = lines[-1]
-        words = [word for word in ("uniform",) if word not in ukey_options(line)]
-        remedy = _("write:")
-        write = " ".join((without(line, "nouserok"), *words))
-        place = line.place
-    said = text.format(finding=_("the verdict tells which factor failed"))
-    yield Finding("tells", Severity.TELLS, place, said, remedy, write)
-
-
-def _asked(table: Table, ran: Ran) -> int:
-    """How often somebody is asked for a PIN."""
-    modules = {module.index: module.line for module in table.stack.modules()}
-    return sum(is_ukey(modules[index]) for index in ran.trace if index in modules)
-
-
-# -- what is worth knowing
-
-
-def _untried(table: Table) -> Iterator[Finding]:
-    if not table.complete:
-        yield Finding(
-            "not-all-tried",
-            Severity.NOTE,
-            str(table.stack.file),
-            _("not every combination of what its modules can return was tried, they are so many"),
-            _("take out the modules that are not needed"),
-        )
-
-
-def _takes_other(table: Table) -> Iterator[Finding]:
-    if table.stack.fallen_back and table.stack.service != OTHER:
-        yield Finding(
-            "takes-other",
-            Severity.NOTE,
-            str(table.stack.file),
-            _("it has no auth line: libpam takes those of '{other}'").format(other=OTHER),
-            _("write auth lines of its own"),
-        )
-
-
-def _notes(table: Table) -> Iterator[Finding]:
-    ukeys = _ukeys(table)
-    if not ukeys:
-        return
-    both, without = (
-        table.cells[Password.RIGHT, each] for each in (Ukey.VERIFIED, Ukey.NOT_ENROLLED)
-    )
-    if both.verdict is not Verdict.OUT and without.verdict is not Verdict.IN:
-        remedy = _("enrol everybody first (see 'ukey bindings'), or begin with:")
-        write = "auth [success=ok ignore=ignore default=die] pam_ukey.so nouserok"
-        if any(map(is_uniform, ukeys)):  # which pam_ukey refuses beside nouserok
-            remedy, write = _("enrol everybody first (see 'ukey bindings')"), ""
-        yield Finding(
-            "nobody-without-ukey",
-            Severity.NOTE,
-            ukeys[-1].place,
-            _("nobody without a ukey can log in"),
-            remedy,
-            write,
-        )
-    gate = any(is_gate(module.line) for module in table.stack.modules())
-    broken: Cell = table.cells[Password.RIGHT, Ukey.BROKEN]
-    if not gate and broken.verdict is Verdict.OUT and table.stack.service in _CONSOLE:
-        yield Finding(
-            "no-break-glass",
-            Severity.NOTE,
-            ukeys[-1].place,
-            _("no break-glass: while the keyservice is down, nobody gets in"),
-            _("put the two break-glass lines of pam.d-examples in front of this one"),
-        )

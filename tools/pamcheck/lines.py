@@ -73,10 +73,16 @@ class Line:
     def with_control(self, control: str, *more: str) -> str:
         """The line as it ought to be written, with `control`, and with `more` arguments."""
         dash = "-" if self.silent else ""
-        return " ".join([f"{dash}{self.type} {control}", self.module, *self.args, *more])
+        args = map(_quoted, (*self.args, *more))
+        return " ".join([f"{dash}{self.type} {control}", self.module, *args])
 
     def __str__(self) -> str:
         return self.with_control(f"[{self.control}]" if self.bracketed else self.control)
+
+
+def parse(file: Path, number: int, text: str) -> Line:
+    """A single line, without its end."""
+    return _line(file, number, text, None)
 
 
 def read(file: Path, content: bytes) -> list[Line]:
@@ -135,6 +141,13 @@ def _line(file: Path, number: int, text: str, fault: Fault | None) -> Line:
             fault = Fault.MODULE_MISSING
     args = tuple(word for word, _bracketed in words)
     return Line(file, number, kind, silent, control, bracketed, module, args, fault)
+
+
+def _quoted(word: str) -> str:
+    """A word of a line, in brackets where it needs them."""
+    if word and word[0] != "[" and not any(blank in word for blank in _BLANK):
+        return word
+    return "[" + word.replace("]", "\\]") + "]"
 
 
 def _words(text: str) -> Iterator[tuple[str, bool]]:

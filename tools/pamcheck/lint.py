@@ -4,21 +4,19 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from ..language import _
-from .controls import Wrong, action, actions, jumps
+from . import onhost
+from .controls import Wrong, actions, jumps
 from .finding import Finding, Severity
 from .lines import Fault, Line
-from .modules import is_gate, is_interpreter, is_password, is_ukey, meant, ukey_options
+from .modules import exec_words, is_gate, is_interpreter, is_password, is_ukey, meant, ukey_options
 from .places import Places
 from .programs import SETUID
-from .stack import GiveUp, Group, Lost, Module, Part, Stack, walk
+from .stack import GiveUp, Group, Lost, Module, Part, Stack, counted, walk
 
 #: Files that such programs' stacks include.
 _INCLUDED = ("common-auth", "system-auth")
@@ -28,9 +26,8 @@ def findings(stack: Stack, places: Places, *, installed: bool) -> list[Finding]:
     """What can be seen without running it. `installed`: it is in use on this host."""
     found = [*_broken(stack), *_words(stack), *_interpreters(stack, places)]
     found += [*_jumps(stack), *_split(stack), *_gates(stack), *_nullok(stack)]
-    found += _missing(stack, places if installed else None)
-    if installed:
-        found += _files(stack, places)
+    found += onhost.missing(stack, places if installed else None)
+    found += onhost.changeable(stack, places, installed=installed)
     return found
 
 
@@ -164,25 +161,17 @@ def _jumps(stack: Stack) -> Iterator[Finding]:
 
 def _jumps_of(parts: tuple[Part, ...], level: tuple[Part, ...]) -> Iterator[Finding]:
     """`level`: the parts that libpam counts together, those of plain includes among them."""
-    counted = list(_counted(level))
+    lines = list(counted(level))
     for part in parts:
         if isinstance(part, Group):
             yield from _jumps_of(part.parts, part.parts if part.substack else level)
         elif isinstance(part, Module) and part.line.fault is None:
-            after = counted[counted.index(part) + 1 :]
+            after = lines[lines.index(part) + 1 :]
             for count in sorted(jumps(part.line.control)):
                 yield from _jump(part, after, count)
 
 
-def _counted(parts: tuple[Part, ...]) -> Iterator[Part]:
-    for part in parts:
-        if isinstance(part, Group) and not part.substack and part.lost is None:
-            yield from _counted(part.parts)
-        elif not isinstance(part, GiveUp):
-            yield part
-
-
-def _jump(module: Module, after: list[Part], count: int) -> Iterator[Finding]:
+def _jump(module: Module, after: list[Module | Group], count: int) -> Iterator[Finding]:
     line = module.line
     if count > len(after):
         text = _("a jump by {count} leads beyond the end, where libpam refuses")
@@ -226,7 +215,7 @@ def _split(stack: Stack) -> Iterator[Finding]:
 
 def _gates(stack: Stack) -> Iterator[Finding]:
     for module in stack.modules():
-        if is_gate(module.line) and "seteuid" not in module.line.args:
+        if is_gate(module.line) and "seteuid" not in exec_words(module.line)[0]:
             yield Finding(
                 "gate-without-seteuid",
                 Severity.OPEN,
@@ -255,58 +244,3 @@ def _nullok(stack: Stack) -> Iterator[Finding]:
                 _("write:"),
                 str(strict),
             )
-
-
-# -- what is on the host
-
-
-def _missing(stack: Stack, places: Places | None) -> Iterator[Finding]:
-    """`places`: where to look for modules; without, names tell."""
-    for module in stack.modules():
-        line = module.line
-        if line.fault is not None:
-            continue
-        if line.loadable and (places is None or not places.lacks(line.module)):
-            continue
-        passed_over = action(line.control, None) == "ignore"
-        if passed_over and line.silent:
-            continue
-        if passed_over:
-            text = _("{module} is missing, and its failure is passed over")
-            severity = Severity.OPEN if is_ukey(line) else Severity.NOTE
-        else:
-            text = _("{module} is missing: nobody gets past this line")
-            severity = Severity.SHUT
-        yield Finding(
-            "module-missing",
-            severity,
-            line.place,
-            text.format(module=line.module),
-            _("install it, or take the line out"),
-        )
-
-
-def _files(stack: Stack, places: Places) -> Iterator[Finding]:
-    if os.geteuid() != 0 and places.root != Path("/"):
-        return  # an image of somebody's own: its owners are not those that it will have
-    paths: dict[Path, None] = {}
-    for file in stack.files:
-        real = places.follow(file)
-        paths |= dict.fromkeys((file.parent, real.parent, real))
-    for path in paths:
-        try:
-            found = path.stat()
-        except OSError:
-            continue
-        writable = found.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if found.st_gid else 0))
-        if found.st_uid == 0 and not writable:
-            continue
-        mode = "755" if stat.S_ISDIR(found.st_mode) else "644"
-        yield Finding(
-            "file-writable",
-            Severity.OPEN,
-            str(path),
-            _("others than root can change it, and so let in whom they like"),
-            _("run:"),
-            f"chown root:root {shlex.quote(str(path))} && chmod {mode} {shlex.quote(str(path))}",
-        )

@@ -114,6 +114,15 @@ def walk(parts: tuple[Part, ...]) -> Iterator[Part]:
             yield from walk(part.parts)
 
 
+def counted(parts: tuple[Part, ...]) -> Iterator[Module | Group]:
+    """The parts that libpam counts when it jumps: those of plain includes, and each substack."""
+    for part in parts:
+        if isinstance(part, Group) and not part.substack and part.lost is None:
+            yield from counted(part.parts)
+        elif not isinstance(part, GiveUp):
+            yield part
+
+
 def load(places: Places, service: str, file: Path, *, beside: Path | None = None) -> Stack:
     """The stack of `service`, read from `file`; what it includes is looked for in `beside` first.
 
