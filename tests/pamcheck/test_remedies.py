@@ -144,6 +144,11 @@ def test_only_a_directorys_users_get_in(place: Host) -> None:
     # Where no password of this host is asked for, it is meant.
     text = "auth [success=ok default=die] pam_ldap.so\nauth required pam_ukey.so\n"
     assert "both-refused" not in place.kinds("login", text)
+    # Nor is it wrong to ask for something that nobody here knows.
+    text = "auth [success=1 default=ignore] pam_oath.so\nauth requisite pam_deny.so\n"
+    text += "auth required pam_unix.so\nauth required pam_ukey.so\n"
+    assert place.letters("login", text) == "?---- -----"
+    assert "both-refused" not in place.kinds("login", text)
 
 
 @pytest.mark.parametrize("password", ["pam_unix", "pam_unix.so\r"])
@@ -211,3 +216,14 @@ def test_no_good_word_where_something_is_open(place: Host) -> None:
     )
     assert any(finding.severity is Severity.OPEN for finding in checked.findings)
     assert checked.who is Who.DEPENDS
+
+
+def test_a_last_line_that_would_let_in_is_not_proposed(place: Host) -> None:
+    """A jump out of a file has to land somewhere; not where whoever fails comes to as well."""
+    place.write({"part": "auth [success=1 default=ignore] pam_unix.so\n"})
+    text = "auth include part\nauth requisite pam_deny.so\nauth required pam_ukey.so\n"
+    assert place.letters("login", text) == "i---- -----"
+    assert of_kind(place, text, "jump-leaves-file").line == ""
+    place.write({"part": "auth [success=1 default=die] pam_unix.so\n"})
+    text = "auth include part\nauth optional pam_warn.so\nauth required pam_ukey.so\n"
+    assert of_kind(place, text, "jump-leaves-file").line == "auth required pam_permit.so"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..language import _
-from . import judge, lint, stack, table
+from . import judge, lint, remedy, stack, table
 from .finding import Finding, Severity
 from .libpam import LibpamFailed, Unable
 from .places import Places, Unreadable
@@ -112,6 +112,7 @@ def _evaluate(checked: Checked, read: Stack, places: Places, *, installed: bool)
         checked.findings.append(_unknown("not-evaluated", checked.file, text.format(reason=error)))
         return
     checked.table = made
+    checked.findings = [remedy.proven(made, finding) for finding in checked.findings]
     checked.findings += judge.findings(made)
 
 
@@ -119,15 +120,15 @@ def _in_capitals(file: Path) -> Iterator[Finding]:
     """A name that libpam never looks for. Where it stands does not matter to whoever copies it."""
     if file.name != file.name.lower():
         text = _("libpam looks for services in lower case: it never reads a file of this name")
-        remedy = _("name it {name}").format(name=file.name.lower())
-        yield Finding("never-read", Severity.NOTE, str(file), text, remedy)
+        cure = _("name it {name}").format(name=file.name.lower())
+        yield Finding("never-read", Severity.NOTE, str(file), text, cure)
 
 
 def _unread(error: Unreadable) -> Finding:
     text = _("it cannot be read ({reason}): nothing is known about who gets in")
-    remedy = _("run this as root") if error.forbidden else _("name a file that is there")
+    cure = _("run this as root") if error.forbidden else _("name a file that is there")
     said = text.format(reason=str(error))
-    return Finding("unreadable", Severity.NOTE, str(error.path), said, remedy)
+    return Finding("unreadable", Severity.NOTE, str(error.path), said, cure)
 
 
 def _unknown(kind: str, file: Path, text: str) -> Finding:

@@ -18,7 +18,7 @@ from .stack import OTHER
 from .succeed_if import BREAKGLASS
 from .table import Flips, Table, Verdict
 from .telling import ended_at, notes, takes_other, tells, ukeys_of, untried
-from .world import REGULAR, Password, Role, Ukey
+from .world import PERSON, REGULAR, Password, Role, Ukey
 
 #: How many lines a finding names.
 _NAMED = 3
@@ -222,7 +222,7 @@ def _only_others(table: Table) -> bool:
     if REGULAR in table.admitted or not any(module.line.name in LOCALS for module in modules):
         return False
     ways = table.cells[Password.RIGHT, Ukey.VERIFIED].ways
-    return not any(table.has(flips, Role.MEMBER) for flips in ways)
+    return all(any(key == PERSON for key, _value in flips) for flips in ways)
 
 
 def _refusing(table: Table) -> str:

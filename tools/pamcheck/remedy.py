@@ -15,6 +15,7 @@ from dataclasses import replace
 from ..language import _
 from . import edits
 from .controls import action, jumps
+from .finding import Finding
 from .libpam import LibpamFailed, Ran
 from .lines import Line
 from .modules import is_authfail, is_decoy, is_password, is_ukey, only_refuses
@@ -103,6 +104,19 @@ def tried(
     )
     still = any(way <= flips for key, flips in shut for way in after.cells[key].ways)
     return None if shut_out or opened or still else after
+
+
+def proven(table: Table, finding: Finding) -> Finding:
+    """A finding of the lines alone, without the line to add to its file where that harms."""
+    if finding.kind != "jump-leaves-file":
+        return finding
+    lines = [module.line for module in table.stack.modules()]
+    file = next(line.file for line in lines if line.place == finding.place)
+    last = [line for line in lines if line.file == file][-1]
+    if written(table, last, [str(last), finding.line]):
+        return finding
+    remedy, line = _example()
+    return replace(finding, remedy=remedy, line=line)
 
 
 def mended(line: Line) -> Cure:
