@@ -59,12 +59,3 @@ def test_the_watchdog_brings_a_hung_one_back(impatient: Guest, alice: str) -> No
     assert "watchdog" in guest.root(f"journalctl --boot --unit {UNIT}").stdout.lower()
     assert guest.console.login(alice, RIGHT)
     guest.console.logout()
-
-
-def test_users_reach_neither_pcscd_nor_the_usb_device(guest: Guest) -> None:
-    assert guest.root("stat --format=%a /run/pcscd/pcscd.comm").stdout == "600\n"
-    devices = guest.root("grep -l 163c /sys/bus/usb/devices/*/idVendor").stdout.split()
-    assert devices
-    for device in devices:
-        told = guest.root(f"udevadm info --query=property --path={device.rpartition('/')[0]}")
-        assert "uaccess" not in told.stdout.partition("CURRENT_TAGS=")[2].partition("\n")[0]
