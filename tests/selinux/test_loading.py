@@ -48,6 +48,12 @@ def modules() -> str:
     return must(["semodule", "--list=full"])
 
 
+def policy() -> Path:
+    """What the kernel would load: a new file each time that it is linked."""
+    [found] = (CONFIG.parent / "default/policy").glob("policy.*")
+    return found
+
+
 @pytest.mark.slow
 def test_it_is_loaded_again_and_taken_out(with_policy: None) -> None:
     for task in ("load", "load"):
@@ -56,6 +62,14 @@ def test_it_is_loaded_again_and_taken_out(with_policy: None) -> None:
         assert [each.split()[:2] for each in modules().splitlines() if "ukey" in each] == [
             ["200", "ukey"]
         ]
+    linked = policy().stat().st_ino
+    assert loader("load").returncode == 0
+    assert policy().stat().st_ino == linked  # what is there is not linked once more
+    MODULE.write_bytes(
+        bz2.compress(bz2.decompress(MODULE.read_bytes()).replace(b"1.0.0", b"1.0.1"))
+    )
+    assert loader("load").returncode == 0
+    assert policy().stat().st_ino != linked
     for task in ("unload", "unload"):
         assert loader(task).returncode == 0
         assert "ukey" not in modules()

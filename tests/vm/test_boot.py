@@ -50,14 +50,6 @@ def test_the_ukey_is_a_usb_device_that_libccid_drives(guest: Guest) -> None:
     assert "irtual" not in told
 
 
-def test_the_first_login_after_power_on(guest: Guest, alice: str) -> None:
-    guest.power_cut()
-    guest.wait_prompt()
-    assert guest.console.login(alice, RIGHT)
-    guest.console.logout()
-    guest.wait_ready()
-
-
 @pytest.fixture
 def late(guest: Guest) -> Iterator[Guest]:
     """At its next boot, the keyservice is later than whoever asks for it."""
@@ -67,7 +59,9 @@ def late(guest: Guest) -> Iterator[Guest]:
     guest.root(f"rm {_LATE} {_AFTER_IT}; systemctl daemon-reload")
 
 
-def test_the_first_login_comes_before_the_service_is_up(late: Guest, alice: str) -> None:
+def test_the_first_login_after_power_on_comes_before_the_service_is_up(
+    late: Guest, alice: str
+) -> None:
     late.power_cut()
     late.wait_prompt()
     assert late.console.login(alice, RIGHT)
