@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Whether users reach readers, by pcscd's socket and by the USB device: systemd and udev ask us, each
-in its own domain."""
+"""Whether users reach readers, by pcscd's socket and the USB device: systemd and udev ask us, each in
+its own domain."""
 
 from __future__ import annotations
 
