@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import socket
@@ -143,6 +144,11 @@ class Guest:
             command += ["-o", f"ControlPath={self.folder}/ssh"]
         return [*command, f"{name}@127.0.0.1"]
 
+    def hang_up(self) -> None:
+        """Whoever was left at the console is gone."""
+        self.root("systemctl restart serial-getty@ttyS0.service")
+        self.console.expect(GETTY)
+
     def put(self, content: str | bytes, path: str, mode: str = "644") -> None:
         data = content.encode() if isinstance(content, str) else content
         place = shlex.quote(path)
@@ -185,8 +191,14 @@ class Guest:
 
     def denials(self) -> list[str]:
         """All so far, of our domains and pcscd's, and of anybody towards them: AVC, USER_AVC."""
-        told = self.root(f"grep -hE '{_DENIAL}' /var/log/audit/audit.log", check=False).stdout
-        return told.splitlines()
+        return self.audited(_DENIAL)
+
+    def audited(self, pattern: str) -> list[str]:
+        """Lines of the audit log, oldest first; that there is one is checked."""
+        command = f"ls -r /var/log/audit/audit.log* | xargs cat | grep -E '{pattern}'"
+        done = self.root(f"systemctl is-active --quiet auditd && {{ {command}; }}", check=False)
+        assert done.returncode in (0, 1) and not done.stderr, done
+        return done.stdout.splitlines()
 
     # -- the keyservice
 
@@ -199,8 +211,9 @@ class Guest:
     def collect(self) -> None:
         """Its logs, for whoever looks into a failure."""
         for name, command in _LOGS.items():
-            told = self.root(command, check=False).stdout
-            (self.folder / name).write_text(told)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                told = self.root(command, check=False).stdout
+                (self.folder / name).write_text(told)
 
     def power_off(self) -> None:
         subprocess.run(

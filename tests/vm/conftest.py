@@ -5,6 +5,7 @@ in its log, the test answers for."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,15 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def booted() -> Iterator[Guest]:
     base, disk, _package, logs = given()
-    made = Guest(base, disk, logs)
-    try:
+    with contextlib.closing(Guest(base, disk, logs)) as made:
         made.wait_prompt()
         made.wait_ready()
         made.wait_ukey()
         yield made
-    finally:
         made.collect()
-        made.close()
 
 
 @pytest.fixture
@@ -51,7 +49,10 @@ def guest(booted: Guest, request: pytest.FixtureRequest) -> Iterator[Guest]:
         booted.power_on()
         booted.wait_prompt()
         booted.wait_ready()
+    failed = request.session.testsfailed
     yield booted
+    if request.session.testsfailed > failed:
+        booted.hang_up()
     if not booted.selinux:
         return  # nothing of this boot stays, and there was nobody to deny
     if not booted.plugged:

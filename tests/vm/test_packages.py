@@ -67,7 +67,8 @@ def test_removal_install_and_upgrade(guest: Guest, alice: str, tmp_path: Path) -
     console.logout()
 
     guest.put(later(package, tmp_path), "/root/pam-ukey.deb")
-    guest.root("chcon -t bin_t /usr/libexec/ukey/keyservice")
+    # dpkg labels what it unpacks, but not what it leaves as it is.
+    guest.root("chcon -t etc_t /etc/ukey/keyservice.toml")
     guest.root("dpkg --install --force-confold /root/pam-ukey.deb", seconds=200)
     assert guest.root("dpkg-query --show pam-ukey").stdout.endswith("+later1\n")
     assert labels(guest, WITH) == WITH

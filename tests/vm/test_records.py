@@ -37,10 +37,12 @@ def test_root_s_own_shell_is_refused(guest: Guest, alice: str) -> None:
     assert guest.root("id -Z").stdout.startswith("unconfined_u:unconfined_r:unconfined_t:")
     # rm, which may not look into the folder, takes that for another error; mount does not say.
     refused = ("Permission denied", "permission denied", "Is a directory", "bind /tmp failed")
-    allowed = []
+    allowed, denied = [], len(guest.denials())
     for command in TRIED:
         done = guest.root(command, check=False)
         if done.returncode == 0 or not any(word in done.stderr for word in refused):
             allowed.append((command, done.returncode, done.stderr))
     assert allowed == []
+    # They are logged, too: or no other test's "nobody was denied" would say anything.
+    assert len(guest.denials()) > denied
     assert alice in guest.root("ukey bindings").stdout

@@ -30,7 +30,7 @@ def test_a_login_that_comes_before_the_service_starts_it(guest: Guest, alice: st
     guest.console.logout()
 
 
-def test_a_crash_costs_the_login_under_way_and_no_other(guest: Guest, alice: str) -> None:
+def test_a_crash_costs_the_login_under_way_and_not_the_next(guest: Guest, alice: str) -> None:
     guest.console.begin(alice)
     before = guest.service("MainPID")
     guest.root(f"kill -KILL {before}")

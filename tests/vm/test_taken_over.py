@@ -105,3 +105,4 @@ def test_without_a_domain_all_of_it_is_possible(
     found = outcomes["initrc_t"]
     refused = {name for name, outcome in found.items() if outcome != "done"}
     assert refused == records | folders | everybody
+    assert {found[name] for name in refused} <= REFUSED

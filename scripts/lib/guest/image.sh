@@ -71,13 +71,15 @@ install_package() {
     umount "$root/proc"
 }
 
-# demo, alice and bob; alice may use sudo; who they are for SELinux is below. Passwords are the names
-# with "-password" behind, hashed cheaply: the emulated processor is slow.
+# demo, alice and bob; the last two may use sudo. Passwords are the names with "-password" behind,
+# hashed cheaply: the emulated processor is slow.
 add_people() {
     for name in demo alice bob; do
         inside useradd --create-home --shell /bin/bash "$name"
     done
-    inside usermod --append --groups sudo alice
+    for name in alice bob; do
+        inside usermod --append --groups sudo "$name"
+    done
     for name in root demo alice bob; do
         echo "$name:$name-password"
     done | inside chpasswd --crypt-method SHA512 --sha-rounds 1000

@@ -9,7 +9,7 @@
 
 guests=/var/cache/ukey-guest
 
-# The bytes of free memory that a guest takes, with the programs that run it.
+# The megabytes of free memory that a guest takes, with the programs that run it.
 needed_mb=1536
 
 say() {
@@ -28,12 +28,15 @@ need_memory() {
 # File descriptor 7 holds a lock on it: nobody replaces the disk meanwhile.
 make_guest() {
     files=${checkout:?}/scripts/lib/guest
-    hash=$(cat "$checkout/packaging/guest-packages.txt" "$files/base.sh" "$files/initrd.sh" \
-        "$files/label.sh" "$files/vmlinux.py" | sha256sum | cut -c 1-16)
+    hash=$(cat "$checkout/packaging/guest-packages.txt" "$checkout/scripts/lib/build-root.sh" \
+        "$files/base.sh" "$files/initrd.sh" "$files/label.sh" "$files/vmlinux.py" |
+        sha256sum | cut -c 1-16)
     folder=$guests/$hash
     # shellcheck disable=SC2034 # whoever sources this uses it
     base=/out/base
     mkdir -p "$folder"
+    touch "$folder"
+    prune_guests
     exec 7>"$folder/lock"
     if ! flock --nonblock 7; then
         say "waiting for another guest of this checkout to end"
@@ -54,11 +57,18 @@ make_guest() {
     key=$( (cat "$package" && find "$files" -type f -exec cat {} +) | sha256sum | cut -c 1-16)
     disk=/out/$key.img
     if [ ! -e "$folder/$key.img" ]; then
-        rm -f "$folder"/*.img*
+        rm -rf "$folder"/*.img* # of another package, or what was left of one that failed
         "$checkout/scripts/sandbox" --guest --out "$folder" -- \
             sh scripts/lib/guest/image.sh /out/base "/out/${package##*/}" "$disk" \
             >"$folder/image.log" 2>&1 7>&- || failed "$folder/image.log"
     fi
+}
+
+# Remove what nobody has made a guest of for two weeks.
+prune_guests() {
+    find "$guests" -mindepth 1 -maxdepth 1 -type d -mtime +14 | while read -r old; do
+        flock --nonblock "$old/lock" rm -rf "$old" || :
+    done
 }
 
 failed() {
