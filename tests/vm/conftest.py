@@ -21,6 +21,7 @@ if GIVEN not in os.environ:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "denied: SELinux denies what the test tries, and shall")
+    config.addinivalue_line("markers", "long: only where scripts/vm-test is run by itself")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.guest.guest import PIN as RIGHT
 from tests.guest.guest import Guest, given
 from tests.support.process import must
@@ -46,6 +48,7 @@ def later(package: Path, folder: Path) -> bytes:
     return (folder / "later.deb").read_bytes()
 
 
+@pytest.mark.long  # the emulated processor links the whole policy, twice
 def test_removal_install_and_upgrade(guest: Guest, alice: str, tmp_path: Path) -> None:
     _base, _disk, package, _logs = given()
     console = guest.console

@@ -18,6 +18,7 @@ def plain(guest: Guest, alice: str) -> Guest:
     return guest
 
 
+@pytest.mark.long  # it boots once more
 def test_it_serves_a_host_without_selinux(plain: Guest) -> None:
     console = plain.console
     assert console.login("alice", RIGHT)  # as soon as anybody can, after power-on
