@@ -7,11 +7,21 @@ setools comes in when a policy is read: the smoke tier's sandbox, where this is 
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import setools
+
+
+@dataclass(frozen=True)
+class _Rule:
+    rule: setools.policyrep.AVRule
+    source: str  #: type or attribute
+    target: str
+    permissions: frozenset[str]
 
 
 class Policy:
@@ -21,6 +31,12 @@ class Policy:
         import setools
 
         self._policy = setools.SELinuxPolicy(str(path))
+        #: by class: what setools reads of the file takes seconds each time that it is asked
+        self._rules: dict[str, list[_Rule]] = defaultdict(list)
+        for rule in self._policy.terules():
+            if rule.ruletype == setools.TERuletype.allow:
+                found = _Rule(rule, str(rule.source), str(rule.target), frozenset(rule.perms))
+                self._rules[str(rule.tclass)].append(found)
 
     def who(
         self, target: str, tclass: str, permission: str, *, switched: str | None = None
@@ -29,37 +45,31 @@ class Policy:
 
         `switched`: a boolean that is as it is not by default.
         """
-        import setools
-
-        found: set[str] = set()
-        for rule in setools.TERuleQuery(
-            self._policy,
-            ruletype=["allow"],
-            target=target,
-            target_indirect=True,
-            tclass=[tclass],
-            perms=[permission],
-        ).results():
-            if self._holds(rule, switched):
-                found |= {
-                    str(each)
-                    for each in rule.source.expand()
-                    if str(rule.target) != "self" or str(each) == target
-                }
-        return found
+        names = self._names(target)
+        return {
+            str(each)
+            for rule in self._rules[tclass]
+            if rule.target in names | {"self"} and permission in rule.permissions
+            if self._holds(rule.rule, switched)
+            for each in rule.rule.source.expand()
+            if rule.target != "self" or str(each) in names
+        }
 
     def may(self, source: str) -> set[tuple[str, str, str]]:
         """All that `source` may do, whatever booleans say: (type or attribute, class, right)."""
-        import setools
-
-        query = setools.TERuleQuery(
-            self._policy, ruletype=["allow"], source=source, source_indirect=True
-        )
+        names = self._names(source)
         return {
-            (str(rule.target), str(rule.tclass), str(permission))
-            for rule in query.results()
-            for permission in rule.perms
+            (rule.target, tclass, permission)
+            for tclass, rules in self._rules.items()
+            for rule in rules
+            if rule.source in names
+            for permission in rule.permissions
         }
+
+    def _names(self, name: str) -> frozenset[str]:
+        """What a rule calls a type by: its name, were it an alias, and its attributes."""
+        found = self._policy.lookup_type(name)
+        return frozenset({str(found), *map(str, found.attributes())})
 
     def members(self, attribute: str) -> set[str]:
         """The types that have an attribute."""
