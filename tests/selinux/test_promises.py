@@ -5,16 +5,23 @@
 from __future__ import annotations
 
 import re
+from math import prod
 from pathlib import Path
 
 import pytest
 
-from tests.selinux.link import MODULES, compile_test, kernel_policy, link
+from tests.selinux.link import MODULES, SOURCES, compile_test, kernel_policy, link
 from tests.selinux.reach import Policy
+from tests.support.process import must
 
 pytestmark = pytest.mark.timeout(400)
 
 RULE = re.compile(r"^allow (\w+) (\w+):(\w+) (\w+);$", re.MULTILINE)
+PROMISES = re.findall(r"^\s*(neverallow .*;)$", (SOURCES / "ukey.te").read_text(), re.MULTILINE)
+#: What semodule makes of a compiled module before it links.
+TO_CIL = "/usr/libexec/selinux/hll/pp"
+#: m4's, of the classes that files have.
+DIR_FILE_CLASS_SET = "{ dir file lnk_file sock_file fifo_file chr_file blk_file }"
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +30,31 @@ def refusal(folder: Path, store: Path) -> str:
     done = link(store, compile_test("planted", folder / "planted"))
     assert done.returncode != 0
     return done.stderr
+
+
+@pytest.fixture(scope="module")
+def named(refusal: str, module: Path) -> set[str]:
+    """The promises that the linker says are broken.
+
+    It names lines of what semodule made: one for each source, target and class, in the same order.
+    """
+    cil = must([TO_CIL, module]).splitlines()
+    lines = [n for n, line in enumerate(cil, 1) if line.lstrip().startswith("(neverallow ")]
+    made = [promise for promise in PROMISES for _ in range(cil_rules(promise))]
+    broken = set(re.findall(r"neverallow check failed at \S*/ukey/cil:(\d+)", refusal))
+    return {promise for n, promise in zip(lines, made, strict=True) if str(n) in broken}
+
+
+def cil_rules(promise: str) -> int:
+    """How many a line of the source becomes."""
+    words = promise.replace("dir_file_class_set", DIR_FILE_CLASS_SET)
+    sets = re.findall(r"~?\{.*?\}|[^\s:;]+", words)[1:4]  # source, target, classes
+    return prod(1 if "~" in each else len(each.strip("{ }").split()) for each in sets)
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_each_promise_is_broken_by_a_planted_rule(named: set[str], promise: str) -> None:
+    assert promise in named
 
 
 @pytest.mark.parametrize("rule", RULE.findall((MODULES / "planted.te").read_text()), ids=" ".join)
