@@ -39,30 +39,39 @@ class Policy:
                 self._rules[str(rule.tclass)].append(found)
 
     def who(
-        self, target: str, tclass: str, permission: str, *, switched: str | None = None
+        self,
+        target: str,
+        tclass: str,
+        *permissions: str,
+        switched: str | None = None,
+        whatever: bool = False,
     ) -> set[str]:
-        """The types that have `permission` on `target`, itself or by an attribute of either.
+        """The types that have one of `permissions` on `target`, by an attribute of either too.
 
-        `switched`: a boolean that is as it is not by default.
+        `switched`: a boolean that is as it is not by default. `whatever`: booleans say.
         """
         names = self._names(target)
         return {
             str(each)
             for rule in self._rules[tclass]
-            if rule.target in names | {"self"} and permission in rule.permissions
-            if self._holds(rule.rule, switched)
+            if rule.target in names | {"self"} and not rule.permissions.isdisjoint(permissions)
+            if whatever or self._holds(rule.rule, switched)
             for each in rule.rule.source.expand()
             if rule.target != "self" or str(each) in names
         }
 
-    def may(self, source: str) -> set[tuple[str, str, str]]:
-        """All that `source` may do, whatever booleans say: (type or attribute, class, right)."""
+    def may(self, source: str, *, by_boolean: bool | None = None) -> set[tuple[str, str, str]]:
+        """All that `source` may do, whatever booleans say: (type or attribute, class, right).
+
+        `by_boolean`: only what depends on one, or only what does not.
+        """
         names = self._names(source)
         return {
             (rule.target, tclass, permission)
             for tclass, rules in self._rules.items()
             for rule in rules
             if rule.source in names
+            if by_boolean is None or by_boolean == self._depends(rule.rule)
             for permission in rule.permissions
         }
 
@@ -78,6 +87,16 @@ class Policy:
     def attributes(self, name: str) -> set[str]:
         """The attributes that a type has."""
         return {str(each) for each in self._policy.lookup_type(name).attributes()}
+
+    @staticmethod
+    def _depends(rule: setools.policyrep.AVRule) -> bool:
+        """Whether the rule is there by a boolean."""
+        import setools
+
+        try:
+            return bool(rule.conditional.booleans)
+        except setools.exception.RuleNotConditional:
+            return False
 
     @staticmethod
     def _holds(rule: setools.policyrep.AVRule, switched: str | None) -> bool:

@@ -16,6 +16,25 @@ OWN = {
     "ukey_worker_t": {"ukey_worker_t"},
 }
 WRITING = {"append", "create", "link", "rename", "setattr", "unlink", "write"}
+#: Devices that they may open: no disk, reader or memory. Debian gives null, zero and a process's
+#: own terminal to all, the terminals of init scripts to each daemon, and the console to whoever
+#: logs; that the unit's DevicePolicy= closes.
+DEVICES = {
+    "ukey_keyservice_t": {
+        "console_device_t",
+        "devtty_t",
+        "initrc_devpts_t",
+        "null_device_t",
+        "urandom_device_t",
+        "zero_device_t",
+    },
+    "ukey_worker_t": {"devtty_t", "null_device_t", "urandom_device_t", "zero_device_t"},
+}
+#: And where the boolean init_daemons_use_tty is on. (urandom: global_ssp.)
+DEVICES_BY_BOOLEAN = {
+    "ukey_keyservice_t": {"devpts_t", "ptynode", "tty_device_t", "ttynode", "urandom_device_t"},
+    "ukey_worker_t": {"urandom_device_t"},
+}
 #: systemd's memory file behind StandardInputText=; none is there.
 MEMORY_FILE = "init_tmpfs_t"
 
@@ -63,21 +82,53 @@ def test_it_has_no_capability_and_orders_nothing_of_systemd(policy: Policy, doma
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_it_touches_no_device(policy: Policy, domain: str) -> None:
+@pytest.mark.parametrize("by_boolean", (False, True))
+def test_it_opens_no_device_but_what_every_daemon_does(
+    policy: Policy, domain: str, by_boolean: bool
+) -> None:
     """Terminals are looked at by the keyservice, to know where a login comes from."""
     nodes = {
         target
-        for target, tclass, permission in policy.may(domain)
-        if tclass in ("blk_file", "chr_file") and permission in ("read", "write")
+        for target, tclass, permission in policy.may(domain, by_boolean=by_boolean)
+        if tclass in ("blk_file", "chr_file") and permission != "getattr"
     }
-    assert not {each for each in nodes if "usb" in each or "disk" in each or "memory" in each}
+    assert nodes == (DEVICES_BY_BOOLEAN if by_boolean else DEVICES)[domain]
 
 
-def test_the_worker_sees_no_record_and_no_configuration(policy: Policy) -> None:
-    assert not [each for each in policy.may("ukey_worker_t") if each[0].startswith("ukey_etc")]
-    assert not [each for each in policy.may("ukey_worker_t") if each[0].startswith("ukey_conf")]
-    assert not [each for each in policy.may("ukey_worker_t") if each[0].startswith("ukey_var")]
+def seen(policy: Policy, target: str) -> set[str]:
+    """Who may do anything with such a file, folder or socket, whatever booleans say."""
+    rights = {
+        "file": ("getattr", "read", "write", "append", "open", "map", "create", "unlink"),
+        "dir": ("getattr", "read", "search", "write", "add_name", "open"),
+        "sock_file": ("getattr", "read", "write", "open"),
+    }
+    return {
+        each
+        for tclass, permissions in rights.items()
+        for each in policy.who(target, tclass, *permissions, whatever=True)
+    }
+
+
+@pytest.mark.parametrize(
+    "kind",
+    (
+        "ukey_etc_t",
+        "ukey_var_lib_t",
+        "ukey_conf_t",
+        "ukey_runtime_t",
+        "ukey_root_socket_t",
+        "ukey_user_socket_t",
+    ),
+)
+def test_the_worker_sees_no_record_no_configuration_and_no_asker(policy: Policy, kind: str) -> None:
+    who = seen(policy, kind)
+    assert "init_t" in who  # the query does find those who do
+    assert "ukey_worker_t" not in who
 
 
 def test_the_keyservice_sees_no_reader(policy: Policy) -> None:
-    assert not [each for each in policy.may("ukey_keyservice_t") if each[0].startswith("pcscd")]
+    assert "ukey_worker_t" in seen(policy, "pcscd_runtime_t")
+    assert "ukey_keyservice_t" not in seen(policy, "pcscd_runtime_t")
+    rights = ("connectto", "read", "write")
+    who = policy.who("pcscd_t", "unix_stream_socket", *rights, whatever=True)
+    assert "ukey_keyservice_t" not in who
