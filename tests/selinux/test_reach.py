@@ -41,13 +41,16 @@ def test_nobody_is_given_the_records_by_an_attribute(policy: Policy) -> None:
     assert policy.members("ukey_records_manager") == set()
 
 
-def test_whoever_relabels_and_lays_mounts_is_named(policy: Policy, documented: Documented) -> None:
-    keepers = policy.who("ukey_etc_t", "dir", "search") | policy.who(
-        "ukey_etc_t", "dir", "relabelto"
-    )
+@pytest.mark.parametrize("kind", ("ukey_etc_t", "ukey_var_lib_t"))
+def test_whoever_relabels_and_lays_mounts_is_named(
+    policy: Policy, documented: Documented, kind: str
+) -> None:
+    rights = ("search", "read", "create", "rmdir", "setattr", "relabelfrom", "relabelto", "mounton")
+    keepers = policy.who(kind, "dir", *rights, whatever=True)
     assert keepers - {"ukey_keyservice_t"} == documented("folders of records")
-    assert policy.who("ukey_etc_t", "file", "relabelfrom") == {"setfiles_t"}
-    assert policy.who("ukey_etc_t", "file", "relabelto") == {"setfiles_t"}
+    assert policy.who(kind, "dir", "mounton", whatever=True) == {"init_t"}
+    assert policy.who(kind, "file", "relabelfrom", whatever=True) == {"setfiles_t"}
+    assert policy.who(kind, "file", "relabelto", whatever=True) == {"setfiles_t"}
 
 
 @pytest.mark.parametrize("name", ("root", "user"))
@@ -97,6 +100,32 @@ def test_a_process_is_reached_by_whom_debian_lets_reach_every_one(
     assert added == ({"ukey_keyservice_t"} if ends else set())
     kills_all = {"sshd_t"} if permission == "sigkill" else set()  # as every login program does
     assert policy.who(domain, "process", permission) & OTHERS == kills_all
+
+
+def beside_the_unconfined(policy: Policy, found: set[str]) -> set[str]:
+    return found - policy.members("unconfined_domain_type") - OURS
+
+
+def test_whoever_else_ends_the_keyservice_is_named(policy: Policy, documented: Documented) -> None:
+    for domain in OURS:
+        enders = policy.who(domain, "process", "sigkill", "sigstop", "signal", whatever=True)
+        assert beside_the_unconfined(policy, enders) == documented("the keyservice, ended")
+
+
+def test_whoever_else_stops_the_unit_is_named(policy: Policy, documented: Documented) -> None:
+    stoppers = policy.who("ukey_unit_t", "service", "stop", whatever=True)
+    assert beside_the_unconfined(policy, stoppers) == documented("the unit, stopped")
+
+
+def test_whoever_else_changes_the_configuration_is_named(
+    policy: Policy, documented: Documented
+) -> None:
+    """Who relabels a file can make it one that it writes."""
+    file = ("write", "append", "create", "rename", "unlink", "setattr", "relabelfrom")
+    folder = ("add_name", "remove_name", "rename", "setattr", "relabelfrom", "mounton")
+    changers = policy.who("ukey_conf_t", "file", *file, whatever=True)
+    changers |= policy.who("ukey_conf_t", "dir", *folder, whatever=True)
+    assert beside_the_unconfined(policy, changers) == documented("`/etc/ukey`, changed")
 
 
 @pytest.mark.parametrize("domain", sorted(OURS))
