@@ -40,7 +40,7 @@ def write_between(document: str, content: str, *, part: str = "figures") -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table that also reads well in a terminal: the first column left, others right."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    widths = [max(2, *map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = ["-" * widths[0]] + ["-" * (width - 1) + ":" for width in widths[1:]]
     lines = [_row(head, widths), _row(rule, widths), *(_row(row, widths) for row in rows)]
     return "\n".join(lines)
