@@ -37,6 +37,7 @@ from keyservice.store.revocations import Revocations
 from keyservice.store.throttle import ThrottleFile
 from keyservice.ukeys.pool import Ukeys
 from keyservice.ukeys.settings import ReaderSettings
+from keyservice.ukeys.slot import Presence
 from tests.softkey.control import Control, NotRunning
 from tests.support.ukeys import Softkey
 
@@ -132,6 +133,13 @@ class Service:
         self, *answers: Answer, user: str = "alice", caller: Caller = GETTY, **fields: Any
     ) -> Held:
         return await self.hold(login(user, **fields), *answers, caller=caller)
+
+    async def put_in(self, softkey: Softkey) -> None:
+        """Insert it; returns once the pool has seen it."""
+        softkey.insert()
+        async with asyncio.timeout(15):
+            while all(each.reader != softkey.reader for each in cards(self.ukeys)):
+                await asyncio.sleep(0.02)
 
     def lines(self) -> list[str]:
         """The log's lines since the last look."""
@@ -277,10 +285,15 @@ async def seen(ukeys: Ukeys, folder: Path) -> None:
         while True:
             with suppress(ReaderAbsent):  # where a test runs without pcscd
                 await ukeys.settled(asyncio.get_running_loop().time() + 10)
-            cards = [each for each in ukeys.present() if each.card_present]
-            if len(cards) == expected and all(each.info or each.refused for each in cards):
+            found = cards(ukeys)
+            if len(found) == expected and all(each.info or each.refused for each in found):
                 return
             await asyncio.sleep(0.02)
+
+
+def cards(ukeys: Ukeys) -> list[Presence]:
+    """The readers that have a card in them."""
+    return [each for each in ukeys.present() if each.card_present]
 
 
 def run(

@@ -287,7 +287,7 @@ def test_what_is_there_instead_of_a_ukey(tmp_path: Path, make: Make) -> None:
         held = await nothing_stored(service, bind(), error=ErrorName.UKEY_ABSENT)
         assert held.verdict.text == "No ukey is inserted. Insert it and try again."
         ukey.control.misbehave(foreign=True)
-        ukey.insert()
+        await service.put_in(ukey)
         await nothing_stored(service, bind(), error=ErrorName.UKEY_UNKNOWN)
 
     run(tmp_path, scene)
@@ -344,7 +344,7 @@ def test_unbinding_by_force_revokes_the_key(tmp_path: Path, make: Make) -> None:
         assert service.lines()[-1].startswith("<84>")  # a warning
         (service.records.path / "alice").write_bytes(backup)
         (service.records.path / "alice").chmod(0o600)
-        ukey.insert()
+        await service.put_in(ukey)
         assert (await service.login()).verdict.error is ErrorName.REVOKED
 
     run(tmp_path, scene)

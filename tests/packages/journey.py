@@ -242,7 +242,7 @@ class Journey:
     def ukey_is_out(self) -> Iterator[None]:
         self.ukey.remove()
         yield
-        self.ukey.insert()
+        self.ukey.put_in()
 
     def door(self, *answers: str) -> PamCode:
         """A service that has what every service has; su's own asks root nothing."""

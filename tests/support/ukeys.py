@@ -83,6 +83,16 @@ class Softkey:
         self.control.insert()
         self.wait_seen()
 
+    def put_in(self) -> None:
+        """Insert it; returns once a keyservice has asked what it is.
+
+        pcscd tells its clients one after the other: what a test has seen, a keyservice that waits
+        for nobody may not have seen yet.
+        """
+        before = len(self.control.apdus())
+        self.insert()
+        wait_until(lambda: len(self.control.apdus()) > before, f"{self.serial} asked what it is")
+
     def wait_seen(self) -> None:
         wait_until(lambda: self.reader in pcsc.occupied(), f"{self.serial} in {self.reader}")
 

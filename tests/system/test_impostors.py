@@ -23,9 +23,8 @@ from keyservice.contract.requests import build_begin
 from keyservice.contract.steps import Prompt, Verdict
 from tests.support.host import Host
 from tests.support.people import User
-from tests.support.process import run, wait_until
+from tests.support.process import run
 from tests.support.stacks import PamCode
-from tests.support.ukeys import Softkey
 
 from .conftest import Enrolled, enrol
 from .people import People, settings
@@ -200,29 +199,22 @@ def test_an_answer_of_4_kib_past_the_module(people: People) -> None:
 # -- what is in the reader
 
 
-def put_in(ukey: Softkey) -> None:
-    """Insert it, and wait until the keyservice has asked what it is."""
-    ukey.control.reset_apdus()
-    ukey.insert()
-    wait_until(lambda: len(ukey.control.apdus()) > 0, "asked what it is")
-
-
 def test_a_foreign_card_in_the_reader(people: People) -> None:
     ukey = people.enrolled.ukey
     ukey.remove()
     people.card.misbehave(foreign=True)
-    put_in(ukey)
+    ukey.put_in()
     answered = people.login()
     assert (answered.code, answered.prompts) == (PamCode.AUTHINFO_UNAVAIL, [])
     ukey.remove()
     people.card.behave()
-    put_in(ukey)
+    ukey.put_in()
 
 
 def test_a_foreign_card_beside_the_ukey_is_in_nobodys_way(people: People) -> None:
     foreign = people.enrolled.host.softkey("foreign", slot=1, inserted=False)
     foreign.control.misbehave(foreign=True)
-    put_in(foreign)
+    foreign.put_in()
     asked = foreign.control.apdus()
     people.must_login()
     assert foreign.control.apdus() == asked
@@ -232,7 +224,7 @@ def test_an_empty_reader(people: People) -> None:
     people.enrolled.ukey.remove()
     answered = people.login()
     assert (answered.code, answered.prompts) == (PamCode.AUTHINFO_UNAVAIL, [])
-    put_in(people.enrolled.ukey)
+    people.enrolled.ukey.put_in()
 
 
 # -- ukeys that answer wrongly
@@ -290,10 +282,10 @@ def test_a_card_that_answers_wrongly_when_it_is_put_in(host: Host, wrong: str) -
     ukey = people.enrolled.ukey
     ukey.remove()
     people.card.misbehave(**WRONG[wrong][0], ins=[GET_DEV_INFO])
-    put_in(ukey)
+    ukey.put_in()
     answered = people.login()
     assert (answered.code, answered.prompts) == (PamCode.AUTHINFO_UNAVAIL, [])
     ukey.remove()
     people.card.behave()
-    put_in(ukey)
+    ukey.put_in()
     people.must_login()

@@ -102,7 +102,7 @@ def put_in_a_clone(enrolled: Enrolled) -> None:
     """The same serial, another key."""
     enrolled.ukey.remove()
     enrolled.ukey.control.misbehave(other_key=True)
-    enrolled.ukey.insert()
+    enrolled.ukey.put_in()
 
 
 def sign_wrongly(enrolled: Enrolled) -> None:

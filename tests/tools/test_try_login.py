@@ -91,7 +91,7 @@ def remove(enrolled: Enrolled) -> None:
 
 
 def insert(enrolled: Enrolled) -> None:
-    enrolled.ukey.insert()
+    enrolled.ukey.put_in()
 
 
 def expire(enrolled: Enrolled) -> None:

@@ -128,7 +128,7 @@ def test_all_of_a_ukey_s_life_works_in_what_the_unit_leaves(served: Served) -> N
     assert served.log_in("000000") == PamCode.AUTH_ERR
     served.ukey.remove()
     assert served.log_in() == PamCode.AUTHINFO_UNAVAIL
-    served.ukey.insert()
+    served.ukey.put_in()
     assert served.log_in() == PamCode.SUCCESS
     assert "sm2_engine" in must(["ukey", "status", "--json"])
     typed = "528491\n739284\n739284\n"
