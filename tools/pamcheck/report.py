@@ -8,8 +8,10 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from keyservice.contract.i18n import Language
+
 from .. import output
-from ..language import _, ngettext
+from ..language import _, language, ngettext
 from ..output import Cell as Printed
 from ..output import Colour, Value
 from .check import Checked
@@ -107,7 +109,8 @@ def show_findings(
 
 
 def _sentence(text: str) -> str:
-    if text.split(" ", 1)[0].isalpha():  # no name of a module or of a file
+    first = text.split(" ", 1)[0]
+    if language() is Language.ENGLISH and first.isalpha():  # no name of a module or of a file
         text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "。")) else _("{sentence}.").format(sentence=text)
 
@@ -162,7 +165,7 @@ def who(checked: Checked) -> Printed:
 
 def _counted(findings: Sequence[Finding]) -> str:
     counts = {each: sum(f.severity is each for f in findings) for each in Severity}
-    return ", ".join(f"{count} {severity(each)}" for each, count in counts.items() if count)
+    return _(", ").join(f"{count} {severity(each)}" for each, count in counts.items() if count)
 
 
 # -- for programs

@@ -125,9 +125,10 @@ def _brief(summary: str) -> str:
 def _sentence(purpose: str) -> str:
     """What an example is for, before the example."""
     purpose = re.sub(r"(?<=\? )[a-z]", lambda letter: letter[0].upper(), purpose)
-    colon, stop = (":", ".") if purpose.isascii() else ("：", "。")
+    english = purpose.isascii()
+    colon, stop = (":", ".") if english else ("：", "。")
     end = "" if purpose[-1] in "?？.。" else stop if colon in purpose else colon
-    return purpose[:1].upper() + purpose[1:] + end
+    return (purpose[:1].upper() if english else purpose[:1]) + purpose[1:] + end
 
 
 def _synopsis(parser: Parser) -> list[str]:
