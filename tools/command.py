@@ -18,7 +18,7 @@ from keyservice.contract.names import ErrorName
 
 from . import language, output
 from .exits import Exit
-from .language import _
+from .language import _, reason
 
 #: Signals that end a command, each after the terminal was put back.
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
@@ -203,7 +203,7 @@ def _unwritten() -> Exit | None:
     except OSError as error:
         _discard_output()
         text = _("The output could not be written: {reason}.")
-        output.say(text.format(reason=error.strerror), output.Colour.ALARM)
+        output.say(text.format(reason=reason(error.strerror)), output.Colour.ALARM)
         return Exit.FAILED
     return None
 

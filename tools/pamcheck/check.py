@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..language import _
+from ..language import _, reason
 from . import judge, lint, remedy, stack, table
 from .finding import Finding, Severity
 from .libpam import LibpamFailed, Unable
@@ -127,7 +127,7 @@ def _in_capitals(file: Path) -> Iterator[Finding]:
 def _unread(error: Unreadable) -> Finding:
     text = _("it cannot be read ({reason}): nothing is known about who gets in")
     cure = _("run this as root") if error.forbidden else _("name a file that is there")
-    said = text.format(reason=str(error))
+    said = text.format(reason=reason(error))
     return Finding("unreadable", Severity.NOTE, str(error.path), said, cure)
 
 

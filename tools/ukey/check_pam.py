@@ -13,7 +13,7 @@ from pathlib import Path
 from tools import output
 from tools.command import Failure
 from tools.exits import Exit
-from tools.language import N_, _
+from tools.language import N_, _, reason
 from tools.manual import Manual
 from tools.pamcheck import around, check, report
 from tools.pamcheck.check import Checked
@@ -106,7 +106,8 @@ def command(arguments: Sequence[str]) -> Exit:
         ) from None
     except OSError as error:
         text = _("libpam cannot be asked: {reason}.")
-        raise Failure(text.format(reason=error.strerror or str(error)), Exit.FAILED) from None
+        why = reason(error.strerror or error)
+        raise Failure(text.format(reason=why), Exit.FAILED) from None
     found = _around(places, given.stacks, skip=given.stacks_only)
     return _told(checked, found, whole=not given.stacks, json=given.json)
 
@@ -140,7 +141,7 @@ def _all(places: Places) -> list[Checked]:
         others = list(check.others(places))
     except Unreadable as error:
         raise Failure(
-            _("{folder} cannot be read: {reason}.").format(folder=error.path, reason=error),
+            _("{folder} cannot be read: {reason}.").format(folder=error.path, reason=reason(error)),
             Exit.NOT_ALLOWED,
             hint=_("Run it again with sudo, or in a root shell."),
         ) from None

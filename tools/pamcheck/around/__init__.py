@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 
-from tools.language import _
+from tools.language import _, reason
 
 from ..finding import Finding
 from . import (
@@ -59,11 +59,11 @@ def ways(root: Path = Path("/"), only: Container[str] | None = None) -> list[Fin
         try:
             for finding in look(system):
                 found.append(finding)  # those before a failure count too
-        except NotLooked as reason:
-            found.append(not_looked_at(name, reason))
+        except NotLooked as unseen:
+            found.append(not_looked_at(name, unseen))
         except OSError as error:
             place = str(error.filename or name)
             remedy = _("run it as root") if isinstance(error, PermissionError) else ""
-            why = NotLooked(place, error.strerror or str(error), remedy)
+            why = NotLooked(place, reason(error.strerror or error), remedy)
             found.append(not_looked_at(name, why))
     return found
