@@ -165,14 +165,7 @@ def _membership(what: str, how: str, value: str, *, uses_uid: bool) -> Behaviour
 def _member(key: str, *, usual: bool, uses_uid: bool, positive: bool = True) -> Behaviour:
     """Somebody of whom the condition holds. `usual`: it holds of most."""
     key = f"use_uid {key}" if uses_uid else key
-    code = "success" if positive else "auth_err"
-    return switch(
-        f"succeed_if {key}",
-        Role.MEMBER,
-        (_OPPOSITE[code], _("where not {condition}").format(condition=key)),
-        (code, _("where {condition}").format(condition=key)),
-        usual=usual,
-    )
+    return _where(key, key, Role.MEMBER, positive=positive, usual=usual)
 
 
 def _other(line: Line, key: str, *, uses_uid: bool) -> Behaviour:
@@ -181,12 +174,18 @@ def _other(line: Line, key: str, *, uses_uid: bool) -> Behaviour:
     positive = how not in _NEGATIVE or " " in value
     if not positive:
         key = " ".join((what, _NEGATIVE[how], value))
-    code = "success" if positive else "auth_err"
+    usual = positive and action(line.control, "auth_err") != "ignore"
     use = "use_uid " if uses_uid else ""
+    return _where(use + key, key, Role.OTHER, positive=positive, usual=usual)
+
+
+def _where(name: str, condition: str, role: Role, *, positive: bool, usual: bool) -> Behaviour:
+    """Two cases of a variable: where the condition does not hold, and where it does."""
+    code = "success" if positive else "auth_err"
     return switch(
-        f"succeed_if {use}{key}",
-        Role.OTHER,
-        (_OPPOSITE[code], _("where not {condition}").format(condition=key)),
-        (code, _("where {condition}").format(condition=key)),
-        usual=positive and action(line.control, "auth_err") != "ignore",
+        f"succeed_if {name}",
+        role,
+        (_OPPOSITE[code], _("where not {condition}").format(condition=condition)),
+        (code, _("where {condition}").format(condition=condition)),
+        usual=usual,
     )
