@@ -64,8 +64,11 @@ def as_loaded(unit: str) -> dict[str, list[str]] | None:
 
 
 def plug_in(vendor: str, product: str, folder: Path) -> dict[str, str]:
-    """The properties that udev gives a reader with these USB ids by all rules that are installed;
-    ``run``: the commands that it would run in the end. Below `folder` lies its /sys."""
+    """The properties that udev gives a reader with these USB ids by all rules that are installed.
+
+    ``run``: the commands that it would run in the end; ``mode``: the device's, where a rule sets
+    it. Below `folder` lies its /sys.
+    """
     device = folder / _PORT[1:]
     device.mkdir(parents=True)
     (folder / "bus/usb").mkdir(parents=True)
@@ -80,4 +83,6 @@ def plug_in(vendor: str, product: str, folder: Path) -> dict[str, str]:
     )
     found = dict(re.findall(r"^([A-Z_]+)=(.*)$", told, re.MULTILINE))
     found["run"] = " ".join(re.findall(r"^run: '(.*)'$", told, re.MULTILINE))
+    modes = re.findall(r"MODE (\d+)$", told, re.MULTILINE)
+    found["mode"] = modes[-1] if modes else ""
     return found

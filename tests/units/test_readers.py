@@ -253,6 +253,21 @@ def test_udev_gives_a_reader_to_users_as_the_settings_say(
     assert ":systemd:" in device["CURRENT_TAGS"]
 
 
+@pytest.mark.parametrize(("text", "mode"), [("", "0660"), ("shared_pcsc = true\n", "0666")])
+def test_udev_gives_a_reader_to_everybody_only_where_it_is_shared(
+    host: Host, tmp_path: Path, text: str, mode: str
+) -> None:
+    """Whatever a vendor's rule says."""
+    host.configure(text)
+    rule = Path("/etc/udev/rules.d/99-vendor.rules")
+    rule.write_text('SUBSYSTEM=="usb", ATTR{idVendor}=="163c", MODE="0666"\n')
+    try:
+        device = plug_in("163c", "0417", tmp_path)
+    finally:
+        rule.unlink()
+    assert device["mode"] == mode
+
+
 def test_udev_gives_nothing_when_the_program_is_gone(host: Host, tmp_path: Path) -> None:
     host.configure("shared_pcsc = true\n")
     aside = USERS_MAY.rename(USERS_MAY.with_name("aside"))
