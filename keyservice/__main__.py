@@ -23,7 +23,8 @@ from keyservice.access.throttle import Throttle, boot_id
 from keyservice.access.world import World, machine_id
 from keyservice.commandline import Exit, parser
 from keyservice.config import Config, load
-from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, STATE_DIR
+from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, SELINUX_DOMAIN, STATE_DIR
+from keyservice.core import selinux
 from keyservice.core.errors import ConfigurationError, StoreFailed, UkeyError
 from keyservice.core.hardening import harden
 from keyservice.crypto import sm2
@@ -92,6 +93,12 @@ def _configured(path: Path) -> Config:
         _log.warning("virtual readers are allowed: an emulated ukey can log in")
     if config.rules.shared_pcsc:
         _log.warning("pcscd is shared: local users can block ukeys and burn PIN tries")
+    if selinux.domain() not in (None, SELINUX_DOMAIN):
+        _log.warning(
+            "SELinux does not confine the keyservice, which runs as %s; where it enforces, login "
+            "programs may not ask: /usr/libexec/ukey/selinux-module load",
+            selinux.domain(),
+        )
     return config
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from keyservice.contract.names import RECORDS_DIR, Flag, Operation
 
+from . import output, selinux
 from .command import need_root, run
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
@@ -86,6 +87,8 @@ def parser() -> Parser:
 def command(arguments: Sequence[str]) -> Exit:
     given = parser().parse_args(arguments)
     need_root(_("Binding a ukey needs root."))
+    if selinux.module_missing():
+        output.say(f"{_(selinux.MISSING)} {_(selinux.REMEDY)}", output.Colour.ALARM)
     flags = Flag(0)
     if given.generate:
         flags |= Flag.GENERATE

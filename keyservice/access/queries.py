@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 
+from keyservice.core import selinux
 from keyservice.core.errors import BadRequest, NotAllowed, NotEnrolled, UkeyError
 from keyservice.store.bindings import Binding
 from keyservice.store.fingerprint import FINGERPRINT
@@ -64,7 +65,7 @@ class Queries:
         return rows
 
     async def status(self, caller: Caller) -> Row:
-        """How the service does, and what of its configuration weakens it."""
+        """How the service does, and what weakens it."""
         rules, pcscd = self._world.rules, await self._pcscd()
         row: Row = {
             "version": self._version,
@@ -74,6 +75,8 @@ class Queries:
             "pcscd": pcscd,
             "readers": len(self._world.ukeys.present()),
         }
+        if (domain := selinux.domain()) is not None:
+            row["selinux"] = domain
         if caller.root:
             bindings, damaged = await self._records()
             row["bindings"] = len(bindings)

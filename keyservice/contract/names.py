@@ -25,6 +25,9 @@ RECORDS_DIR = "/etc/usbkey"
 STATE_DIR = "/var/lib/ukey"
 LOCALE_DIR = "/usr/share/locale"
 TEXT_DOMAIN = "ukey"
+#: Types of the module in selinux/: that the service runs in, and of root's socket.
+SELINUX_DOMAIN = "ukey_keyservice_t"
+SELINUX_ROOT_SOCKET = "ukey_root_socket_t"
 
 # -- limits
 

@@ -23,17 +23,24 @@ CONFIG, STORE = Path("/etc/selinux/config"), Path("/var/lib/selinux")
 
 
 @pytest.fixture
-def with_policy() -> Iterator[None]:
+def config() -> Iterator[Path]:
+    """SELinux's, which the tools' own package brings; afterwards it is as it was."""
+    before = CONFIG.read_bytes()
+    yield CONFIG
+    CONFIG.write_bytes(before)
+
+
+@pytest.fixture
+def with_policy(config: Path) -> Iterator[None]:
     """This sandbox as a host with Debian's policy, SELinux switched off."""
     STORE.mkdir(exist_ok=True)
     before, module = set(STORE.iterdir()), MODULE.read_bytes()
     shutil.copytree(DEBIAN / "var/lib/selinux/default", STORE / "default")
     shutil.copytree(DEBIAN / "etc/selinux/default", CONFIG.parent / "default")
-    CONFIG.write_text("SELINUX=disabled\nSELINUXTYPE=default\n")
+    config.write_text("SELINUX=disabled\nSELINUXTYPE=default\n")
     try:
         yield
     finally:
-        CONFIG.unlink()
         shutil.rmtree(CONFIG.parent / "default")
         for made in set(STORE.iterdir()) - before:
             shutil.rmtree(made)
@@ -95,9 +102,11 @@ def test_a_policy_that_does_not_take_it_is_no_failure(with_policy: None, tmp_pat
     assert "make -C /usr/share/doc/pam-ukey/selinux" in done.stderr
 
 
-def test_a_host_without_selinux_stays_as_it_is() -> None:
+@pytest.mark.parametrize("configured", [True, False])
+def test_a_host_without_selinux_stays_as_it_is(config: Path, configured: bool) -> None:
     """The tools may be there; the policy is not."""
-    assert not CONFIG.exists()
+    if not configured:
+        config.unlink()
     for task in ("load", "unload"):
         done = loader(task)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.daemons import start_bus
 from tests.support.host import in_sandbox
+from tests.support.process import Daemon
 from tests.tools.running import Commands
 from tests.tools.scripted import Keyservice
+from tests.tools.scripted_bus import BusService
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +38,17 @@ def commands(sandbox: None) -> Iterator[Commands]:
     running = Commands()
     yield running
     running.close()
+
+
+@pytest.fixture
+def system_bus(tmp_path: Path) -> Iterator[Daemon]:
+    daemon = start_bus(tmp_path)
+    yield daemon
+    daemon.stop()
+
+
+@pytest.fixture
+def bus(system_bus: Daemon) -> Iterator[BusService]:
+    service = BusService()
+    yield service
+    service.close()

@@ -8,14 +8,11 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pexpect
 import pytest
 
 from tests.support import CHECKOUT
-from tests.support.daemons import start_bus
 from tests.support.process import Daemon, wait_until
 from tests.tools.running import Commands, only_json
 from tests.tools.scripted import Keyservice
@@ -38,34 +35,8 @@ ALICES = {
     "user": "alice",
 }
 EMPTY = {"reader": "Reader B", "mine": False, "card": False, "refused": False, "virtual": False}
-STATUS = {
-    "version": "0.1",
-    "sm2_engine": "openssl",
-    "allow_virtual_readers": False,
-    "shared_pcsc": False,
-    "readers": 2,
-    "pcscd": True,
-    "bindings": 3,
-    "damaged_records": 0,
-    "revocations": 1,
-    "sessions": 0,
-}
 JSON_LINE = r"(\{[^\n]*\})\r\n"
 KEY = "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
-
-
-@pytest.fixture
-def system_bus(tmp_path: Path) -> Iterator[Daemon]:
-    daemon = start_bus(tmp_path)
-    yield daemon
-    daemon.stop()
-
-
-@pytest.fixture
-def bus(system_bus: Daemon) -> Iterator[BusService]:
-    service = BusService()
-    yield service
-    service.close()
 
 
 def test_list_shows_a_table_that_chinese_does_not_shift(
@@ -202,66 +173,6 @@ def test_refusals_that_are_translated_are_those_that_the_service_gives() -> None
     service = "".join(path.read_text() for path in (CHECKOUT / "keyservice").rglob("*.py"))
     for text in REFUSALS:
         assert f'"{text}"' in service
-
-
-def test_status_of_a_sound_service(
-    commands: Commands, bus: BusService, service: Keyservice
-) -> None:
-    bus.answers["Status"] = STATUS
-    done = commands.piped("ukey", "status")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "Keyservice:      0.1\n" in done.stdout
-    assert "Emulated" not in done.stdout
-    assert only_json(commands.piped("ukey", "status", "--json").stdout) == {
-        **STATUS,
-        "socket": True,
-        "ok": True,
-    }
-
-
-def test_status_shows_emulated_readers_in_red(
-    commands: Commands, bus: BusService, service: Keyservice
-) -> None:
-    bus.answers["Status"] = {**STATUS, "allow_virtual_readers": True}
-    child = commands.on_terminal("ukey", "status", width=120)
-    child.expect(pexpect.EOF)
-    assert "Emulated readers: \x1b[1;31mALLOWED" in str(child.before)
-    child = commands.on_terminal("ukey", "status", width=120, NO_COLOR="1")
-    child.expect(pexpect.EOF)
-    assert "\x1b" not in str(child.before)
-    assert "\x1b" not in commands.piped("ukey", "status").stdout
-
-
-@pytest.mark.parametrize(
-    ("change", "status", "words"),
-    [
-        ({"pcscd": False}, 7, "pcscd does not answer"),
-        ({"damaged_records": 2}, 12, "Records are damaged"),
-    ],
-)
-def test_status_exits_with_what_is_wrong(
-    commands: Commands,
-    bus: BusService,
-    service: Keyservice,
-    change: dict[str, int],
-    status: int,
-    words: str,
-) -> None:
-    bus.answers["Status"] = {**STATUS, **change}
-    done = commands.piped("ukey", "status")
-    assert done.returncode == status
-    assert words in done.stderr
-    assert "Keyservice" in done.stdout
-    document = only_json(commands.piped("ukey", "status", "--json").stdout)
-    assert (document["ok"], document["status"]) == (False, status)
-    assert document["version"] == "0.1"
-
-
-def test_status_without_the_socket(commands: Commands, bus: BusService) -> None:
-    bus.answers["Status"] = STATUS
-    done = commands.piped("ukey", "status")
-    assert done.returncode == 3
-    assert "socket does not answer" in done.stderr
 
 
 def test_without_the_bus_the_command_says_what_still_works(

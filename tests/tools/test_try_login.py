@@ -119,12 +119,7 @@ def put_module_back(enrolled: Enrolled) -> None:
 
 
 def lock(enrolled: Enrolled) -> None:
-    enrolled.ukey.close()
-    state = enrolled.ukey.file.load()
-    state.applications[0].user.left = 0
-    enrolled.ukey.file.write(state)
-    enrolled.ukey.start()
-    enrolled.ukey.control.wait_inserted()
+    enrolled.ukey.set_tries(0)
 
 
 def stop_pcscd(enrolled: Enrolled) -> None:
@@ -227,7 +222,8 @@ def test_sshd_is_remote_unless_allowed_as_it_is_when_it_runs(host: Host) -> None
     assert not host.ssh(enrolled.user, enrolled.right).allowed
 
     enrolled.keyservice.stop()
-    host.keyservice(CONFIG)
+    with enrolled.ukey.asked():
+        host.keyservice(CONFIG)
     tried = try_login(console, enrolled.right, user, "--service", "sshd", "--rhost", "192.0.2.7")
     assert tried.status == 0, tried.screen
     host.authlog.wait_for("service=sshd .*rhost=192.0.2.7 .*verdict=SUCCESS")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.guest.guest import PIN as RIGHT
-from tests.guest.guest import Guest, given
+from tests.guest.guest import UNIT, Guest, given
 from tests.support.process import must
 
 WITH = {
@@ -82,3 +82,31 @@ def test_removal_install_and_upgrade(guest: Guest, alice: str, tmp_path: Path) -
         "ukey_keyservice_t",
         "ukey_worker_t",
     }
+
+
+@pytest.mark.long
+@pytest.mark.denied  # what has no label is refused
+def test_without_the_module_it_is_said_and_with_it_all_is_well(guest: Guest, alice: str) -> None:
+    """As docs/selinux.md tells: to look at a record; and where the policy lacks the module."""
+    module = "/usr/libexec/ukey/selinux-module"
+    guest.root(f"systemctl stop {UNIT} && {module} unload", seconds=400)
+    assert f'"user": "{alice}"' in guest.root(f"cat /etc/usbkey/{alice}").stdout
+    guest.root(f"{module} load", seconds=400)
+    assert guest.console.login(alice, RIGHT)
+    guest.console.logout()
+
+    guest.root(f"{module} unload", seconds=400)
+    guest.power_cut()
+    guest.wait_prompt()
+    guest.wait_ready()
+    told = guest.root("ukey status", check=False)
+    assert told.returncode == 3
+    assert "SELinux enforces, and its module ukey is missing" in told.stderr
+    guest.console.begin(alice, pin=False)
+    assert not guest.console.shell_came()
+    assert "SELinux enforces" in guest.root(f"getpubkey {alice}", check=False).stderr
+    guest.root(f"{module} load", seconds=400)
+    guest.wait_ukey()
+    assert guest.root("ukey status").returncode == 0
+    assert guest.console.login(alice, RIGHT)
+    guest.console.logout()

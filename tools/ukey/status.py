@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keyservice.contract.client import ClientError, SocketSession
-from keyservice.contract.names import CONFIG_FILE, ErrorName
-from tools import output, service
+from keyservice.contract.names import CONFIG_FILE, SELINUX_DOMAIN, ErrorName
+from tools import output, selinux, service
 from tools.bus import Row, asking, row, text
 from tools.command import Failure
 from tools.exits import Exit
@@ -24,6 +24,7 @@ KEYS = (
     ("sm2_engine", N_("what verifies signatures: openssl or gmssl")),
     ("allow_virtual_readers", N_("whether emulated ukeys let people in: for tests only")),
     ("shared_pcsc", N_("whether other programs than the keyservice may use the readers")),
+    ("selinux", N_("the SELinux type that the keyservice runs in; null without SELinux")),
     ("bindings", N_("how many ukeys are bound; for root, as what follows")),
     ("damaged_records", N_("how many records cannot be trusted")),
     ("revocations", N_("how many keys are revoked")),
@@ -34,8 +35,8 @@ MANUAL = Manual(
     summary=N_("Show how the keyservice is, and what weakens its configuration."),
     about=N_(
         "Begin here when logins fail. The exit status tells the worst for a monitoring system: 3 "
-        "where the keyservice or the bus does not answer, 7 where pcscd does not, 12 where a "
-        "record is damaged, 0 where all is well.\n\n"
+        "where the keyservice or the bus does not answer, or SELinux keeps login programs from "
+        "it, 7 where pcscd does not answer, 12 where a record is damaged, 0 where all is well.\n\n"
         "pam_ukey.so and the commands that ask for PINs do without the bus: they need the socket "
         "only."
     ),
@@ -43,7 +44,11 @@ MANUAL = Manual(
         ("ukey status", N_("is all well?")),
         ("ukey status --json", N_("the same for a monitoring system")),
     ),
-    json_keys=(("socket", N_("whether the keyservice's own socket answers")), *KEYS),
+    json_keys=(
+        ("socket", N_("whether the keyservice's own socket answers")),
+        ("selinux_module_missing", N_("whether SELinux keeps login programs from that socket")),
+        *KEYS,
+    ),
     files=((CONFIG_FILE, N_("the configuration")),),
     see=("ukey list", "ukey bindings", "keyservice(8)", "keyservice.toml(5)"),
 )
@@ -55,12 +60,16 @@ def parser() -> Parser:
 
 def command(arguments: Sequence[str]) -> Exit:
     given = parser().parse_args(arguments)
-    socket = _socket_answers()
+    found: Row = {"socket": _socket_answers(), "selinux_module_missing": selinux.module_missing()}
     try:
         with asking() as bus:
-            found: Row = {"socket": socket, **row(bus.status(), KEYS)}
+            found |= row(bus.status(), KEYS)
     except Failure as failure:
-        raise _without_bus(failure, socket=socket) from None
+        told = _without_bus(failure, found)
+        told.facts |= found
+        raise told from None
+    if selinux.enforces() and found["selinux"] not in (None, SELINUX_DOMAIN):
+        found["selinux_module_missing"] = True
     worst = _worst(found)
     if worst is not None:
         if not given.json:
@@ -82,10 +91,11 @@ def _socket_answers() -> bool:
         return False
 
 
-def _without_bus(failure: Failure, *, socket: bool) -> Failure:
-    """Say what still works where the bus is the only thing that is missing."""
-    failure.facts["socket"] = socket
-    if socket and failure.error == service.UNREACHABLE:
+def _without_bus(failure: Failure, found: Row) -> Failure:
+    """What is wrong, or still works, where the bus does not answer."""
+    if found["selinux_module_missing"]:
+        return _module_missing()
+    if found["socket"] and failure.error == service.UNREACHABLE:
         failure.hint = _(
             "The keyservice itself runs: logins through pam_ukey.so and the commands that ask for "
             "PINs work. Start the system bus; the keyservice comes back to it by itself."
@@ -93,7 +103,19 @@ def _without_bus(failure: Failure, *, socket: bool) -> Failure:
     return failure
 
 
+def _module_missing() -> Failure:
+    """Whatever answers this tool, which runs in a domain that may ask."""
+    return Failure(
+        _(selinux.MISSING),
+        Exit.UNREACHABLE,
+        error=service.UNREACHABLE,
+        hint=_(selinux.REMEDY),
+    )
+
+
 def _worst(found: Row) -> Failure | None:
+    if found["selinux_module_missing"]:
+        return _module_missing()
     if not found["socket"]:
         return Failure(
             _("The keyservice's socket does not answer: logins through pam_ukey.so fail."),
@@ -142,4 +164,9 @@ def _show(found: Row) -> None:
     if found["shared_pcsc"]:
         said = _("SHARED: any program can block the readers and burn tries of PINs")
         lines.append((_("Reader access"), (said, Colour.WARNING)))
+    if found["selinux"] == SELINUX_DOMAIN:
+        lines.append((_("SELinux"), (_("confines the keyservice"), Colour.GOOD)))
+    elif found["selinux"] is not None:
+        said = _("DOES NOT CONFINE the keyservice: /usr/libexec/ukey/selinux-module load")
+        lines.append((_("SELinux"), (said, Colour.WARNING)))
     output.fields(lines)
