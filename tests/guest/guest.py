@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from tests.softkey import state
-from tests.softkey.control import Control, ControlError
+from tests.softkey.control import Control
 from tests.support import CHECKOUT
 from tests.support.process import Daemon, must, wait_until
 
@@ -47,14 +47,7 @@ class Ukey:
             cwd=CHECKOUT,
             env={"PYTHONPATH": os.fspath(CHECKOUT)},
         )
-        self._daemon.wait_ready(self._answers)
-
-    def _answers(self) -> bool:
-        try:
-            self.control.status()
-        except ControlError:
-            return False
-        return True
+        self._daemon.wait_ready(self.control.answers)
 
     def tries_left(self) -> int:
         left = self.control.status()["applications"][0]["user"]["left"]
@@ -223,10 +216,14 @@ class Guest:
         self._qemu.kill()
         self._qemu.wait(10)
 
-    def power_cut(self, *, selinux: bool = True) -> None:
-        """The power goes and comes back; what was written to the disk is there."""
+    def shut_down(self) -> None:
+        """The power goes, after all was written to the disk."""
         self.root("sync; echo u >/proc/sysrq-trigger")
         self.power_off()
+
+    def power_cut(self, *, selinux: bool = True) -> None:
+        """The power goes and comes back; what was written to the disk is there."""
+        self.shut_down()
         self.power_on(selinux=selinux)
 
     def close(self) -> None:

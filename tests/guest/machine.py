@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: what it is given, and what it takes of the host's with what QEMU needs for itself
+#: the guest's own; with QEMU's, it takes of the host what scripts/lib/guest/ready.sh asks for
 MEMORY_MB = 1024
 
 _LINUX = (

@@ -35,11 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def booted() -> Iterator[Guest]:
     base, disk, _package, logs = given()
     with contextlib.closing(Guest(base, disk, logs)) as made:
-        made.wait_prompt()
-        made.wait_ready()
-        made.wait_ukey()
-        yield made
-        made.collect()
+        try:
+            made.wait_prompt()
+            made.wait_ready()
+            made.wait_ukey()
+            yield made
+        finally:
+            made.collect()
 
 
 @pytest.fixture

@@ -104,12 +104,19 @@ def ask_systemd_over_the_bus() -> None:
 
 
 def ask_systemd_by_its_own_socket() -> None:
+    """What came together with the end of the greeting, systemd reads when more comes."""
     parser = Parser()
     with prep_socket("/run/systemd/private", timeout=SECONDS) as sock:
         sock.sendall(start_unit().serialise(serial=1))
+        sock.settimeout(1)
         while True:
             while (answer := parser.get_next_message()) is None:
-                if not (more := sock.recv(4096)):
+                try:
+                    more = sock.recv(4096)
+                except TimeoutError:
+                    sock.sendall(start_unit().serialise(serial=2))
+                    continue
+                if not more:
                     raise OSError(errno.ECONNRESET, "")
                 parser.add_data(more)
             if answer.header.message_type is not MessageType.signal:

@@ -13,6 +13,8 @@ from tests.guest.guest import PIN as RIGHT
 from tests.guest.guest import UNIT, Guest
 from tests.support.process import wait_until
 
+from .ways import by_sshd
+
 
 def wait_another(guest: Guest, before: str) -> None:
     wait_until(
@@ -30,13 +32,44 @@ def test_a_login_that_comes_before_the_service_starts_it(guest: Guest, alice: st
     guest.console.logout()
 
 
-def test_a_crash_costs_the_login_under_way_and_not_the_next(guest: Guest, alice: str) -> None:
+#: Connections to root.sock, and the socket that listens.
+_SOCKETS = "grep -c /run/ukey/root.sock /proc/net/unix"
+
+
+def test_a_crash_costs_the_login_under_way_and_not_one_that_waits(guest: Guest, alice: str) -> None:
     guest.console.begin(alice)
     before = guest.service("MainPID")
-    guest.root(f"kill -KILL {before}")
+    guest.root(f"kill -STOP {before}")  # it takes nobody from the socket any more
+    sockets = int(guest.root(_SOCKETS).stdout)
+    with by_sshd(guest, alice) as waiting:
+        waiting.ask()
+        guest.root(f"until [ $({_SOCKETS}) -gt {sockets} ]; do sleep 0.1; done")
+        guest.root(f"kill -KILL {before} || :")  # if the watchdog has not
+        waiting.be_asked()
+        assert waiting.finish(RIGHT)
+    assert guest.service("MainPID") not in (before, "0")
     guest.console.type(RIGHT)
     assert not guest.console.shell_came()
-    wait_another(guest, before)
+    assert guest.console.login(alice, RIGHT)
+    guest.console.logout()
+
+
+#: systemd's own limit is five starts in ten seconds.
+_STORM = f"""
+last=0
+for turn in 1 2 3 4 5 6 7 8; do
+    until pid=$(systemctl show --property=MainPID --value {UNIT})
+        [ "$pid" != 0 ] && [ "$pid" != "$last" ]
+    do :; done
+    kill -KILL "$pid"
+    last=$pid
+done
+"""
+
+
+def test_however_often_it_crashes_it_comes_back(guest: Guest, alice: str) -> None:
+    guest.root(_STORM, seconds=PATIENCE)
+    assert guest.service("StartLimitIntervalUSec") == "0"
     assert guest.console.login(alice, RIGHT)
     guest.console.logout()
 

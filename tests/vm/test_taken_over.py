@@ -7,13 +7,14 @@ The doubles run as root and without the units' sandbox, so that nothing but thei
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.guest.guest import Guest
 
-from .double import ATTEMPTS
+from .double import ATTEMPTS, HOME
 
 DOUBLE = Path(__file__).with_name("double.py").read_text()
 FOLDER = "/usr/local/libexec/doubles"
@@ -47,7 +48,7 @@ pytestmark = pytest.mark.denied
 
 
 @pytest.fixture(scope="module")
-def outcomes(booted: Guest) -> dict[str, dict[str, str]]:
+def outcomes(booted: Guest, open_home: None) -> dict[str, dict[str, str]]:
     """By domain, of each attempt."""
     types = {"keyservice": "ukey_keyservice_exec_t", "worker": "ukey_worker_exec_t"}
     types |= {"web-server": "httpd_exec_t", "unconfined": "bin_t"}
@@ -68,6 +69,14 @@ def outcomes(booted: Guest) -> dict[str, dict[str, str]]:
                 found.setdefault(domain, {})[attempt] = outcome
     booted.root(f"rm -r {FOLDER}")
     return found
+
+
+@pytest.fixture(scope="module")
+def open_home(booted: Guest) -> Iterator[None]:
+    """Nothing but the policy keeps anybody from it."""
+    booted.root(f"chmod 777 {HOME}; chmod 666 {HOME}/.bashrc")
+    yield
+    booted.root(f"chmod 700 {HOME}; chmod 644 {HOME}/.bashrc")
 
 
 @pytest.mark.parametrize(
@@ -102,7 +111,8 @@ def test_without_a_domain_all_of_it_is_possible(
     }
     folders = {"write in /run/ukey", "replace root.sock"}
     everybody = {"make memory executable"}  # Debian's policy has nobody do that
-    found = outcomes["initrc_t"]
-    refused = {name for name, outcome in found.items() if outcome != "done"}
-    assert refused == records | folders | everybody
-    assert {found[name] for name in refused} <= REFUSED
+    refused = {name: outcome for name, outcome in outcomes["initrc_t"].items() if outcome != "done"}
+    expected = records | folders | everybody
+    assert {name: outcome for name, outcome in refused.items() if name not in expected} == {}
+    assert refused.keys() == expected
+    assert set(refused.values()) <= REFUSED

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import pexpect
 
@@ -86,17 +86,26 @@ class _Sudo:
         pass
 
 
-class _Sshd:
+class Sshd:
+    """`begin` in two steps: :meth:`ask` goes on up to the password, given."""
+
     def __init__(self, guest: Guest, user: str) -> None:
         self._command = guest.ssh(user, "-o", "NumberOfPasswordPrompts=1")
         self._user = user
+        self._child: Any = None
 
-    def begin(self) -> None:
+    def ask(self) -> None:
         command, *arguments = self._command
         self._child = pexpect.spawn(command, [*arguments, "echo in:$(id -un)"], timeout=PATIENCE)
         self._child.expect(PASSWORD)
         self._child.sendline(f"{self._user}-password")
+
+    def be_asked(self) -> None:
         self._child.expect(PIN)
+
+    def begin(self) -> None:
+        self.ask()
+        self.be_asked()
 
     def finish(self, pin: str) -> bool:
         self._child.sendline(pin)
@@ -108,7 +117,8 @@ class _Sshd:
         pass
 
     def close(self) -> None:
-        self._child.close()
+        if self._child is not None:
+            self._child.close()
 
 
 @contextlib.contextmanager
@@ -141,8 +151,8 @@ def by_sudo(guest: Guest, user: str) -> Iterator[Way]:
 
 
 @contextlib.contextmanager
-def by_sshd(guest: Guest, user: str) -> Iterator[Way]:
-    way = _Sshd(guest, user)
+def by_sshd(guest: Guest, user: str) -> Iterator[Sshd]:
+    way = Sshd(guest, user)
     try:
         yield way
     finally:

@@ -39,6 +39,7 @@ configure() {
     : >"$root/etc/fstab"
     tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id" # or this is the first boot
     sed -i 's/^SELINUX=.*/SELINUX=enforcing/' "$root/etc/selinux/config"
+    sed -i 's/^LOGIN_TIMEOUT.*/LOGIN_TIMEOUT 300/' "$root/etc/login.defs" # what is emulated is slow
     # demo and bob are confined; as everybody else, alice is not. Here, the next module that is
     # installed brings it into the policy.
     (umask 077 && printf 'demo:user_u:s0\nbob:staff_u:s0-s0:c0.c1023\n' \
