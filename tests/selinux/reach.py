@@ -25,7 +25,7 @@ class _Rule:
 
 
 class Policy:
-    """A policy, with its booleans as they are by default unless said otherwise."""
+    """A policy, to be asked."""
 
     def __init__(self, path: Path) -> None:
         import setools
@@ -43,19 +43,20 @@ class Policy:
         target: str,
         tclass: str,
         *permissions: str,
+        as_shipped: bool = False,
         switched: str | None = None,
-        whatever: bool = False,
     ) -> set[str]:
-        """The types that have one of `permissions` on `target`, by an attribute of either too.
+        """The types that have one of `permissions` on `target`, by an attribute of either too,
+        whatever booleans say.
 
-        `switched`: a boolean that is as it is not by default. `whatever`: booleans say.
+        `as_shipped`: only as these are by default. `switched`: but for this one.
         """
         names = self._names(target)
         return {
             str(each)
             for rule in self._rules[tclass]
             if rule.target in names | {"self"} and not rule.permissions.isdisjoint(permissions)
-            if whatever or self._holds(rule.rule, switched)
+            if not (as_shipped or switched) or self._holds(rule.rule, switched)
             for each in rule.rule.source.expand()
             if rule.target != "self" or str(each) in names
         }

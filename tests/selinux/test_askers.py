@@ -24,18 +24,20 @@ _CALL = re.compile(r'(openat|execve)\((?:AT_FDCWD, )?"([^"]+)"(.*)\) = \d+$', re
 _LIBRARY = re.compile(r"\.so[.\d]*$")
 
 
-def touched(*command: str | Path) -> Files:
-    """The files that it opens, and the programs that it runs, all its children included."""
-    told = Path("/tmp/touched")
-    must(["strace", "-f", "-qq", "-o", told, "-e", "trace=openat,execve", *command], env={})
+def touched(folder: Path, *command: str | Path) -> Files:
+    """The files that it opens, and the programs that it runs, all its children included: of each
+    process, strace writes a file into `folder`, so that no call is told in two pieces."""
+    told = folder / "touched"
+    must(["strace", "-ff", "-qq", "-o", told, "-e", "trace=openat,execve", *command], env={})
     found: Files = set()
-    for call, path, rest in _CALL.findall(told.read_text()):
+    calls = "".join(each.read_text() for each in folder.glob("touched.*"))
+    assert "unfinished" not in calls
+    for call, path, rest in _CALL.findall(calls):
         if not path.startswith(("/dev/", "/proc/", "/sys/", "/tmp/")):
             found |= {(str(Path(path).resolve()), right) for right in _rights(call, path, rest)}
         if call == "execve" and (script := Path(path).read_bytes()).startswith(b"#!"):
             interpreter = Path(script.split()[0][2:].decode()).resolve()
             found.add((str(interpreter), "execute_no_trans"))
-    told.unlink()
     return found
 
 
@@ -80,7 +82,7 @@ def shared(host: Host) -> None:
 
 @pytest.mark.usefixtures("shared")
 def test_a_generator_may(policy: Policy, store: Path, tmp_path: Path) -> None:
-    files = touched(GENERATOR, tmp_path, tmp_path, tmp_path)
+    files = touched(tmp_path, GENERATOR, tmp_path, tmp_path, tmp_path)
     assert ("/etc/ukey/keyservice.toml", "read") in files
     assert any(path.startswith("/usr/bin/python3") for path, _ in files)
     files.remove((GENERATOR, "execute_no_trans"))  # that is systemd's doing
@@ -90,8 +92,8 @@ def test_a_generator_may(policy: Policy, store: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("shared")
-def test_udev_may(policy: Policy, store: Path) -> None:
-    files = touched(USERS_MAY, "usb", "163c:0417")
+def test_udev_may(policy: Policy, store: Path, tmp_path: Path) -> None:
+    files = touched(tmp_path, USERS_MAY, "usb", "163c:0417")
     assert ("/etc/ukey/keyservice.toml", "read") in files
     assert refused(policy, store, "udev_t", files) == []
 

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
+from tests.support import CHECKOUT
 from tests.support.process import must
 
 pytestmark = pytest.mark.timeout(400)
@@ -54,3 +57,15 @@ def test_the_programs_of_the_domains_are_installed_where_labels_are_given() -> N
         if label.startswith("ukey_") and label.endswith("_exec_t"):
             assert Path(path).stat().st_mode & 0o111
             assert Path(path).read_text().startswith("#!/usr/bin/python3 -I\n")
+
+
+@pytest.mark.parametrize("path", [path for path, _, label in LABELS if label.startswith("ukey_")])
+def test_the_package_s_script_labels_it(path: str) -> None:
+    script = (CHECKOUT / "data/libexec/selinux-module").read_text().replace("\\\n", " ")
+    (named,) = re.findall("^ *restorecon -R -i (.*)$", script, re.MULTILINE)
+    path = re.sub("^/lib/", "/usr/lib/", path)
+    assert any(
+        fnmatchcase(str(each), pattern)
+        for each in (Path(path), *Path(path).parents)
+        for pattern in named.split()
+    )

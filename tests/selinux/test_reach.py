@@ -5,11 +5,13 @@ reach everything."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 
 from tests.selinux.reach import Policy
+from tests.support import CHECKOUT
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -17,6 +19,8 @@ Documented = Callable[[str], set[str]]
 OURS = {"ukey_keyservice_t", "ukey_worker_t"}
 #: Confined users, and services that serve the network.
 OTHERS = {"user_t", "staff_t", "guest_t", "xguest_t", "httpd_t", "sshd_t", "named_t", "avahi_t"}
+#: Our own boolean, off as shipped.
+SWITCH = "ukey_pam_services"
 #: What one process can do to another.
 TO_A_PROCESS = ("ptrace", "sigkill", "sigstop", "signal", "setpgid", "setsched", "setrlimit")
 #: What the keyservice does to a worker that does not answer.
@@ -46,16 +50,24 @@ def test_whoever_relabels_and_lays_mounts_is_named(
     policy: Policy, documented: Documented, kind: str
 ) -> None:
     rights = ("search", "read", "create", "rmdir", "setattr", "relabelfrom", "relabelto", "mounton")
-    keepers = policy.who(kind, "dir", *rights, whatever=True)
+    keepers = policy.who(kind, "dir", *rights)
     assert keepers - {"ukey_keyservice_t"} == documented("folders of records")
-    assert policy.who(kind, "dir", "mounton", whatever=True) == {"init_t"}
-    assert policy.who(kind, "file", "relabelfrom", whatever=True) == {"setfiles_t"}
-    assert policy.who(kind, "file", "relabelto", whatever=True) == {"setfiles_t"}
+    assert policy.who(kind, "dir", "mounton") == {"init_t"}
+    assert policy.who(kind, "file", "relabelfrom") == {"setfiles_t"}
+    assert policy.who(kind, "file", "relabelto") == {"setfiles_t"}
+
+
+def by_our_boolean(policy: Policy, *asked: str) -> set[str]:
+    return policy.who(*asked, switched=SWITCH) - policy.who(*asked, as_shipped=True)
+
+
+def but_for_our_boolean(policy: Policy, *asked: str) -> set[str]:
+    return policy.who(*asked) - by_our_boolean(policy, *asked)
 
 
 @pytest.mark.parametrize("name", ("root", "user"))
 def test_the_sockets(policy: Policy, documented: Documented, name: str) -> None:
-    door = policy.who(f"ukey_{name}_socket_t", "sock_file", "write")
+    door = but_for_our_boolean(policy, f"ukey_{name}_socket_t", "sock_file", "write")
     who = door & policy.who("ukey_keyservice_t", "unix_stream_socket", "connectto")
     assert who - {"init_t"} == documented(f"`{name}.sock`")
     assert not who & ({"guest_t"} if name == "root" else set())
@@ -70,7 +82,8 @@ def test_connecting_without_a_socket_to_find_is_only_for_whom_debian_lets(
 ) -> None:
     """An abstract address would need no file."""
     args = "unix_stream_socket", "connectto"
-    added = policy.who("ukey_keyservice_t", *args) - ordinary.who("ordinary_t", *args)
+    added = but_for_our_boolean(policy, "ukey_keyservice_t", *args)
+    added -= ordinary.who("ordinary_t", *args)
     assert added <= documented("`root.sock`") | documented("`user.sock`")
 
 
@@ -102,18 +115,33 @@ def test_a_process_is_reached_by_whom_debian_lets_reach_every_one(
     assert policy.who(domain, "process", permission) & OTHERS == kills_all
 
 
+def number(pattern: str) -> int:
+    """That docs/selinux.md tells."""
+    [found] = re.findall(pattern, (CHECKOUT / "docs/selinux.md").read_text())
+    return int(found)
+
+
+def test_the_numbers_of_debian_s_policy(policy: Policy) -> None:
+    """Whom files_auth_file() opens a type to, and whom no module can keep away."""
+    assert len(policy.who("shadow_t", "file", "read", as_shipped=True)) == number(
+        r"can be read by (\d+) types"
+    )
+    unconfined = policy.members("unconfined_domain_type")
+    assert len(unconfined) == number(r"lets (\d+) unconfined types")
+
+
 def beside_the_unconfined(policy: Policy, found: set[str]) -> set[str]:
     return found - policy.members("unconfined_domain_type") - OURS
 
 
 def test_whoever_else_ends_the_keyservice_is_named(policy: Policy, documented: Documented) -> None:
     for domain in OURS:
-        enders = policy.who(domain, "process", "sigkill", "sigstop", "signal", whatever=True)
+        enders = policy.who(domain, "process", "sigkill", "sigstop", "signal")
         assert beside_the_unconfined(policy, enders) == documented("the keyservice, ended")
 
 
 def test_whoever_else_stops_the_unit_is_named(policy: Policy, documented: Documented) -> None:
-    stoppers = policy.who("ukey_unit_t", "service", "stop", whatever=True)
+    stoppers = policy.who("ukey_unit_t", "service", "stop")
     assert beside_the_unconfined(policy, stoppers) == documented("the unit, stopped")
 
 
@@ -123,8 +151,8 @@ def test_whoever_else_changes_the_configuration_is_named(
     """Who relabels a file can make it one that it writes."""
     file = ("write", "append", "create", "rename", "unlink", "setattr", "relabelfrom")
     folder = ("add_name", "remove_name", "rename", "setattr", "relabelfrom", "mounton")
-    changers = policy.who("ukey_conf_t", "file", *file, whatever=True)
-    changers |= policy.who("ukey_conf_t", "dir", *folder, whatever=True)
+    changers = policy.who("ukey_conf_t", "file", *file)
+    changers |= policy.who("ukey_conf_t", "dir", *folder)
     assert beside_the_unconfined(policy, changers) == documented("`/etc/ukey`, changed")
 
 
@@ -146,17 +174,18 @@ def test_each_domain_is_entered_in_one_way(policy: Policy) -> None:
 
 
 def test_pcscd(policy: Policy, debian: Policy, documented: Documented) -> None:
-    def reach(policy: Policy) -> set[str]:
-        door = policy.who("pcscd_runtime_t", "sock_file", "write")
-        return door & policy.who("pcscd_t", "unix_stream_socket", "connectto")
+    def reach(policy: Policy, *, as_shipped: bool = False) -> set[str]:
+        door = policy.who("pcscd_runtime_t", "sock_file", "write", as_shipped=as_shipped)
+        connect = "unix_stream_socket", "connectto"
+        return door & policy.who("pcscd_t", *connect, as_shipped=as_shipped)
 
     assert reach(policy) - reach(debian) == documented("pcscd") == {"ukey_worker_t"}
-    assert len(reach(debian)) > 50  # which is why pcscd.socket is 0600
+    assert len(reach(debian, as_shipped=True)) == number(
+        r"beside (\d+) types that Debian lets connect"
+    )
 
 
 def test_a_boolean_lets_the_rest_that_uses_pam_ask(policy: Policy) -> None:
-    switch = "ukey_pam_services"
-    args = "ukey_root_socket_t", "sock_file", "write"
-    added = policy.who(*args, switched=switch) - policy.who(*args)
+    added = by_our_boolean(policy, "ukey_root_socket_t", "sock_file", "write")
     assert "ftpd_t" in added
     assert added <= policy.members("pam_domain")
