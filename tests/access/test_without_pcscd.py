@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from keyservice.access.queries import Queries
 from keyservice.access.settings import Rules
 from keyservice.access.uniform import TICK
@@ -15,6 +17,7 @@ from tests.support.ukeys import Softkey
 from .rig import PIN, ROOT, Service, run, uniform
 
 
+@pytest.mark.alone
 def test_logins_are_unavailable_and_say_so(tmp_path: Path) -> None:
     ukey = Softkey(tmp_path / "0.ukey", 0, pin=PIN, admin_pin=None, inserted=False, serial="SN0")
     ukey.close()

@@ -48,13 +48,13 @@ def test_anything_else_does_not(host: Host, way: str, answers: list[str]) -> Non
 def test_a_console_is_known_by_its_name(host: Host) -> None:
     host.login(host.user("demo", PASSWORD), [PASSWORD], terminal=host.console("tty3"))
     host.su(host.user("other", PASSWORD), [PASSWORD], terminal=host.terminal())
-    assert host.authlog.find(r"login\[\d+\]: .*session opened for user demo")
-    assert host.authlog.find(r"su\[\d+\]: \(to other\) nobody on pts/")
+    host.authlog.wait_for(r"login\[\d+\]: .*session opened for user demo")
+    host.authlog.wait_for(r"su\[\d+\]: \(to other\) nobody on pts/")
 
 
 def test_a_person_from_afar_is_seen_to_be(host: Host) -> None:
     enter(host, "far", [PASSWORD])
-    assert host.authlog.find(r"Accepted keyboard-interactive/pam for demo from 10\.99\.0\.2")
+    host.authlog.wait_for(r"Accepted keyboard-interactive/pam for demo from 10\.99\.0\.2")
 
 
 def test_libpam_reports_codes_prompts_and_messages(host: Host) -> None:

@@ -19,7 +19,7 @@ from .conditions import CONDITIONS, Condition, Honest
 from .scene import DEADLINE, NO_PIN, PROGRAMS, Attempt, Scene
 
 STACKS = ("plain", "helpful", "uniform")
-AT_ONCE = 64
+AT_ONCE = 32
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -135,7 +135,8 @@ class Journey:
         self.both_factors_are_needed()
         self.keyservice.stop()
         assert self.door(self.user.password, PIN.decode()) == PamCode.AUTHINFO_UNAVAIL
-        self.start()
+        with self.ukey.asked():
+            self.start()
         self.both_factors_are_needed()
 
     def removal_is_refused_while_a_stack_names_it(self) -> None:
@@ -171,7 +172,8 @@ class Journey:
 
     def install_again(self) -> None:
         apt("install", self.package)
-        self.start()
+        with self.ukey.asked():
+            self.start()
         assert not uses_of_the_module(), "an earlier choice must not turn it on again"
         self.password_alone_lets_in()
         must(["pam-auth-update", "--enable", "ukey"])

@@ -75,6 +75,14 @@ class Control:
         """
         return self._call("status")
 
+    def answers(self) -> bool:
+        """Whether it can be steered."""
+        try:
+            self.status()
+        except ControlError:
+            return False
+        return True
+
     def misbehave(self, **switches: Any) -> None:
         """Replace all faults by these: fields of ``misbehave.Faults`` and ``traits.Traits``."""
         self._call("misbehave", switches=switches)

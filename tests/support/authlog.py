@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .process import HostError
+from .process import READY, HostError
 
 DEV_LOG = Path("/dev/log")
 _LINE = re.compile(r"<(\d+)>(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d )?(.*)", re.DOTALL)
@@ -65,7 +65,7 @@ class Authlog:
         lines = self.lines[since:]
         return next((line for line in lines if re.search(pattern, line.text)), None)
 
-    def wait_for(self, pattern: str, since: int = 0, seconds: float = 5) -> Line:
+    def wait_for(self, pattern: str, since: int = 0, seconds: float = READY) -> Line:
         """That line, once it is there; :class:`HostError` with the log if it does not come."""
         deadline = time.monotonic() + seconds
         with self._news:

@@ -47,6 +47,16 @@ def must(command: Sequence[str | os.PathLike[str]], **options: Any) -> str:
     return done.stdout
 
 
+def wake_ups(pid: int) -> int:
+    """How often a process's threads have gone to sleep so far: as often as they were woken."""
+    return sum(
+        int(line.split()[1])
+        for status in Path(f"/proc/{pid}/task").glob("*/status")
+        for line in status.read_text().splitlines()
+        if line.startswith("voluntary_ctxt_switches:")
+    )
+
+
 class Daemon:
     """A program in the foreground of its own session, its output in a log file."""
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .process import HostError, must
+from .process import HostError, must, run, wait_until
 
 #: The end of a hidden question: "Password: ", "PIN：", with nothing behind it.
 _QUESTION = re.compile(r"[^\r\n]*[:：] ?\Z")
@@ -186,7 +186,9 @@ class Terminal:
         self.finish()
         os.close(self._master)
         if self._console is not None:
-            must(["umount", self._console])
+            # Whoever was killed with the program may have it open for a moment longer.
+            free = ["umount", os.fspath(self._console)]
+            wait_until(lambda: run(free).returncode == 0, f"{self._console} free")
             if self._made:
                 self._console.unlink()
             self._console = None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.softkey import state
-from tests.softkey.control import Control, ControlError
+from tests.softkey.control import Control
 
 from . import CHECKOUT, pcsc
 from .process import Daemon, wait_until
@@ -63,15 +63,8 @@ class Softkey:
             cwd=CHECKOUT,
             env={"PYTHONPATH": os.fspath(CHECKOUT)},
         )
-        self.daemon.wait_ready(self._answers)
+        self.daemon.wait_ready(self.control.answers)
         return self.daemon
-
-    def _answers(self) -> bool:
-        try:
-            self.control.status()
-        except ControlError:
-            return False
-        return True
 
     @property
     def reader(self) -> str:
@@ -84,13 +77,19 @@ class Softkey:
         self.wait_seen()
 
     def put_in(self) -> None:
-        """Insert it; returns once a keyservice has asked what it is.
+        """Insert it; returns once a keyservice has asked what it is."""
+        with self.asked():
+            self.insert()
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """It is put in inside, or a keyservice starts; returns once that has asked what it is.
 
         pcscd tells its clients one after the other: what a test has seen, a keyservice that waits
         for nobody may not have seen yet.
         """
         before = len(self.control.apdus())
-        self.insert()
+        yield
         wait_until(lambda: len(self.control.apdus()) > before, f"{self.serial} asked what it is")
 
     def wait_seen(self) -> None:
@@ -123,7 +122,7 @@ class Softkey:
     def set_tries(self, left: int) -> None:
         """Give the same PIN so many tries, as wrong PINs elsewhere would have left it.
 
-        It is taken out for that, and put in again if it was in.
+        It is taken out for that, and put in again if it was in (:meth:`put_in`).
         """
         inserted = bool(self.control.status()["inserted"])
         self.remove()
@@ -131,9 +130,9 @@ class Softkey:
         made = self.file.load()
         made.applications[0].user.left = left
         self.file.write(made)
-        self.start(inserted)
+        self.start(inserted=False)
         if inserted:
-            self.wait_seen()
+            self.put_in()
 
     def close(self) -> None:
         self.daemon.stop()

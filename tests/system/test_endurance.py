@@ -14,7 +14,7 @@ from statistics import median
 import pytest
 
 from tests.support.host import Host
-from tests.support.process import Daemon, wait_until
+from tests.support.process import Daemon, wait_until, wake_ups
 from tests.support.stacks import PamCode
 from tests.support.ukeys import SLOTS, reader_name
 
@@ -56,15 +56,6 @@ class Process:
 
     def descriptors(self) -> int:
         return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
-
-    def wake_ups(self) -> int:
-        """How often its threads have gone to sleep so far: as often as they were woken."""
-        return sum(
-            int(line.split()[1])
-            for task in Path(f"/proc/{self.pid}/task").iterdir()
-            for line in (task / "status").read_text().splitlines()
-            if line.startswith("voluntary_ctxt_switches:")
-        )
 
 
 def processes(service: Daemon) -> list[Process]:
@@ -149,10 +140,10 @@ def test_idle_it_sleeps(host: Host, soak: bool, record_property: Record) -> None
     assert sorted(each.name for each in service) == sorted(["service", "watcher", *workers])
     seconds = IDLE_SOAK if soak else IDLE
     time.sleep(2)  # what a login leaves to be done is done
-    before = {each: each.wake_ups() for each in service}
+    before = {each: wake_ups(each.pid) for each in service}
     time.sleep(seconds)
-    woken = {each.name: each.wake_ups() - before[each] for each in service}
+    woken = {each.name: wake_ups(each.pid) - before[each] for each in service}
     record_property("figure", f"idle: wake-ups in {seconds} s: {woken}")
     assert sum(woken.values()) <= seconds / SECONDS_PER_WAKE_UP
     people.must_login()
-    assert sum(each.wake_ups() for each in service) > sum(before.values()) + sum(woken.values())
+    assert sum(wake_ups(each.pid) for each in service) > sum(before.values()) + sum(woken.values())

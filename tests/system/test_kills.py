@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.process import wait_until
 from tests.support.programs import Outcome
+from tests.support.stacks import PamCode
 
 from .conftest import CONFIG, Enrolled
 
@@ -46,7 +47,8 @@ def restart(enrolled: Enrolled) -> None:
     """A crash, and another start. The ukey goes on with what it was told, as one in a USB port."""
     enrolled.keyservice.kill()
     enrolled.ukey.control.behave()
-    enrolled.keyservice = enrolled.host.keyservice(CONFIG)
+    with enrolled.ukey.asked():
+        enrolled.keyservice = enrolled.host.keyservice(CONFIG)
 
 
 @pytest.mark.timeout(240)
@@ -65,7 +67,9 @@ def test_killed_after_every_apdu_of_a_pin_change(enrolled: Enrolled) -> None:
         process.wait(20)
         seen.add(changed)
         wrong, right = (enrolled.pin, NEW_PIN) if changed else (NEW_PIN, enrolled.pin)
-        assert not log_in(enrolled, wrong).allowed, f"killed after APDU {number}"
+        refused = log_in(enrolled, wrong)
+        assert refused.code is PamCode.AUTH_ERR, f"killed after APDU {number}: {refused}"
+        assert len(refused.prompts) == 2
         assert log_in(enrolled, right).allowed, f"killed after APDU {number}"
         if changed:
             change(enrolled, NEW_PIN, enrolled.pin).wait(20)

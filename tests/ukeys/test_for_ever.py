@@ -17,6 +17,7 @@ from keyservice.core.errors import (
 )
 from keyservice.ukeys.pool import Ukeys
 from tests.support.host import Host
+from tests.support.process import wake_ups
 from tests.support.ukeys import Softkey
 from tests.ukeys.real import (
     LOGIN,
@@ -77,17 +78,12 @@ def test_an_idle_pool_sleeps(host: Host, there: bool) -> None:
             await asyncio.sleep(12)  # its patience grows: 0.02, 0.04, … 20.48 s
         await asyncio.sleep(1)
         pids = [pid for each in children().values() for pid in each]
-        before = {pid: _switches(pid) for pid in pids}
+        before = {pid: wake_ups(pid) for pid in pids}
         await asyncio.sleep(10)
         # reading the numbers of a process does not wake it up
-        assert sum(_switches(pid) - before[pid] for pid in pids) <= 1
+        assert sum(wake_ups(pid) - before[pid] for pid in pids) <= 1
 
     run(scenario)
-
-
-def _switches(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
 
 
 def test_a_login_costs_what_it_should_after_a_worker_was_replaced(softkey: Softkey) -> None:

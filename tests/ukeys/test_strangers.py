@@ -79,7 +79,7 @@ def test_a_stranger_costs_a_login_its_deadline_and_not_the_reader(
 
     async def scenario(ukeys: Ukeys) -> None:
         one, two = await found(ukeys, "SN1"), await found(ukeys, "SN2")
-        assert await sign(one)
+        await asyncio.gather(sign(one), sign(two))
         async with stranger(READER):
             started = time.monotonic()
             held = asyncio.ensure_future(sign(one, deadline=soon(0.8)))

@@ -109,9 +109,9 @@ def test_two_ukeys_do_not_wait_for_each_other(host: Host, softkey: Softkey) -> N
     async def scenario(ukeys: Ukeys) -> None:
         one, two = await found(ukeys, "SN1"), await found(ukeys, "SN2")
         await asyncio.gather(sign(one), sign(two))
-        softkey.control.misbehave(slow=300)
+        softkey.control.misbehave(slow=600)
         slow = asyncio.ensure_future(sign(one))
-        for _ in range(5):
+        for _ in range(2):
             assert await sign(two)
         assert not slow.done()
         assert await slow

@@ -17,7 +17,7 @@ import pytest
 from tests.support import CHECKOUT
 from tests.support.host import Host
 from tests.support.people import User
-from tests.support.process import Daemon, must, run, wait_until
+from tests.support.process import Daemon, must, run, wait_until, wake_ups
 from tests.support.stacks import PamCode
 from tests.support.ukeys import Softkey
 from tests.units.unitfile import INSTALLED, SERVICE, installed
@@ -74,19 +74,15 @@ class Served:
     user: User
     ukey: Softkey
 
-    def log_in(self, pin: str | None = None) -> PamCode:
+    def log_in(self, pin: str | None = None, service: str = "held") -> PamCode:
         assert self.ukey.pin is not None
         answers = [self.user.password, pin or self.ukey.pin.decode()]
-        return self.host.pam.converse("held", self.user.name, answers).code
+        return self.host.pam.converse(service, self.user.name, answers).code
 
     @property
     def service(self) -> int:
         """The pid of the keyservice that runs now."""
-        [pid] = map(
-            int,
-            Path(f"/proc/{self.manager.pid}/task/{self.manager.pid}/children").read_text().split(),
-        )
-        return pid
+        return child_of(self.manager)
 
     def told(self, text: str) -> int:
         """How often the manager has said so."""
@@ -107,13 +103,14 @@ def served(host: Host) -> Iterator[Served]:
     host.bus()
     program = [sys.executable, "-m", "tests.units.manager", str(WATCHDOG)]
     manager = host.keyservice(
-        "[authentication]\nwait_for_ukey = 0\n",
+        "[services.impatient]\nwait_for_ukey = 0\n",
         program=program,
         env={"PYTHONPATH": os.fspath(CHECKOUT)},
     )
     user, ukey = host.user(), host.softkey()
     host.bind(user, ukey)
-    host.pam.stack("held", STACK.replace("auth sufficient", "# auth sufficient"))
+    for service in ("held", "impatient"):
+        host.pam.stack(service, STACK.replace("auth sufficient", "# auth sufficient"))
     yield Served(host, manager, user, ukey)
 
 
@@ -127,8 +124,8 @@ def test_all_of_a_ukey_s_life_works_in_what_the_unit_leaves(served: Served) -> N
     assert served.log_in() == PamCode.SUCCESS
     assert served.log_in("000000") == PamCode.AUTH_ERR
     served.ukey.remove()
-    assert served.log_in() == PamCode.AUTHINFO_UNAVAIL
-    served.ukey.put_in()
+    assert served.log_in(service="impatient") == PamCode.AUTHINFO_UNAVAIL
+    served.ukey.insert()
     assert served.log_in() == PamCode.SUCCESS
     assert "sm2_engine" in must(["ukey", "status", "--json"])
     typed = "528491\n739284\n739284\n"
@@ -175,15 +172,6 @@ def test_its_signs_of_life_do_not_keep_the_machine_awake(host: Host) -> None:
     pid = child_of(manager)
     interval = installed(SERVICE).seconds("WatchdogSec") / 2
     wait_until(lambda: "WATCHDOG=1" in manager.log.read_text(), "it lives", interval + 5)
-    before = _switches(pid)
+    before = wake_ups(pid)
     wait_until(lambda: manager.log.read_text().count("WATCHDOG=1") == 2, "it lives", interval + 5)
-    assert _switches(pid) - before <= interval / 10 + 1
-
-
-def _switches(pid: int) -> int:
-    """Of all its threads."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        status = (task / "status").read_text().splitlines()
-        total += sum(int(line.split()[1]) for line in status if "ctxt_switches" in line)
-    return total
+    assert wake_ups(pid) - before <= interval / 10 + 1
