@@ -46,7 +46,10 @@ MANUAL = Manual(
     ),
     json_keys=(
         ("socket", N_("whether the keyservice's own socket answers")),
-        ("selinux_module_missing", N_("whether SELinux keeps login programs from that socket")),
+        (
+            "selinux_module_missing",
+            N_("whether SELinux keeps login programs from it; null where that cannot be seen"),
+        ),
         *KEYS,
     ),
     files=((CONFIG_FILE, N_("the configuration")),),
