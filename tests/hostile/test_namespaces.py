@@ -26,7 +26,7 @@ _OWN_RUN = [
     "sh",
     "-c",
     f"""
-    cd "$(mktemp -d "$HOME/state/XXXXXX")" && mkdir -p run/ukey && mount --bind run /run || exit
+    cd "$(mktemp -d -p "$HOME/state")" && mkdir -p run/ukey && mount --bind run /run || exit
     {sys.executable} -I {IMPOSTOR} /run/ukey/root.sock /run/ukey/user.sock >asked 2>&1 &
     until grep -q ready asked; do sleep 0.02; done
     exec "$@"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,17 +28,15 @@ def sandbox() -> None:
 @pytest.fixture
 def service(sandbox: None) -> Iterator[Keyservice]:
     """The scripted keyservice on root's socket."""
-    keyservice = Keyservice("/run/ukey/root.sock")
-    yield keyservice
-    keyservice.close()
+    with closing(Keyservice("/run/ukey/root.sock")) as keyservice:
+        yield keyservice
 
 
 @pytest.fixture
 def commands(sandbox: None) -> Iterator[Commands]:
     """The installed commands."""
-    running = Commands()
-    yield running
-    running.close()
+    with closing(Commands()) as running:
+        yield running
 
 
 @pytest.fixture
@@ -49,6 +48,5 @@ def system_bus(tmp_path: Path) -> Iterator[Daemon]:
 
 @pytest.fixture
 def bus(system_bus: Daemon) -> Iterator[BusService]:
-    service = BusService()
-    yield service
-    service.close()
+    with closing(BusService()) as service:
+        yield service
