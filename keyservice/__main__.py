@@ -93,11 +93,11 @@ def _configured(path: Path) -> Config:
         _log.warning("virtual readers are allowed: an emulated ukey can log in")
     if config.rules.shared_pcsc:
         _log.warning("pcscd is shared: local users can block ukeys and burn PIN tries")
-    if selinux.domain() not in (None, SELINUX_DOMAIN):
+    if (domain := selinux.domain()) not in (None, SELINUX_DOMAIN):
         _log.warning(
             "SELinux does not confine the keyservice, which runs as %s; where it enforces, login "
             "programs may not ask: /usr/libexec/ukey/selinux-module load",
-            selinux.domain(),
+            domain,
         )
     return config
 
