@@ -65,19 +65,21 @@ def measure(rounds: int, workdir: Path) -> Figures:
             prove(contender, workdir)
         logins = interleave(contenders, rounds, workdir)
         say(f"inside a login, {rounds} rounds")
-        session = host.sessions(rounds)
+        session = host.sessions(rounds, workdir)
+        memory = host.memory()
     say("SM2 verification")
     return Figures(
         date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
         machine=facts,
         logins=logins,
         session=session,
-        sm2=sm2.measure(SM2_TURNS, workdir),
+        memory=memory,
+        sm2=sm2.measure(min(SM2_TURNS, rounds), workdir),
     )
 
 
 def machine() -> dict[str, str]:
-    """What the figures depend on, and nothing that names this machine."""
+    """The facts that the figures depend on, and nothing that names this machine."""
     facts = {
         "CPUs": str(os.cpu_count()),
         "load average before": f"{os.getloadavg()[0]:.1f}",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What others cost: Linux-PAM's least, a FIDO module without a device, a PKCS#11 login.
+"""The costs of others: Linux-PAM's least, a FIDO module without a device, a PKCS#11 login.
 
 They set up files under /etc/pam.d and a user's home, so they run in the sandbox only.
 """
@@ -23,7 +23,7 @@ SETUP_DEADLINE = 60  #: seconds for each command below
 def stack(service: str, *modules: str) -> str:
     """Write the PAM service that requires `modules`; returns the service's name.
 
-    Every service loads pam_permit.so, for its account line at least.
+    Every service loads pam_permit.so, at least for its account line.
     """
     lines = [f"auth required {module}" for module in modules]
     lines.append("account required pam_permit.so\n")

@@ -19,10 +19,12 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Milliseconds of each session, from Begin to verdict, and what the card took of it."""
+    """Milliseconds of each session, from Begin to verdict, what the card took of it, and beside
+    each the least that it can cost."""
 
     total: list[float]
     card: list[float]
+    floor: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Figures:
     machine: dict[str, str]  #: what the figures depend on: CPUs, kernel, versions
     logins: list[Login]
     session: Session
+    memory: dict[str, float]  #: MiB, by process, and of all
     sm2: Verification
 
     def to_json(self) -> str:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What SELinux and our module for it cost a machine that boots, in an emulated one.
+"""The cost of SELinux and of our module for a machine that boots, taken in an emulated one.
 
 ``scripts/vm-bench`` is what a person calls. Machines boot in turn, round after round: enforcing
-with our module, enforcing without it, and without SELinux. Ratios tell; an emulated processor
-makes every moment long.
+with our module, enforcing without it, and without SELinux. Only ratios mean something: an emulated
+processor makes everything slow.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from tests.guest.console import SHELL
 from tests.guest.guest import PIN, Guest
 
 LOGINS = 2  #: in each boot, after one that does not count
-#: Of what the module allows, where it is not: pcscd finds a USB reader, login may ask, and the
-#: tools hear the answers of a service that has no domain.
+#: The rights that a host without the module needs too: pcscd finds a USB reader, login may ask, and
+#: the tools hear the answers of a service that has no domain.
 ALLOWED = """\
 (allow pcscd_t sysfs_t (filesystem (getattr)))
 (allow pcscd_t udev_runtime_t (dir (getattr search open read ioctl lock)))
@@ -48,7 +48,7 @@ TITLES = {
 
 @dataclass
 class Samples:
-    """Of one kind of machine: a boot each, but for logins, of which a boot has several."""
+    """The samples of one kind of machine: one for each boot, but several logins in each."""
 
     prompt: list[float] = field(default_factory=list)  #: s, from power-on to getty's prompt
     pin: list[float] = field(default_factory=list)  #: s, from the PIN to the shell
@@ -107,7 +107,7 @@ def measure(
 
 
 def make_ready(guest: Guest, *, module: bool) -> None:
-    """Booted once, so that what a first boot does is done, and a ukey is bound."""
+    """Boots once, so that the work of a first boot is done, and binds a ukey."""
     guest.wait_prompt()
     guest.wait_ready()
     guest.wait_ukey()
@@ -119,7 +119,8 @@ def make_ready(guest: Guest, *, module: bool) -> None:
 
 
 def once(guest: Guest, samples: Samples, *, selinux: bool, turn: int) -> None:
-    """One boot, and logins in it, in the other order at every other turn; nothing of it stays."""
+    """One boot, and logins in it, in the opposite order at every second turn; nothing of it
+    stays."""
     guest.power_on(selinux=selinux, kept=False)
     samples.prompt.append(guest.wait_prompt())
     guest.wait_ready()

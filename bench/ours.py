@@ -7,12 +7,16 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+from bench import memory
 from bench.comparators import stack
 from bench.figures import Session
+from bench.floor import Floor, floor
 from bench.timing import Contender, RunFailed
-from keyservice.contract.client import SocketSession
-from keyservice.contract.names import Code, Operation
+from keyservice.client.session import SocketSession
+from keyservice.contract import operations
+from keyservice.contract.names import Code
 from keyservice.contract.steps import Prompt, Verdict
 from tests.support import CHECKOUT
 from tests.support.host import Host
@@ -28,9 +32,11 @@ INSTALL_DEADLINE = 300  #: seconds
 class Ours:
     """A person with a bound ukey, in a reader, and a keyservice that has met both."""
 
-    def __init__(self, user: str, softkey: Softkey) -> None:
+    def __init__(self, user: str, softkey: Softkey, keyservice: int) -> None:
+        """`keyservice`: its pid."""
         assert softkey.pin is not None
         self.user = user
+        self._reader, self._keyservice = softkey.reader, keyservice
         self._pin = softkey.pin
         self._card = softkey.control
 
@@ -52,17 +58,32 @@ class Ours:
             for key, (title, module) in modules.items()
         ]
 
-    def sessions(self, rounds: int, *, warm_up: int = 3) -> Session:
-        """`rounds` logins straight over root.sock, without libpam, and the card's share of each."""
-        total, card = list[float](), list[float]()
-        for number in range(warm_up + rounds):
-            before = self._busy()
-            took = self._session()
-            busy = self._busy() - before
-            if number >= warm_up:
-                total.append(took)
-                card.append(busy)
-        return Session(total, card)
+    def sessions(self, rounds: int, workdir: Path, *, warm_up: int = 3) -> Session:
+        """`rounds` logins straight over root.sock, without libpam, the card's share of each, and
+        the floor beside each."""
+        total, card, least = list[float](), list[float](), list[float]()
+        with floor(self._reader, workdir) as beside:
+            for number in range(warm_up + rounds):
+                before = self._busy()
+                took = self._session()
+                busy = self._busy() - before
+                floor_took = self._floor(beside, busy)
+                if number >= warm_up:
+                    total.append(took)
+                    card.append(busy)
+                    least.append(floor_took)
+        return Session(total, card, least)
+
+    def memory(self) -> dict[str, float]:
+        """MiB, of each process and of all."""
+        return memory.measure(self._keyservice)
+
+    def _floor(self, beside: Floor, busy: float) -> float:
+        """Milliseconds that a session takes at least whose commands cost the card `busy`."""
+        before = self._busy()
+        commands = beside.commands()
+        more = busy - (self._busy() - before)
+        return commands + more + beside.verification() + beside.round_trips()
 
     def _busy(self) -> float:
         """Milliseconds that the card has computed so far."""
@@ -73,7 +94,7 @@ class Ours:
         start = time.perf_counter_ns()
         with SocketSession() as session:
             for step in session.begin(
-                Operation.AUTHENTICATION, user=self.user, service="bench", tty=TTY
+                operations.AUTHENTICATION, user=self.user, service="bench", tty=TTY
             ):
                 match step:
                     case Prompt():
@@ -90,9 +111,9 @@ def ready() -> Iterator[Ours]:
     """Install the product, start its daemons, bind a ukey to a person."""
     must([CHECKOUT / "scripts" / "install", "--wheels", WHEELS], seconds=INSTALL_DEADLINE)
     with Host() as host:
-        host.pcscd()
+        host.pcscd(slots=1)
         host.bus()
-        host.keyservice()
+        keyservice = host.keyservice()
         user, softkey = host.user("bench"), host.softkey()
         host.bind(user, softkey)
-        yield Ours(user.name, softkey)
+        yield Ours(user.name, softkey, keyservice.pid)

@@ -23,6 +23,16 @@ _VERIFY_LINE = re.compile(r"^\+F\d+:\d+:256:CurveSM2:[\d.]+:([\d.]+)$", re.MULTI
 
 def measure(turns: int, workdir: Path, *, seconds: int = 1) -> Verification:
     """`turns` of `seconds` each for either side. The signature is made by the openssl command."""
+    verify = verification(workdir)
+    ours, theirs = [], []
+    for _ in range(turns):
+        theirs.append(_openssl_speed(seconds))
+        ours.append(_microseconds_each(verify, seconds))
+    return Verification(engine("auto").name, ours, theirs)
+
+
+def verification(workdir: Path) -> Callable[[], None]:
+    """Verifies a login's signature, made by the openssl command, each time that it is called."""
     verifier = engine("auto")
     point, message, signature = _signed(workdir)
 
@@ -31,11 +41,7 @@ def measure(turns: int, workdir: Path, *, seconds: int = 1) -> Verification:
             raise RuntimeError("the engine refuses a signature made by openssl")
 
     verify()
-    ours, theirs = [], []
-    for _ in range(turns):
-        theirs.append(_openssl_speed(seconds))
-        ours.append(_microseconds_each(verify, seconds))
-    return Verification(verifier.name, ours, theirs)
+    return verify
 
 
 def parse_speed(output: str) -> float:

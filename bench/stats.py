@@ -57,9 +57,9 @@ def ratio(
 
     With a `floor`, of what both cost over it: the medians above the floor's.
 
-    The samples of one round were taken next to each other, so rounds are drawn, not samples:
-    what slowed a whole round down slows both sides of the ratio. The seed makes a table that
-    is rendered twice the same.
+    The samples of one round were taken next to each other, so rounds are drawn, not samples: work
+    that slowed a whole round down slows both sides of the ratio. The seed makes a table that is
+    rendered twice the same.
     """
     floor = [0.0] * len(ours) if floor is None else floor
     if not len(ours) == len(theirs) == len(floor):

@@ -63,7 +63,7 @@ def offer(stage: Stage) -> None:
 
 @contextlib.contextmanager
 def _console() -> Iterator[Path]:
-    """This terminal under a console's name: whoever sits at it is at the machine."""
+    """This terminal under a console's name: the person who sits at it is at the machine."""
     CONSOLE.touch()
     must(["mount", "--bind", os.ttyname(sys.stdin.fileno()), CONSOLE])
     try:

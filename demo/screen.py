@@ -37,7 +37,7 @@ def step(text: str) -> None:
 
 
 def show(command: str, screen: str) -> None:
-    """The screen that somebody else saw who typed `command`."""
+    """The screen of the other person, who typed `command`."""
     shown = screen.replace("\r\n", "\n").replace("\r", "").strip("\n")
     for line in [f"$ {command}", *shown.split("\n")]:
         print(styled(_MARGIN, "2") + line.rstrip(), flush=True)

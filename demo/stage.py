@@ -26,7 +26,7 @@ STACKS = ("su", "sshd", "login")
 LOG = Path("/var/log/auth.log")
 
 PASSWORD, PIN = "correct horse", "528491"
-#: The ukey is waited for this long, so that nobody has to wait for the missing one.
+#: Logins wait this long for the ukey, so that nobody waits long for the missing one.
 PATIENCE = 3
 CONFIG = f"""\
 [authentication]
@@ -63,7 +63,7 @@ def ready() -> Iterator[Stage]:
         for name in STACKS:
             host.pam.stack(name, (EXAMPLES / "debian" / "helpful" / name).read_text())
         screen.step("making two people: visitor, who sits here, and demo, who has a ukey")
-        Path("/etc/default/locale").touch()  # pam_env would miss it in the log
+        Path("/etc/default/locale").touch()  # without it, pam_env complains in the log
         demo, visitor = host.user("demo", PASSWORD), host.user("visitor", PASSWORD)
         _furnish(demo)
         _furnish(visitor)

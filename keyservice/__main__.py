@@ -1,39 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``keyservice``: puts the parts together, serves until it is told to stop."""
+"""``keyservice``: puts the parts together, and serves until it is told to stop."""
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-from keyservice import __version__
+from keyservice import __version__, descriptors, rescue
+from keyservice.access.administration import Administration
+from keyservice.access.admissions import Admissions
 from keyservice.access.audit import Audit
-from keyservice.access.logsocket import Handler, LogSocket, describe
-from keyservice.access.queries import Queries
+from keyservice.access.services import Services, machine_id
 from keyservice.access.session import Sessions
 from keyservice.access.throttle import Throttle, boot_id
-from keyservice.access.world import World, machine_id
 from keyservice.commandline import Exit, parser
 from keyservice.config import Config, load
 from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, SELINUX_DOMAIN, STATE_DIR
-from keyservice.core import selinux
-from keyservice.core.errors import ConfigurationError, StoreFailed, UkeyError
+from keyservice.contract.streams import fill_gaps
+from keyservice.core import offspring, selinux
+from keyservice.core.errors import ConfigurationError, UkeyError
 from keyservice.core.hardening import harden
+from keyservice.core.logsocket import Handler, LogSocket, describe
+from keyservice.core.supervisor import Supervisor
 from keyservice.crypto import sm2
-from keyservice.front import listeners
-from keyservice.front.sockets import Sockets
-from keyservice.front.supervisor import Supervisor
-from keyservice.store.bindings import Bindings
-from keyservice.store.files import Folder
-from keyservice.store.revocations import Revocations
+from keyservice.crypto.sm2 import SM2
+from keyservice.servers import listeners
+from keyservice.servers.sockets import Sockets
+from keyservice.store.admissions import AdmissionsFile
+from keyservice.store.files import PrivateDirectory
+from keyservice.store.state import State, only_one
 from keyservice.store.throttle import ThrottleFile
 from keyservice.ukeys.pool import ReaderEvent, Ukeys
 
@@ -41,11 +42,15 @@ _log = logging.getLogger("keyservice.main")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; its exit status."""
+    """Run the program; returns its exit status."""
+    fill_gaps()
     given = parser().parse_args(arguments)
     if given.check_config is not None:
         return _check(Path(given.check_config or given.config))
+    if given.check_state or given.accept_state:
+        return Exit.OK if rescue.run(accept=given.accept_state, as_json=given.json) else Exit.FAILED
     harden()
+    offspring.adopt()
     log = LogSocket()
     _log_to(log)
     try:
@@ -62,14 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _give_up(why: str) -> None:
-    """Say why nothing is served: in the log, and to whoever started the program by hand."""
+    """Say why nothing is served: in the log, and to a person who started the program by hand."""
     _log.error("%s", why)
     if not sys.stderr.isatty():
         print(f"keyservice: {why}", file=sys.stderr)
 
 
 def _check(path: Path) -> Exit:
-    """What an administrator wants to know before a restart."""
+    """Print what an administrator wants to know before a restart."""
     status, config = Exit.OK, Config()
     try:
         config = load(path, required=True, trusted=False)
@@ -104,14 +109,15 @@ def _configured(path: Path) -> Config:
 
 async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP."""
+    descriptors.provide()
     supervisor = Supervisor.of_environment(os.environ)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    with _only_one(Path(STATE_DIR)):
+    with only_one(Path(STATE_DIR)):
         ukeys = Ukeys(config.readers)
-        everything = _world(config, log, ukeys)
+        everything = _services(config, log, ukeys)
         sessions = Sessions(everything)
         sockets = Sockets(sessions)
         taken = listeners.take_over(os.environ) or listeners.create(socket_dir)
@@ -133,60 +139,43 @@ async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
     _log.info("stopped")
 
 
-def _join_bus(world: World, sessions: Sessions) -> asyncio.Task[None] | None:
+def _join_bus(services: Services, sessions: Sessions) -> asyncio.Task[None] | None:
     """Serve on the bus too, now or whenever there is one."""
     try:
-        # here: it brings the D-Bus library, which a host that does without the bus need not have
-        from keyservice.front.bus_service import BusService
+        # here: it imports the D-Bus library, which a host without a bus need not have
+        from keyservice.servers.bus_service import BusService
     except ImportError as error:
         _log.error("not on the bus: %s", error)
         return None
-    bus = BusService(sessions, Queries(world, sessions, __version__))
+    bus = BusService(sessions, Administration(services, sessions, __version__))
 
     def tell(event: ReaderEvent) -> None:
         if event.info is not None:
             (bus.ukey_inserted if event.inserted else bus.ukey_removed)(event.reader)
 
-    world.ukeys.subscribe(tell)
+    services.ukeys.subscribe(tell)
     return asyncio.get_running_loop().create_task(bus.run())
 
 
-def _world(config: Config, log: LogSocket, ukeys: Ukeys) -> World:
-    records, state = Folder(Path(RECORDS_DIR)), Folder(Path(STATE_DIR))
-    revocations = Revocations(state)
+def _services(config: Config, log: LogSocket, ukeys: Ukeys) -> Services:
+    SM2.use(config.sm2)
+    folder, host, boot = PrivateDirectory(Path(STATE_DIR)), machine_id(), boot_id()
+    state = State(PrivateDirectory(Path(RECORDS_DIR)), folder, host)
     try:
-        for folder in (records, state):
-            for name in folder.prepare():
-                _log.warning("%s: removed %s, left by a killed writer", folder.path, name)
-        revocations.all()
-    except UkeyError as error:  # the tools are needed to put it right, and tell of it
+        for told in state.start():
+            _log.warning("%s", told)
+        state.revocations.all()
+    except UkeyError as error:  # the tools are needed to repair the damage, and they tell of it
         _log.error("%s; nobody can log in with a ukey until it is put right", error)
-    return World(
+    return Services(
         rules=config.rules,
-        bindings=Bindings(records),
-        revocations=revocations,
-        throttle=Throttle(ThrottleFile(state), config.rules, boot=boot_id()),
+        state=state,
+        throttle=Throttle(ThrottleFile(folder), config.rules, boot=boot),
         ukeys=ukeys,
-        engine=sm2.engine(config.sm2),
+        admissions=Admissions(AdmissionsFile(folder, boot)),
         audit=Audit(log),
-        machine_id=machine_id(),
+        machine_id=host,
     )
-
-
-@contextmanager
-def _only_one(state: Path) -> Iterator[None]:
-    """Hold the state's directory, so that no second service writes there."""
-    with suppress(FileExistsError):
-        state.mkdir(0o700, parents=True)
-    folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreFailed("another keyservice runs on this host") from None
-        yield
-    finally:
-        os.close(folder)
 
 
 def _log_to(log: LogSocket) -> None:
@@ -201,7 +190,7 @@ def _log_to(log: LogSocket) -> None:
 
 
 class _OneLine(logging.Formatter):
-    """What the host's log shows, on a terminal."""
+    """The same lines as in the host's log, for a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         return f"keyservice: {describe(record)}"

@@ -21,7 +21,7 @@ class Exit(IntEnum):
 
 
 MEANINGS: dict[Exit, str] = {
-    Exit.OK: "stopped when told to, or the configuration is right",
+    Exit.OK: "stopped when told to, or the configuration is right, or what is kept was looked at",
     Exit.FAILED: "it cannot serve; the log says why",
     Exit.USAGE: "wrong command line",
     Exit.CONFIGURATION: "the configuration is wrong",
@@ -63,5 +63,22 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="say what is wrong in FILE (default: the configuration in use) and which SM2 engine"
         " works, and end",
+    )
+    out.add_argument(
+        "--check-state",
+        action="store_true",
+        help="print what is damaged or gone of records, revocations and what else is kept, a line"
+        " for each, and end",
+    )
+    out.add_argument(
+        "--accept-state",
+        action="store_true",
+        help="take all of that for right as it is, print what was damaged or gone, and end; for"
+        " when the service cannot run: else ukey accept-state has it done",
+    )
+    out.add_argument(
+        "--json",
+        action="store_true",
+        help="with these two, for programs: print a JSON object for each, on a line of its own",
     )
     return out

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``users-may``: whether the configuration leaves readers to users. A systemd generator asks about
-pcscd, at every boot and daemon-reload, and a udev rule about each reader that appears: both before
-anything of ours runs, so it starts nothing, asks nobody, and imports the configuration alone.
+"""``users-may``: whether the configuration leaves readers to users.
+
+A systemd generator asks about pcscd, at every boot and daemon-reload, and a udev rule about each
+reader that appears. Both ask before anything of ours runs, so this program starts nothing, asks
+nobody, and imports only the configuration.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _USB_ID = re.compile("[0-9a-f]{4}:[0-9a-f]{4}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; whatever goes wrong, users may not."""
+    """Run the program; whatever goes wrong, the answer is that users may not."""
     match sys.argv[1:] if arguments is None else arguments:
         case ["--help"]:
             print(USAGE, end="")

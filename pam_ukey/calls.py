@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keyservice.contract.client import Bus, ClientError
-from keyservice.contract.names import Operation
+from keyservice.client.session import Bus, ClientError
+from keyservice.contract import operations
 from pam_ukey import session
 from pam_ukey.handle import LOG_ERR, Handle, log
 from pam_ukey.options import OptionError, Options, parse
@@ -19,9 +19,9 @@ def authenticate(pamh: Handle, flags: int, words: Sequence[str]) -> int:
     options = _options(pamh, words)
     if options is None:
         return pamh.PAM_SERVICE_ERR
-    silent = bool(flags & pamh.PAM_SILENT)
+    silent = options.silent or bool(flags & pamh.PAM_SILENT)
     return _conclude(
-        pamh, options, session.run(pamh, options, Operation.AUTHENTICATION, silent=silent)
+        pamh, options, session.run(pamh, options, operations.AUTHENTICATION, silent=silent)
     )
 
 
@@ -34,8 +34,10 @@ def change(pamh: Handle, flags: int, words: Sequence[str]) -> int:
         return pamh.PAM_IGNORE
     if flags & pamh.PAM_PRELIM_CHECK:
         return pamh.PAM_SUCCESS if _reachable(options) else pamh.PAM_TRY_AGAIN
-    silent = bool(flags & pamh.PAM_SILENT)
-    return _conclude(pamh, options, session.run(pamh, options, Operation.CHANGE_PIN, silent=silent))
+    silent = options.silent or bool(flags & pamh.PAM_SILENT)
+    return _conclude(
+        pamh, options, session.run(pamh, options, operations.CHANGE_PIN, silent=silent)
+    )
 
 
 def _options(pamh: Handle, words: Sequence[str]) -> Options | None:
@@ -57,7 +59,7 @@ def _reachable(options: Options) -> bool:
 def _conclude(pamh: Handle, options: Options, ending: Ending) -> int:
     """The one place that lets in, and the one that passes over.
 
-    In `uniform`, nobody learns what it was that failed.
+    In `uniform`, nobody learns what failed.
     """
     if ending.how is How.VERIFIED and not options.decoy:
         return pamh.PAM_SUCCESS

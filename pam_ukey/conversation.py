@@ -20,7 +20,7 @@ def show(pamh: Handle, style: int, text: str) -> None:
 def ask(pamh: Handle, text: str, *, echo: bool) -> bytearray | None:
     """The answer, for the caller to wipe; None when there is none, for whatever reason.
 
-    pam_python hands it over as ``str``, which cannot be wiped: it is encoded at once and let go.
+    pam_python hands it over as ``str``, which cannot be wiped: it is encoded at once and not kept.
     """
     style = pamh.PAM_PROMPT_ECHO_ON if echo else pamh.PAM_PROMPT_ECHO_OFF
     try:
@@ -33,7 +33,11 @@ def ask(pamh: Handle, text: str, *, echo: bool) -> bytearray | None:
 def is_password(pamh: Handle, answer: bytearray) -> bool:
     """Whether `answer` is the password that the stack holds, compared in constant time."""
     found = False
-    for held in (pamh.authtok, pamh.oldauthtok):
-        if answer and held is not None:
-            found |= hmac.compare_digest(answer, held.encode())
+    for name in ("authtok", "oldauthtok"):
+        try:
+            held = getattr(pamh, name)
+            password = b"" if held is None else held.encode()
+        except UnicodeError:  # no answer looks like this: those are UTF-8
+            continue
+        found |= bool(answer) and hmac.compare_digest(answer, password)
     return found

@@ -23,11 +23,12 @@ class Options:
     uniform: bool = False
     decoy: bool = False
     change_pin: bool = False
+    silent: bool = False  #: the program shows no texts
     debug: bool = False
     timeout: int = DEADLINE_DEFAULT  #: seconds, 1 to 300
 
     def flags(self, *, silent: bool) -> Flag:
-        """What the keyservice is told of the line."""
+        """The flags by which the keyservice is told of the line."""
         chosen = {
             Flag.UNIFORM: self.uniform,
             Flag.DECOY: self.decoy,

@@ -2,7 +2,7 @@
 # Copyright the pam-ukey authors
 """The file that a stack names: ``auth … pam_python.so /usr/lib/ukey/pam_ukey/pam_python_entry.py``.
 
-pam_python compiles it anew at each login, so it is small. It lets out nothing but an int of PAM's:
+pam_python compiles it again at each login, so it is small. It returns nothing but an int of PAM's:
 to pam_python, False and every multiple of 2**32 are PAM_SUCCESS.
 """
 
@@ -33,7 +33,7 @@ def _call(name: str, pamh: Handle, flags: int, argv: Sequence[str]) -> int:
     try:
         if _secure():
             # In su or sudo the caller chose the environment that this interpreter started in,
-            # and files that it opened: nothing decided here would count. There, pam_ukey.so.
+            # and files that it opened: no decision here would count. Use pam_ukey.so there.
             _log("not in a setuid program; use pam_ukey.so there")
             return pamh.PAM_SERVICE_ERR
         if _LIBRARY not in sys.path:
@@ -42,16 +42,24 @@ def _call(name: str, pamh: Handle, flags: int, argv: Sequence[str]) -> int:
 
         code = getattr(calls, name)(pamh, flags, argv[1:])
     except MemoryError:
-        return pamh.PAM_BUF_ERR
+        return _failed(pamh, argv, pamh.PAM_BUF_ERR)
     except BaseException as error:
-        # Where and of what kind, not its text, as pam_python would: that may quote an answer.
+        # Log where it was and of what kind, not its text, as pam_python would: that may quote an
+        # answer.
         trace = error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
         _log(f"{type(error).__name__} at {where}")
-        return pamh.PAM_SERVICE_ERR
-    return code if type(code) is int and code in _CODES else pamh.PAM_SERVICE_ERR
+        return _failed(pamh, argv, pamh.PAM_SERVICE_ERR)
+    if type(code) is int and code in _CODES:
+        return code
+    return _failed(pamh, argv, pamh.PAM_SERVICE_ERR)
+
+
+def _failed(pamh: Handle, argv: Sequence[str], code: int) -> int:
+    """Where all failures have to look alike, a bug of ours looks like the others."""
+    return pamh.PAM_AUTH_ERR if {"uniform", "decoy"} & {*argv[1:]} else code
 
 
 def _log(text: str) -> None:

@@ -9,13 +9,14 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from keyservice.contract.client import (
+from keyservice.client.session import (
     Bus,
     ClientError,
     ProtocolError,
     ServiceRefused,
 )
-from keyservice.contract.names import ANSWER_MAX, TEXT_MAX, Code, ErrorName, Operation
+from keyservice.contract.names import ANSWER_MAX, TEXT_MAX, Code, ErrorName
+from keyservice.contract.operations import Operation
 from keyservice.contract.steps import Error, Info, Prompt, Step, Verdict, Wait
 from pam_ukey import conversation
 from pam_ukey.handle import LOG_DEBUG, LOG_ERR, LOG_NOTICE, Handle, log
@@ -25,7 +26,7 @@ from pam_ukey.options import Options
 _LANGUAGE = re.compile(r"[A-Za-z0-9_.@-]{1,32}")
 _LANGUAGE_FROM = ("LC_ALL", "LC_MESSAGES", "LANG")
 
-#: What a refusal to begin means; all others are SERVICE_ERR.
+#: The PAM codes of refusals to begin; all others are SERVICE_ERR.
 _REFUSALS = {
     ErrorName.NOT_ALLOWED: "PERM_DENIED",
     ErrorName.BUSY: "AUTHINFO_UNAVAIL",
@@ -41,7 +42,7 @@ class How(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a session ended, and the name of the PAM code for whoever does not let in."""
+    """How a session ended, and the name of the PAM code if it does not let in."""
 
     how: How
     failure: str
@@ -56,7 +57,7 @@ class _Over(Exception):
 
 
 def run(pamh: Handle, options: Options, operation: Operation, *, silent: bool) -> Ending:
-    """Hold one session. Never raises for what the other sides do."""
+    """Hold one session. Never raises for anything that the other sides do."""
     try:
         user = pamh.get_user(None)
     except Exception:

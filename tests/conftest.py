@@ -12,8 +12,10 @@ import pytest
 
 from tests.support import CHECKOUT
 from tests.support.doors import mend_tmp
+from tests.support.enrolled import Enrolled
 from tests.support.host import Host, in_sandbox
 from tests.support.process import HostError, must
+from tests.support.shared_host import Shared
 
 WHEELS = Path("/opt/wheels")
 
@@ -39,6 +41,23 @@ def tmp_is_everybodys() -> Iterator[None]:
 def host() -> Iterator[Host]:
     """A host with the product installed and nothing running; afterwards as if nothing had been."""
     with Host() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Shared]:
+    """An enrolled host for a module's tests, which say what they configure: ``shared.test(…)``.
+
+    A module takes this one or ``host``: two hosts cannot be there at a time.
+    """
+    with Shared() as made:
+        yield made
+
+
+@pytest.fixture
+def enrolled(shared: Shared) -> Iterator[Enrolled]:
+    """The module's enrolled host, as new."""
+    with shared.test() as made:
         yield made
 
 

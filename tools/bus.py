@@ -11,13 +11,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from keyservice.contract.client import Bus, Unreachable
+from keyservice.client.session import Bus, Unreachable
+from keyservice.contract import shell
 from keyservice.contract.names import SYSTEM_BUS
 
 from . import service
 from .command import Failure
 from .exits import Exit
-from .language import _, reason
+from .language import _, why
 from .output import Value
 
 #: Seconds for each question.
@@ -28,7 +29,7 @@ Row = dict[str, Value]
 
 @contextmanager
 def asking() -> Iterator[Bus]:
-    """The keyservice on the bus; whatever goes wrong is a ``Failure``."""
+    """The keyservice on the bus; anything that goes wrong is a ``Failure``."""
     with service.reached():
         try:
             with Bus(timeout=_TIMEOUT) as bus:
@@ -37,7 +38,7 @@ def asking() -> Iterator[Bus]:
             if _bus_runs():
                 raise
             raise Failure(
-                _("The system bus cannot be reached: {reason}.").format(reason=reason(error)),
+                _("The system bus cannot be reached: {reason}.").format(reason=why(error.facts)),
                 Exit.UNREACHABLE,
                 error=service.UNREACHABLE,
                 hint=_(
@@ -48,7 +49,7 @@ def asking() -> Iterator[Bus]:
 
 
 def _bus_runs() -> bool:
-    """Whether it is the bus that is missing, or the keyservice on it."""
+    """Whether the bus is missing, or the keyservice on it."""
     with socket.socket(socket.AF_UNIX) as attempt:
         attempt.settimeout(_TIMEOUT)
         return attempt.connect_ex(SYSTEM_BUS.removeprefix("unix:path=")) == 0
@@ -69,6 +70,11 @@ def row(answer: Mapping[str, Any], keys: Sequence[tuple[str, str]]) -> Row:
 def text(value: Value) -> str:
     """A value for a table: a dash where there is none."""
     return "-" if value is None or value == "" else str(value)
+
+
+def word(value: Value) -> str:
+    """A name or a serial, which people paste into commands, as a shell takes it."""
+    return shell.word(text(value))
 
 
 def local_time(value: Value) -> str:

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keyservice.contract.names import Operation
+from keyservice.contract import operations
 
 from .command import need_root, run
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _, terminal_name
 from .manual import Manual
-from .parser import Parser, name
+from .parser import Parser, add_application, add_serial, name
 
 MANUAL = Manual(
     summary=N_("Change the PIN of a ukey."),
@@ -39,23 +39,16 @@ MANUAL = Manual(
 def parser() -> Parser:
     out = Parser("chpinpw", MANUAL)
     which = out.add_mutually_exclusive_group()
-    which.add_argument(
-        "--serial",
-        metavar="SERIAL",
-        type=name,
-        help=_("the ukey whose PIN is changed; needed only when several are in readers"),
-    )
+    add_serial(which, _("the ukey whose PIN is changed; needed only when several are in readers"))
     which.add_argument(
         "--unblock",
         metavar="SERIAL",
         type=name,
         help=_("set a new PIN on this locked ukey, with its admin PIN"),
     )
-    out.add_argument(
-        "--application",
-        metavar="NAME",
-        type=name,
-        help=_(
+    add_application(
+        out,
+        _(
             "the application whose PIN is meant; needed only on a ukey that has several and is not "
             "bound"
         ),
@@ -68,14 +61,14 @@ def command(arguments: Sequence[str]) -> Exit:
     if given.unblock:
         need_root(_("Unblocking a ukey needs root."))
         return hold(
-            Operation.UNBLOCK_PIN,
+            operations.UNBLOCK_PIN,
             json=given.json,
             serial=given.unblock,
             application=given.application,
             service="chpinpw",
         )
     return hold(
-        Operation.CHANGE_PIN,
+        operations.CHANGE_PIN,
         json=given.json,
         serial=given.serial,
         application=given.application,

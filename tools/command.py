@@ -9,12 +9,13 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn, TextIO
 
 from keyservice.contract.names import ErrorName
+from keyservice.contract.streams import fill_gaps
 
 from . import language, output
 from .exits import Exit
@@ -53,7 +54,7 @@ class Stopped(BaseException):
 
 
 def need_root(sentence: str) -> None:
-    """Say `sentence`, that this is root's, before anything is asked.
+    """Say by `sentence`, before any question, that only root may do this.
 
     The service decides; this only spares the person a PIN typed for nothing.
     """
@@ -67,8 +68,8 @@ def need_root(sentence: str) -> None:
 
 
 def run(main: Callable[[Sequence[str]], Exit]) -> NoReturn:
-    """Run a command in the frame that all share, and exit. Launchers call this."""
-    _fill_gaps()
+    """Run a command in the frame that all commands share, and exit. Launchers call this."""
+    fill_gaps()
     for stream in (sys.stdout, sys.stderr):
         assert not isinstance(stream, str)
         _never_fail(stream)
@@ -81,9 +82,9 @@ def run(main: Callable[[Sequence[str]], Exit]) -> NoReturn:
     except Stopped as stopped:
         guard.end(stopped.number)
     except BrokenPipeError:
-        _discard_output()
+        output.lead_nowhere(1)
         guard.end(signal.SIGPIPE)
-    except Exception as bug:  # the last stop: a traceback helps nobody who types PINs
+    except Exception as bug:  # a traceback helps nobody who types PINs
         unwritten = _unwritten() if isinstance(bug, OSError) else None
         status = _bug(bug) if unwritten is None else unwritten
     if guard.pending is not None:
@@ -101,7 +102,7 @@ def _outcome(main: Callable[[Sequence[str]], Exit]) -> Exit:
 
 
 class _Guard:
-    """What an ending signal does: at a prompt it ends the command, :class:`Stopped`.
+    """The effect of an ending signal: at a prompt it ends the command, :class:`Stopped`.
 
     While a session is under way, :meth:`defer`, the first one only asks the keyservice to stop: its
     verdict says whether that was in time, is shown, and then the command ends by the signal. A
@@ -132,7 +133,7 @@ class _Guard:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """In the block, at a prompt, nothing is under way that has to be waited for."""
+        """In the block, at a prompt, nothing is under way that the command has to wait for."""
         hook, self._hook = self._hook, None
         try:
             if self.pending is not None and not self._ending:
@@ -152,19 +153,8 @@ class _Guard:
 guard = _Guard()
 
 
-def _fill_gaps() -> None:
-    """A standard stream that was closed leads nowhere: nothing else is opened in its place."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        if getattr(sys, name) is None:
-            opened = os.open(os.devnull, os.O_RDWR)
-            os.dup2(opened, number)
-            if opened != number:
-                os.close(opened)
-            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
-
-
 def _never_fail(stream: TextIO) -> None:
-    """A character that the locale cannot show is no reason to stop in mid-sentence."""
+    """A character that the locale cannot show does not stop a command in mid-sentence."""
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="backslashreplace")
@@ -201,21 +191,15 @@ def _unwritten() -> Exit | None:
     try:
         print(end="", flush=True)
     except OSError as error:
-        _discard_output()
+        output.lead_nowhere(1)
         text = _("The output could not be written: {reason}.")
-        output.say(text.format(reason=reason(error.strerror)), output.Colour.ALARM)
+        output.say(text.format(reason=reason(error)), output.Colour.ALARM)
         return Exit.FAILED
     return None
 
 
-def _discard_output() -> None:
-    """What could not be written is not tried again when the interpreter ends."""
-    with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
 def _bug(bug: Exception) -> Exit:
-    """Where it broke, without the values: nothing that was typed can be in it."""
+    """The place where it broke, without the values: nothing that was typed can be in it."""
     trace = bug.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-from keyservice.contract.client import ClientError, SocketSession
-from keyservice.contract.names import ANSWER_MAX, Code, ErrorName, Operation
+from keyservice.client.session import ClientError, SocketSession
+from keyservice.contract.names import ANSWER_MAX, Code, ErrorName
+from keyservice.contract.operations import Operation
 from keyservice.contract.requests import Value
 from keyservice.contract.steps import Error, Info, Prompt, Step, Verdict, Wait
 
@@ -100,7 +101,7 @@ class _Carrier:
             self._session.cancel()
 
     def _answer(self, prompt: Prompt) -> None:
-        """Read one answer and send it. One that is too long is asked for again."""
+        """Read one answer and send it. If it is too long, it is asked for again."""
         while True:
             try:
                 with guard.at_once():
@@ -110,7 +111,7 @@ class _Carrier:
             except EndOfInput:
                 if self._terminal.interactive or not self.errors:
                     raise
-                # Nobody cancelled: what was piped in was refused, and the verdict is to say so.
+                # Nobody cancelled: the piped input was refused, and the verdict has to say so.
                 self._session.answer(bytearray())
                 return
             except Interrupted:

@@ -4,33 +4,11 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
-
-from keyservice.contract.names import Code, ErrorName
+from keyservice.core import errors
+from keyservice.core.codes import Code, ErrorName
+from keyservice.core.codes import Exit as Exit
 
 from .language import N_
-
-
-class Exit(IntEnum):
-    """How a command ends. The numbers are an interface: never reused, never renumbered."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    UNREACHABLE = 3
-    NOT_ALLOWED = 4
-    NOT_BOUND = 5
-    BOUND = 6
-    ABSENT = 7
-    UNUSABLE = 8
-    PIN = 9
-    NO_TRY = 10
-    TOO_LATE = 11
-    RECORDS = 12
-    STACK = 13
-    REFUSED = 14
-    CANCELLED = 130
-
 
 #: What each status means, in the order of ``--help``.
 MEANINGS: dict[Exit, str] = {
@@ -52,40 +30,6 @@ MEANINGS: dict[Exit, str] = {
     Exit.CANCELLED: N_("cancelled: Ctrl-C, or the input ended before an answer"),
 }
 
-_BY_ERROR: dict[ErrorName, Exit] = {
-    ErrorName.FAILED: Exit.FAILED,
-    ErrorName.CONFIGURATION: Exit.FAILED,
-    ErrorName.BAD_REQUEST: Exit.USAGE,
-    ErrorName.NOT_ALLOWED: Exit.NOT_ALLOWED,
-    ErrorName.REMOTE_REFUSED: Exit.NOT_ALLOWED,
-    ErrorName.UNKNOWN_USER: Exit.NOT_BOUND,
-    ErrorName.NOT_ENROLLED: Exit.NOT_BOUND,
-    ErrorName.ALREADY_BOUND: Exit.BOUND,
-    ErrorName.REVOKED: Exit.BOUND,
-    ErrorName.READER_ABSENT: Exit.ABSENT,
-    ErrorName.UKEY_ABSENT: Exit.ABSENT,
-    ErrorName.UKEY_UNKNOWN: Exit.UNUSABLE,
-    ErrorName.UKEY_FAILED: Exit.UNUSABLE,
-    ErrorName.UKEY_AMBIGUOUS: Exit.UNUSABLE,
-    ErrorName.READER_REFUSED: Exit.UNUSABLE,
-    ErrorName.KEY_MISMATCH: Exit.UNUSABLE,
-    ErrorName.NO_KEY_PAIR: Exit.UNUSABLE,
-    ErrorName.TRY_LIMIT: Exit.UNUSABLE,
-    ErrorName.SIGNATURE_WRONG: Exit.UNUSABLE,
-    ErrorName.PIN_WRONG: Exit.PIN,
-    ErrorName.PIN_REFUSED: Exit.PIN,
-    ErrorName.DEFAULT_PIN: Exit.PIN,
-    ErrorName.PIN_LOCKED: Exit.NO_TRY,
-    ErrorName.TRY_WITHHELD: Exit.NO_TRY,
-    ErrorName.THROTTLED: Exit.NO_TRY,
-    ErrorName.DEADLINE_PASSED: Exit.TOO_LATE,
-    ErrorName.BUSY: Exit.TOO_LATE,
-    ErrorName.NO_SESSION: Exit.TOO_LATE,
-    ErrorName.RECORD_DAMAGED: Exit.RECORDS,
-    ErrorName.STORE_FAILED: Exit.RECORDS,
-    ErrorName.CANCELLED: Exit.CANCELLED,
-}
-
 #: For a verdict that names no error.
 _BY_CODE: dict[Code, Exit] = {
     Code.SUCCESS: Exit.OK,
@@ -100,7 +44,7 @@ _BY_CODE: dict[Code, Exit] = {
 
 def of_error(name: ErrorName) -> Exit:
     """The exit status of a named error."""
-    return _BY_ERROR.get(name, Exit.FAILED)
+    return errors.named(name).exit
 
 
 def of_verdict(code: Code, error: ErrorName | None) -> Exit:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keyservice.contract.names import RECORDS_DIR, Flag, Operation
+from keyservice.contract import operations
+from keyservice.contract.names import RECORDS_DIR, Flag
 
 from . import output, selinux
 from .command import need_root, run
@@ -14,7 +15,7 @@ from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _
 from .manual import Manual
-from .parser import Parser, name
+from .parser import Parser, add_application, add_serial, name
 
 MANUAL = Manual(
     section=8,
@@ -53,18 +54,8 @@ MANUAL = Manual(
 def parser() -> Parser:
     out = Parser("getpubkey", MANUAL)
     out.add_argument("user", metavar="USER", type=name, help=_("the user who is to own the ukey"))
-    out.add_argument(
-        "--serial",
-        metavar="SERIAL",
-        type=name,
-        help=_("the ukey to bind; needed only when several are in readers"),
-    )
-    out.add_argument(
-        "--application",
-        metavar="NAME",
-        type=name,
-        help=_("the application on the ukey that holds the key pair"),
-    )
+    add_serial(out, _("the ukey to bind; needed only when several are in readers"))
+    add_application(out, _("the application on the ukey that holds the key pair"))
     out.add_argument(
         "--container",
         metavar="NAME",
@@ -95,7 +86,7 @@ def command(arguments: Sequence[str]) -> Exit:
     if given.allow_default_pin:
         flags |= Flag.ALLOW_DEFAULT_PIN
     return hold(
-        Operation.BIND,
+        operations.BIND,
         json=given.json,
         service="getpubkey",
         user=given.user,

@@ -22,7 +22,8 @@ class Formatter(argparse.HelpFormatter):
         super().__init__(prog, max_help_position=28, width=_columns())
 
     def _format_usage(self, *arguments: Any) -> str:
-        """argparse counts characters: what it puts below the prefix is moved to its columns."""
+        """argparse counts characters: the lines that it puts below the prefix are moved to its
+        columns."""
         text = super()._format_usage(*arguments)
         prefix = _("usage: ")
         shift = " " * (output.width(prefix) - len(prefix))

@@ -5,10 +5,10 @@ service speaks to people at a login too, who have no commands at hand."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 
 from keyservice.contract.names import ErrorName
+from keyservice.contract.shell import word
 
 from .language import N_, _
 
@@ -31,4 +31,4 @@ def after(error: ErrorName | None, facts: Mapping[str, str | int | bool]) -> str
     if text is None:
         return ""
     serial = facts.get("serial")
-    return _(text).format(serial=shlex.quote(str(serial)) if serial else "SERIAL")
+    return _(text).format(serial=word(str(serial)) if serial else "SERIAL")

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Whose language, and its texts.
+"""The person's language, and its texts.
 
-The locale is the first of ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` that is set. What it comes to
-on this terminal goes to the keyservice as a wish, so that what the service says and what the
-command says are in one language.
+The locale is the first of ``LC_ALL``, ``LC_MESSAGES`` and ``LANG`` that is set. The language that
+this gives on this terminal goes to the keyservice as a wish, so that the service and the command
+speak one language.
 """
 
 from __future__ import annotations
 
 import gettext
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 
-from keyservice.contract import i18n, names, reasons
-from keyservice.contract.reasons import N_ as N_
+from keyservice.contract import i18n, names
+from keyservice.core import reasons
+from keyservice.core.marks import N_ as N_
 
 
 @cache
@@ -58,8 +59,8 @@ def _texts() -> gettext.NullTranslations:
 
 @contextmanager
 def speaking(texts: gettext.NullTranslations) -> Iterator[None]:
-    """In the block, all texts are from `texts`: manual pages are made in each language, wherever
-    that is."""
+    """In the block, all texts are from `texts`: manual pages are made in each language, on any
+    machine."""
     global _spoken
     before, _spoken = _spoken, texts
     try:
@@ -68,9 +69,16 @@ def speaking(texts: gettext.NullTranslations) -> Iterator[None]:
         _spoken = before
 
 
-def reason(text: object) -> str:
-    """Why something failed (``contract.reasons``), in the person's language."""
-    return reasons.translated(str(text), _)
+def why(facts: Mapping[str, object]) -> str:
+    """The reason that `facts` hold (``core.reasons``), in the person's language."""
+    return reasons.told(str(facts.get(reasons.WHY, "?")), facts, _)
+
+
+def reason(error: OSError | int) -> str:
+    """The system's text for an error, in the person's language. A number is one of errno(3)."""
+    if isinstance(error, int):
+        error = OSError(error, "")
+    return str(error) if error.errno is None else reasons.told(reasons.system(error), {}, _)
 
 
 def adopt() -> None:

@@ -32,7 +32,7 @@ class Manual:
         return [*self.json_keys, *(row for row in _COMMON_KEYS if row[0] not in taken)]
 
 
-#: What every command heeds of its environment; for the manual pages.
+#: The variables of its environment that every command obeys; for the manual pages.
 ENVIRONMENT = (
     (
         "LC_ALL, LC_MESSAGES, LANG",

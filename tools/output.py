@@ -2,8 +2,8 @@
 # Copyright the pam-ukey authors
 """What a command prints: safe text, tables, colours, JSON.
 
-Data goes to standard output, everything else to standard error. Serials and labels come from
-devices that nobody vouches for, so no text reaches a terminal with a control character in it.
+Data goes to standard output, everything else to standard error. Nobody vouches for the devices that
+serials and labels come from, so no text reaches a terminal with a control character in it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from shutil import get_terminal_size
 from typing import TextIO
@@ -62,7 +63,7 @@ def printable(text: str, *, lines: bool = False) -> str:
     """
     return "".join(
         char
-        if (lines and char == "\n") or unicodedata.category(char) not in _UNSAFE
+        if (lines and char == "\n") or not _unsafe(char)
         else char.encode("unicode_escape").decode()
         for char in text
     )
@@ -71,6 +72,10 @@ def printable(text: str, *, lines: bool = False) -> str:
 #: Controls; format characters, such as those of direction; surrogates, private and unassigned
 #: characters; line and paragraph separators.
 _UNSAFE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+
+
+def _unsafe(char: str) -> bool:
+    return unicodedata.category(char) in _UNSAFE
 
 
 def width(text: str) -> int:
@@ -121,7 +126,7 @@ def wrap(text: str, columns: int) -> list[str]:
 
 
 def _pieces(text: str) -> Iterable[str]:
-    """What may not be broken, each with the spaces behind it."""
+    """The parts that may not be broken, each with the spaces behind it."""
     piece = ""
     for char in text:
         wide = _char_width(char) == 2
@@ -185,12 +190,27 @@ def fields(rows: Sequence[tuple[str, Cell]]) -> None:
 
 
 def emit(document: Mapping[str, Value]) -> None:
-    """Print `document` as one line of JSON, at once. Chinese stays readable where it can be
-    shown; a control character is always escaped by JSON itself."""
+    """Print `document` as one line of JSON, at once. Chinese stays readable where it can be shown.
+    Characters that show nothing themselves are escaped; JSON demands that of the first 32 only."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(document, ensure_ascii=not utf8, separators=(", ", ": ")), flush=True)
+    text = json.dumps(document, ensure_ascii=not utf8, separators=(", ", ": "))
+    print("".join(json.dumps(char)[1:-1] if _unsafe(char) else char for char in text), flush=True)
 
 
 def say(text: str, colour: Colour = Colour.NONE) -> None:
-    """A line for the person, on standard error. Texts of the service may have several lines."""
-    print(paint(printable(text, lines=True), colour, sys.stderr), file=sys.stderr, flush=True)
+    """A line for the person, on standard error. Texts of the service may have several lines.
+
+    If it cannot be written, as on a full disk, nothing more is written: the exit status tells that.
+    """
+    try:
+        print(paint(printable(text, lines=True), colour, sys.stderr), file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        lead_nowhere(2)
+
+
+def lead_nowhere(number: int) -> None:
+    """Discard all that is written to a standard stream, also what it could not take just now."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)

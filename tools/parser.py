@@ -10,6 +10,8 @@ import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
+from keyservice import __version__
+
 from . import help as rendering
 from . import output
 from .exits import Exit
@@ -31,6 +33,12 @@ class Parser(argparse.ArgumentParser):
         )
         self.manual = manual
         self.add_argument("-h", "--help", action="help", help=_("show this help message and exit"))
+        self.add_argument(
+            "--version",
+            action="version",
+            version=f"pam-ukey {__version__}",
+            help=_("show the version and exit"),
+        )
         if manual.json_keys:
             self.add_argument(
                 "--json",
@@ -50,10 +58,21 @@ class Parser(argparse.ArgumentParser):
 
 
 def name(text: str) -> str:
-    """argparse's type of an option that names something: an unset variable names nothing."""
+    """argparse's type of an option that names something. An empty value, as of an unset variable,
+    names nothing."""
     if not text:
         raise argparse.ArgumentTypeError(_("it is empty"))
     return text
+
+
+def add_serial(to: argparse._ActionsContainer, help: str) -> None:
+    """``--serial``, to a parser or a group of one."""
+    to.add_argument("--serial", metavar="SERIAL", type=name, help=help)
+
+
+def add_application(to: argparse._ActionsContainer, help: str) -> None:
+    """``--application``, to a parser or a group of one."""
+    to.add_argument("--application", metavar="NAME", type=name, help=help)
 
 
 @dataclass(frozen=True)
@@ -71,7 +90,7 @@ class Argument:
 
 
 def arguments(parser: argparse.ArgumentParser) -> list[Argument]:
-    """What `parser` takes, in the order of its help."""
+    """The arguments that `parser` takes, in the order of its help."""
     rival = {
         id(action): number
         for number, group in enumerate(parser._mutually_exclusive_groups)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keyservice.contract.names import ErrorName, Flag, Operation
+from keyservice.contract import operations
+from keyservice.contract.names import ErrorName, Flag
 
 from .command import Failure, need_root, run
 from .conversation import VERDICT_KEYS, hold
@@ -25,6 +26,8 @@ MANUAL = Manual(
         "--force is for a ukey that is lost, stolen or locked for good. Its key is revoked on this "
         "host before the binding is removed, so that no backup brings it back; 'ukey unrevoke' "
         "takes that back. Both are written to the audit log.\n\n"
+        "That the user had a ukey stays known: where a stack says nouserok, the password alone is "
+        "not enough for them, as it is for people who never had one. 'ukey forget' ends that.\n\n"
         "Without a ukey the user cannot log in wherever one is required: bind the next one with "
         "getpubkey, or see that the user is not the only administrator."
     ),
@@ -37,7 +40,14 @@ MANUAL = Manual(
         ),
     ),
     json_keys=VERDICT_KEYS,
-    see=("getpubkey", "ukey bindings", "ukey revoked", "ukey unrevoke", "usbkey(5)"),
+    see=(
+        "getpubkey",
+        "ukey bindings",
+        "ukey revoked",
+        "ukey unrevoke",
+        "ukey forget",
+        "usbkey(5)",
+    ),
 )
 
 
@@ -68,7 +78,7 @@ def command(arguments: Sequence[str]) -> Exit:
                 hint=_("Answer y, or say --yes on the command line."),
             )
     return hold(
-        Operation.UNBIND,
+        operations.UNBIND,
         json=given.json,
         service="rmpubkey",
         user=given.user,

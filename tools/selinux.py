@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Whether SELinux lets login programs ask the keyservice, which no answer to root's shell tells."""
+"""Whether SELinux lets login programs ask the keyservice. No answer to root's shell tells this."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keyservice.contract.names import ROOT_SOCKET, SELINUX_ROOT_SOCKET
 
 from .language import N_
 
-#: What to say where the module is missing, and what to do then.
+#: The text where the module is missing, and what to do then.
 MISSING = N_("SELinux enforces, and its module ukey is missing: logins with a ukey fail.")
 REMEDY = N_("Load it: /usr/libexec/ukey/selinux-module load")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keyservice.contract.client import (
+from keyservice.client.session import (
     Bus,
     ClientError,
     NotTrusted,
@@ -17,12 +17,11 @@ from keyservice.contract.client import (
     TimedOut,
     Unreachable,
 )
-from keyservice.contract.names import ErrorName
 
 from . import exits, hints
 from .command import Failure
 from .exits import Exit
-from .language import N_, _, reason
+from .language import _, why
 
 #: The ``error`` of ``--json`` where the service has not said one.
 UNREACHABLE = "Unreachable"
@@ -34,24 +33,24 @@ def reached() -> Iterator[None]:
     try:
         yield
     except ServiceRefused as refusal:
-        raise refused(refusal.name, refusal.text) from None
+        raise refused(refusal) from None
     except NotTrusted as error:
         raise Failure(
-            _("This is not the keyservice: {reason}.").format(reason=reason(error)),
+            _("This is not the keyservice: {reason}.").format(reason=why(error.facts)),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
             hint=_("Enter no PIN, and tell the administrator of this host."),
         ) from None
     except TimedOut as error:
         raise Failure(
-            _("The keyservice does not answer: {reason}.").format(reason=reason(error)),
+            _("The keyservice does not answer: {reason}.").format(reason=why(error.facts)),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
             hint=log_hint(),
         ) from None
     except ClientError as error:
         raise Failure(
-            _("The keyservice cannot be reached: {reason}.").format(reason=reason(error)),
+            _("The keyservice cannot be reached: {reason}.").format(reason=why(error.facts)),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
             hint=_("Start it as root: {command}").format(command=_start()) + "\n" + log_hint(),
@@ -59,8 +58,8 @@ def reached() -> Iterator[None]:
 
 
 def session(timeout: int) -> SocketSession:
-    """Connect to the keyservice's socket. Where nobody serves it, the bus is asked once to start
-    the keyservice (D-Bus activation). `timeout`: seconds for the whole session."""
+    """Connect to the keyservice's socket. If nobody serves it, the bus is asked once to start the
+    keyservice (D-Bus activation). `timeout`: seconds for the whole session."""
     try:
         return SocketSession(timeout=timeout)
     except Unreachable:
@@ -75,40 +74,27 @@ def session(timeout: int) -> SocketSession:
 
 #: Seconds that the bus gets to start the keyservice.
 _START_TIMEOUT = 20
-#: There where systemd is the host's first process: sd_booted(3).
+#: Exists where systemd is the host's first process: sd_booted(3).
 _SYSTEMD = Path("/run/systemd/system")
 
 
 def _start() -> str:
-    """What starts the keyservice on this host."""
+    """The command that starts the keyservice on this host."""
     if _SYSTEMD.is_dir():
         return "systemctl start ukey-keyservice"
-    return "/usr/libexec/ukey/keyservice &"
+    return "env -i /usr/libexec/ukey/keyservice &"
 
 
 def log_hint() -> str:
-    """Where the keyservice says why."""
+    """The log in which the keyservice says why."""
     return _("What it says is in the log: {journal}, or {file}").format(
         journal="journalctl -t keyservice", file="/var/log/auth.log"
     )
 
 
-#: Refusals that the service gives in English, before it knows whom it talks to.
-REFUSALS = (
-    N_("Only root may do this"),
-    N_("Too many sessions of this user are open"),
-    N_("Too many callers are watched on the bus"),
-    N_("Too many calls wait for their reply"),
-    N_("A fingerprint has 64 hexadecimal digits"),
-    N_("No key with that fingerprint is revoked"),
-    N_("No ukey with that serial is bound, inserted or paused"),
-    N_("The keyservice failed; its log says how."),
-)
-
-
-def refused(name: ErrorName, text: str) -> Failure:
-    """A refusal by the service, in its words, with the command that comes next."""
-    said = reason(_(text or name.value))
+def refused(refusal: ServiceRefused) -> Failure:
+    """A refusal by the service, by its reason or in its words, with the command that comes next."""
+    name, said = refusal.name, why(refusal.facts)
     if said[-1:].isalnum() and said.isascii():
         said += "."
     return Failure(said, exits.of_error(name), error=name, hint=hints.after(name, {}))

@@ -7,7 +7,7 @@ or, where standard input is not one, a line of it per prompt. An answer is read 
 ``bytearray`` (``readv``), so that no immutable copy of a PIN is ever made, and its owner wipes it.
 
 While a conversation is open the terminal does not echo, so that a PIN typed ahead of its prompt
-stays dark too. Whatever ends the command, a signal included, puts the terminal back.
+stays dark too. The terminal is put back whatever ends the command, a signal included.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Terminal:
         self._lively = self._err.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
     def _screen(self) -> TextIO:
-        """Where the person looks: standard error, or, where that was sent to a file, the
+        """The stream that the person reads: standard error, or, where that was sent to a file, the
         terminal that the answers come from."""
         if self.interactive and not sys.stderr.isatty():
             with suppress(OSError):
@@ -94,8 +94,8 @@ class Terminal:
             signal.signal(signal.SIGTSTP, before)
 
     def restore(self) -> None:
-        """The terminal as it was found; again does nothing. What was typed and not read is thrown
-        away: a PIN that came too late is no command for the shell."""
+        """Put the terminal back as it was found; a second call does nothing. Typed characters that
+        were not read are thrown away: a PIN that came too late is no command for the shell."""
         saved, self._saved = self._saved, None
         if saved is not None:
             with suppress(termios.error):
@@ -116,10 +116,11 @@ class Terminal:
         """Ctrl-Z: give the shell its terminal back as it was; later, go on where we were."""
         saved = self._saved
         if saved is not None:
-            termios.tcsetattr(self._in, termios.TCSADRAIN, saved)
+            # As at the end: half a PIN is no command for the shell.
+            termios.tcsetattr(self._in, termios.TCSAFLUSH, saved)
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
-        # here again after SIGCONT
+        # continued after SIGCONT
         signal.signal(signal.SIGTSTP, self._stopped)
         self._apply()
         if self._prompt:
@@ -139,13 +140,13 @@ class Terminal:
         """Show `text` and read one line, without its end, at most 256 bytes. The caller wipes it.
 
         `wake` is a descriptor that, once readable, ends the wait: :class:`Interrupted`. Raises
-        :class:`EndOfInput` and :class:`AnswerTooLong`. What was typed ahead of a prompt without
-        echo is thrown away: it was meant for something else.
+        :class:`EndOfInput` and :class:`AnswerTooLong`. Characters that were typed ahead of a prompt
+        without echo are thrown away: they were meant for something else.
         """
         buffer = bytearray(_LINE_MAX)
         try:
             self._echo = echo
-            # Before the prompt is shown: whoever answers it at once is heard.
+            # Before the prompt is shown, so that an answer that comes at once is heard.
             self._apply(termios.TCSADRAIN if echo else termios.TCSAFLUSH)
             shown = printable(text, lines=True).rstrip()
             self._prompt = shown + ("" if shown.endswith("：") else " ")
@@ -169,7 +170,7 @@ class Terminal:
         poll.register(self._in, select.POLLIN)
         if wake is not None:
             poll.register(wake, select.POLLIN)
-        # A piped answer is ready or will be; only a person is worth interrupting.
+        # A piped answer is ready or will be; only a person's prompt is interrupted.
         ready = {number for number, _ in poll.poll()} if self.interactive else {self._in}
         if wake is not None and wake in ready:
             raise Interrupted
@@ -183,7 +184,7 @@ class Terminal:
                     more = os.readv(self._in, [view[count:]])
                 except OSError:  # EIO: the terminal hung up
                     more = 0
-                if more == 0:  # Ctrl-D; behind some characters it has to come twice
+                if more == 0:  # Ctrl-D; after some characters it has to come twice
                     raise EndOfInput
                 count += more
                 if buffer[count - 1] == 0x0A:
@@ -193,7 +194,7 @@ class Terminal:
             view.release()
 
     def _read_line(self, buffer: bytearray) -> int:
-        """One line of a pipe or a file, byte by byte: what follows belongs to the next prompt,
+        """One line of a pipe or a file, byte by byte: the bytes after it belong to the next prompt,
         or to the next program that reads the same input."""
         view, count, byte = memoryview(buffer), 0, bytearray(1)
         try:

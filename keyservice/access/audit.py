@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""One line per attempt, for those who look after the host: syslog's authpriv, key=value.
+"""One line per attempt, for the administrators of the host: syslog's authpriv, key=value.
 
-Every value is escaped and cut, so that nobody writes lines of his own into the log through a user
-name or a terminal's name. A PIN is in no field that exists here.
+Every value is escaped and cut, so that nobody writes lines of their own into the log through a user
+name or a terminal's name. No field here holds a PIN.
 """
 
 from __future__ import annotations
@@ -11,44 +11,20 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from keyservice.contract.names import Code, Flag, Operation
+from keyservice.contract.names import Code, Flag
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import UkeyError
-from keyservice.core.username import Person
+from keyservice.core.logsocket import Facility, LogSocket, Severity
 
-from . import policy
-from .conversation import Caller, Request
+from .context import Context
+from .conversation import Caller
 from .flood import Flood
-from .locality import Place
-from .logsocket import Facility, LogSocket, Severity
+from .shares import ON_THE_SPOT
 
-VALUE_MAX = 160  #: characters of a value, escaped: what callers choose never crowds out the rest
+VALUE_MAX = 160  #: characters of a value, escaped: the callers' values never crowd out the rest
 _BARE = re.compile(r"[A-Za-z0-9._:/@%+,-]+")
 _ODD = re.compile(r"[^ !#-\[\]-~]")
-
-_EVENTS: Mapping[Operation, str] = {
-    Operation.AUTHENTICATION: "authentication",
-    Operation.BIND: "bind",
-    Operation.UNBIND: "unbind",
-    Operation.CHANGE_PIN: "change-pin",
-    Operation.UNBLOCK_PIN: "unblock-pin",
-    Operation.VERIFY_PIN: "verify-pin",
-}
-
-
-@dataclass(slots=True)
-class Attempt:
-    """What is learnt about one attempt on its way, for its line."""
-
-    caller: Caller
-    request: Request
-    session_id: bytes
-    person: Person | None = None
-    place: Place | None = None
-    serial: str = ""
-    guessed: bool = False  #: a PIN went to the ukey
 
 
 class Audit:
@@ -59,29 +35,39 @@ class Audit:
         self._flood = Flood()
         self._timer: asyncio.TimerHandle | None = None
 
-    def attempt(self, attempt: Attempt, verdict: Verdict, error: BaseException | None) -> None:
+    def attempt(self, context: Context, verdict: Verdict, error: BaseException | None) -> None:
         """The line of a session that ended with `verdict`, for `error` if it failed.
 
-        Of a person who is refused too often it is counted only (``flood``), unless it was a guess
-        at a PIN.
+        If a person is refused too often, the refusal is only counted (``flood``), unless it was a
+        guess at a PIN. The same holds for all people together for whom sshd and its like ask.
         """
-        forced = Flag.FORCE in attempt.request.flags
+        forced = Flag.FORCE in context.request.flags
         refused = verdict.code not in (Code.SUCCESS, Code.IGNORE)
-        counts = refused and not attempt.guessed and not _roots(attempt)
-        if counts and not self._flood.admits(attempt.caller.person):
+        # from a program of the user's own, IGNORE costs nothing and lets nobody in
+        nothing = refused or (verdict.code is Code.IGNORE and not context.caller.root)
+        counts = nothing and not context.guessed and not _unbounded(context)
+        if counts and not self._flood.admits(context.caller.originator_uid):
             if self._timer is None:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later(self._flood.left(), self.flush)
             return
         severity = Severity.WARNING if forced and not refused else Severity.NOTICE
         try:
-            fields = attempt_fields(attempt, verdict, error)
-        except Exception as bug:  # whatever is wrong with what was learnt: a line there is
-            fields = _bare_fields(attempt, verdict, bug)
-        self._write(severity, fields)
+            fields = attempt_fields(context, verdict, error)
+        except Exception as bug:  # whatever is wrong with the facts, a line is written
+            fields = _bare_fields(context, verdict, bug)
+        self._write(severity, fields, passing=counts)
+
+    def late(self, context: Context, error: BaseException | None) -> None:
+        """The line of a write that ended, by `error` if it failed, when its session was over."""
+        verdict = Verdict(Code.SUCCESS if error is None else Code.AUTHINFO_UNAVAIL)
+        fields = attempt_fields(context, verdict, error)
+        if error is None:
+            fields["reason"] = "written after the deadline"
+        self._write(Severity.WARNING, fields)
 
     def event(self, name: str, caller: Caller, **facts: object) -> None:
-        """The line of something else that root did, such as taking back a revocation."""
+        """The line of another act of root's, such as taking back a revocation."""
         self._write(Severity.NOTICE, {"event": name, **_caller_fields(caller), **facts})
 
     def flush(self) -> None:
@@ -93,54 +79,58 @@ class Audit:
             fields = {"event": "suppressed", "person": person, "refusals": refusals}
             self._write(Severity.WARNING, fields)
 
-    def _write(self, severity: Severity, fields: Mapping[str, object]) -> None:
-        self._log.send(Facility.AUTHPRIV, severity, line(fields))
+    def _write(
+        self, severity: Severity, fields: Mapping[str, object], *, passing: bool = False
+    ) -> None:
+        self._log.send(Facility.AUTHPRIV, severity, line(fields), passing=passing)
 
 
-def _roots(attempt: Attempt) -> bool:
-    """Whether it is root's own doing: what any person may have su and sudo do is not."""
-    caller = attempt.caller
-    return caller.root and (caller.person == 0 or attempt.request.operation not in policy.OWN)
+def _unbounded(context: Context) -> bool:
+    """Whether somebody at the machine asks, or only root may ask. All else can be begun without
+    end: by strangers through sshd, or by any person through su and sudo."""
+    root = context.caller.root
+    return context.share in ON_THE_SPOT or (root and context.request.operation.root_only)
 
 
 def attempt_fields(
-    attempt: Attempt, verdict: Verdict, error: BaseException | None
+    context: Context, verdict: Verdict, error: BaseException | None
 ) -> dict[str, object]:
     """The fields of an attempt's line, in their order."""
-    request, person, place = attempt.request, attempt.person, attempt.place
+    request, person, place = context.request, context.person, context.place
     flags = ",".join(flag.name.lower() for flag in Flag if flag in request.flags and flag.name)
     return {
-        "event": _EVENTS[request.operation],
+        "event": request.operation.name,
         "user": person.name if person else request.user,
         "uid": person.uid if person else None,
         "service": request.service,
-        **_caller_fields(attempt.caller),
+        **_caller_fields(context.caller),
         "tty": request.tty,
         "rhost": request.rhost,
         "local": None if place is None else ("yes" if place.local else "no"),
         "place": place.why if place else None,
-        "serial": attempt.serial,
+        "serial": context.serial,
         "flags": flags,
         "verdict": verdict.code.value,
         "reason": reason(verdict, error),
-        "id": attempt.session_id.hex()[:8],
+        "id": context.session_id.hex()[:8],
     }
 
 
-def _bare_fields(attempt: Attempt, verdict: Verdict, bug: Exception) -> dict[str, object]:
-    """What is known for certain of an attempt whose line could not be made for a `bug`."""
+def _bare_fields(context: Context, verdict: Verdict, bug: Exception) -> dict[str, object]:
+    """The certain facts of an attempt whose line could not be made because of a `bug`."""
     return {
-        "event": _EVENTS[attempt.request.operation],
-        "user": attempt.request.user,
-        **_caller_fields(attempt.caller),
+        "event": context.request.operation.name,
+        "user": context.request.user,
+        **_caller_fields(context.caller),
         "verdict": verdict.code.value,
         "reason": f"{type(bug).__name__} in making this line",
-        "id": attempt.session_id.hex()[:8],
+        "id": context.session_id.hex()[:8],
     }
 
 
 def reason(verdict: Verdict, error: BaseException | None) -> str:
-    """Why it ended so. Of what is no :class:`UkeyError` only the type: its text is not ours."""
+    """Why it ended so. For an error that is no :class:`UkeyError` only its type: its text is not
+    ours."""
     if isinstance(error, UkeyError):
         return f"{error.name}: {error}"
     if error is not None:
@@ -151,7 +141,7 @@ def reason(verdict: Verdict, error: BaseException | None) -> str:
 
 
 def line(fields: Mapping[str, object]) -> str:
-    """``key=value …``. Absent values are ``-``; what is not plain is quoted and escaped."""
+    """``key=value …``. Absent values are ``-``; odd values are quoted and escaped."""
     return " ".join(f"{key}={value(item)}" for key, item in fields.items())
 
 

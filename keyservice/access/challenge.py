@@ -11,7 +11,7 @@ Numbers are big-endian; ``text(t)`` is ``length u16 ‖ UTF-8``::
     facts = text(machine id as 32 hexadecimal digits) ‖ text(pw_name) ‖ 0004 ‖ uid u32
             ‖ text(serial) ‖ text(PAM service) ‖ 0010 ‖ session id[16]
 
-The ukey signs e = SM3(ZA ‖ M) of the whole message M (GB/T 32918.2, with the default id).
+The algorithm decides what the ukey signs for the whole message M: e = SM3(ZA ‖ M) for ``sm2``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Purpose(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the signature speaks of, beside the nonce."""
+    """The facts that the signature covers, beside the nonce."""
 
     machine_id: str
     person: Person
@@ -91,7 +91,7 @@ def message(purpose: Purpose, nonce: bytes, facts: Facts) -> bytes:
 
 
 def foreign_message(challenge: bytes) -> bytes:
-    """What a signature over somebody else's `challenge` (32–64 bytes) must have been made over.
+    """The message that a signature over somebody else's `challenge` (32–64 bytes) must cover.
 
     Raises :class:`BadRequest` for another length.
     """

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Which ukey, and which key pair on it, where root named none: the only one, or a question."""
+"""Which ukey, and which key pair on it, if root named none: the only one, or root is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from keyservice.contract.shell import word
 from keyservice.core.errors import (
     AlreadyBound,
     BadRequest,
@@ -19,12 +20,12 @@ from keyservice.core.errors import (
 )
 from keyservice.store.bindings import Binding
 from keyservice.ukeys.base import Container, KeyRef, UkeyInfo
+from keyservice.ukeys.operations import APPLICATIONS, CONTAINERS, Arguments
 
-from . import approach
-from .audit import Attempt
-from .conversation import Conversation
-from .messages import N_, Texts
-from .world import UkeyHandle, World
+from . import lookups, presence
+from .context import Context
+from .messages import N_
+from .services import UkeyHandle
 
 _T = TypeVar("_T")
 
@@ -34,32 +35,25 @@ ASKED = 3
 NEW_CONTAINER = "pam-ukey"
 
 
-async def ukey(
-    world: World,
-    talk: Conversation,
-    texts: Texts,
-    attempt: Attempt,
-    taken: Sequence[Binding] = (),
-) -> UkeyHandle:
+async def ukey(context: Context, taken: Sequence[Binding] = ()) -> UkeyHandle:
     """The named ukey, or the one that is inserted, or the one that is chosen among several.
 
-    Those of `taken` do not count. Raises :class:`AlreadyBound` where only such are inserted, and
-    what ``approach.find`` raises.
+    The ukeys in `taken` do not count. Raises :class:`AlreadyBound` if only such are inserted, and
+    what ``presence.find`` raises.
     """
-    serial, patience = attempt.request.serial, world.rules.wait_for_ukey
+    serial, patience = context.request.serial, context.services.rules.wait_for_ukey
     if not serial:
-        await world.ukeys.settled(approach.deadline(talk))
-        inserted = await approach.present(
-            world, talk, texts, "", patience, lambda: _inserted(world)
-        )
-        serial = await _serial(talk, texts, inserted, taken)
-    attempt.serial = serial
-    return await approach.find(world, talk, texts, serial, patience)
+        await context.services.ukeys.settled(lookups.deadline(context))
+        inserted = await presence.present(context, "", patience, lambda: _inserted(context))
+        serial = await _serial(context, inserted, taken)
+    context.serial = serial
+    return await presence.find(context, serial, patience)
 
 
-def _inserted(world: World) -> list[UkeyInfo]:
-    """All present ukeys. Where there is none, the error says what is there instead."""
-    cards = [each for each in world.ukeys.present() if each.card_present]
+def _inserted(context: Context) -> list[UkeyInfo]:
+    """All present ukeys. If there is none, the error says what is there instead."""
+    context.services.ukeys.check_there()
+    cards = [each for each in context.services.ukeys.present() if each.card_present]
     ukeys = [each.info for each in cards if each.info is not None and not each.refused]
     if ukeys:
         return ukeys
@@ -71,9 +65,7 @@ def _inserted(world: World) -> list[UkeyInfo]:
     raise UkeyAbsent()
 
 
-async def _serial(
-    talk: Conversation, texts: Texts, inserted: Sequence[UkeyInfo], taken: Sequence[Binding]
-) -> str:
+async def _serial(context: Context, inserted: Sequence[UkeyInfo], taken: Sequence[Binding]) -> str:
     owners = {binding.serial: binding.user for binding in taken}
     free = {info.serial: info.label for info in inserted if info.serial not in owners}
     if not free:
@@ -81,94 +73,97 @@ async def _serial(
         raise AlreadyBound(user=owners[serial], serial=serial)
     if len(free) == 1:
         return next(iter(free))
-    await talk.info(texts.ukeys_present(free.items()))
-    return await _chosen(talk, texts, texts.which_ukey(), {serial: serial for serial in free})
+    await context.conversation.info(context.texts.ukeys_present(free.items()))
+    return await _chosen(context, context.texts.which_ukey(), {serial: serial for serial in free})
 
 
-async def key_pair(
-    talk: Conversation, texts: Texts, attempt: Attempt, handle: UkeyHandle
-) -> KeyRef:
-    """Where the key pair lies that is to be bound. Raises :class:`NoKeyPair` and its kind."""
-    request = attempt.request
-    wanted = _named(attempt, await handle.containers(approach.deadline(talk)))
+async def key_pair(context: Context, handle: UkeyHandle) -> KeyRef:
+    """Where the key pair to bind lies. Raises :class:`NoKeyPair` and its kind."""
+    request = context.request
+    wanted = _named(context, await handle.do(CONTAINERS, Arguments(), lookups.deadline(context)))
     pairs = [container.ref for container in wanted if container.has_key]
     if not pairs:
         named = request.application or request.container
         raise (NotOnUkey if named else NoKeyPair)(serial=handle.info.serial)
     if len(pairs) == 1:
         return pairs[0]
-    await talk.info(texts.containers((ref.application, ref.container) for ref in pairs))
+    await context.conversation.info(
+        context.texts.containers((ref.application, ref.container) for ref in pairs)
+    )
     numbers = {str(number): ref for number, ref in enumerate(pairs, start=1)}
-    return await _chosen(talk, texts, texts.which_container(), numbers)
+    return await _chosen(context, context.texts.which_container(), numbers)
 
 
-async def new_pair(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> KeyRef:
-    """Where a key pair is to be made: in an empty container, or in a new one.
+async def new_pair(context: Context, handle: UkeyHandle) -> KeyRef:
+    """Where to make a key pair: in an empty container, or in a new one.
 
-    Raises :class:`BadRequest` where there is a pair already, or the application is not clear,
-    :class:`NotOnUkey` where the named one is not there.
+    Raises :class:`BadRequest` if there is a pair already, or the application is not clear,
+    :class:`NotOnUkey` if the named one is not there.
     """
-    containers = await handle.containers(approach.deadline(talk))
-    application = await _application(talk, attempt, handle, containers)
+    containers = await handle.do(CONTAINERS, Arguments(), lookups.deadline(context))
+    application = await _application(context, handle, containers)
     mine = [each for each in containers if each.ref.application == application]
-    wanted = _named(attempt, mine)
-    if attempt.request.container and any(each.has_key for each in wanted):
+    wanted = _named(context, mine)
+    if context.request.container and any(each.has_key for each in wanted):
         raise BadRequest(N_("the container holds a key pair, which is never overwritten"))
-    if not attempt.request.container and any(each.has_key for each in mine):
+    if not context.request.container and any(each.has_key for each in mine):
         raise BadRequest(
             N_("the ukey holds a key pair; leave out --generate, or name a new one's --container")
         )
     if wanted:
         return wanted[0].ref
-    ref = KeyRef(application, attempt.request.container or NEW_CONTAINER)
-    return ref if mine else await _without_containers(talk, handle, ref)
+    ref = KeyRef(application, context.request.container or NEW_CONTAINER)
+    return ref if mine else await _without_containers(context, handle, ref)
 
 
-async def application(talk: Conversation, attempt: Attempt, handle: UkeyHandle) -> KeyRef:
-    """Something in the application whose PIN is meant, where it is not that of a binding.
+async def application(context: Context, handle: UkeyHandle) -> KeyRef:
+    """Something in the application whose PIN is meant, if that is not a binding's.
 
     Raises as :func:`new_pair`.
     """
-    containers = await handle.containers(approach.deadline(talk))
-    name = await _application(talk, attempt, handle, containers)
+    containers = await handle.do(CONTAINERS, Arguments(), lookups.deadline(context))
+    name = await _application(context, handle, containers)
     for each in containers:
         if each.ref.application == name:
             return each.ref
-    return await _without_containers(talk, handle, KeyRef(name, NEW_CONTAINER))
+    return await _without_containers(context, handle, KeyRef(name, NEW_CONTAINER))
 
 
-async def _without_containers(talk: Conversation, handle: UkeyHandle, ref: KeyRef) -> KeyRef:
-    """`ref`, if its application is on the ukey: one that holds nothing is in no list."""
-    try:
-        await handle.pin_state(ref, approach.deadline(talk))
-    except NoKeyPair:
-        raise NotOnUkey(serial=handle.info.serial) from None
+async def _without_containers(context: Context, handle: UkeyHandle, ref: KeyRef) -> KeyRef:
+    """`ref`, if its application is on the ukey: one that holds nothing is in no list.
+
+    The name must match exactly. Otherwise a ukey that opens an application by another spelling too
+    would seem to have more PINs, each with a count of its own.
+    """
+    if ref.application not in await handle.do(APPLICATIONS, Arguments(), lookups.deadline(context)):
+        raise NotOnUkey(serial=handle.info.serial)
     return ref
 
 
 async def _application(
-    talk: Conversation, attempt: Attempt, handle: UkeyHandle, containers: Sequence[Container]
+    context: Context, handle: UkeyHandle, containers: Sequence[Container]
 ) -> str:
     """The named one, or the only one that holds something, or the only one."""
-    named = attempt.request.application
+    named = context.request.application
     if named:
         return named
     names = {container.ref.application for container in containers}
     if not names:
-        names = set(await handle.applications(approach.deadline(talk)))
+        found = await handle.do(APPLICATIONS, Arguments(), lookups.deadline(context))
+        names = set(found)
     if not names:
         raise BadRequest(N_("the ukey has no application yet; its maker's software makes one"))
     if len(names) > 1:
         raise BadRequest(
             N_("the ukey has several applications; name one of {applications}"),
-            applications=", ".join(sorted(names)),
+            applications=", ".join(map(word, sorted(names))),
         )
     return names.pop()
 
 
-def _named(attempt: Attempt, containers: Sequence[Container]) -> list[Container]:
+def _named(context: Context, containers: Sequence[Container]) -> list[Container]:
     """Those that the request does not rule out."""
-    wanted = attempt.request
+    wanted = context.request
     return [
         each
         for each in containers
@@ -177,10 +172,10 @@ def _named(attempt: Attempt, containers: Sequence[Container]) -> list[Container]
     ]
 
 
-async def _chosen(talk: Conversation, texts: Texts, prompt: str, choices: Mapping[str, _T]) -> _T:
+async def _chosen(context: Context, prompt: str, choices: Mapping[str, _T]) -> _T:
     for asked in range(ASKED):
         try:
-            typed = await talk.ask(prompt, echo=True)
+            typed = await context.conversation.ask(prompt, echo=True)
         except Cancelled:
             if asked:
                 break
@@ -189,5 +184,5 @@ async def _chosen(talk: Conversation, texts: Texts, prompt: str, choices: Mappin
             choice = str(answer, "utf-8", "replace").strip()
         if choice in choices:
             return choices[choice]
-        await talk.error(texts.no_such_choice())
+        await context.conversation.error(context.texts.no_such_choice())
     raise BadRequest(N_("none of the choices was chosen"))

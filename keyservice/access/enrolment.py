@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 
 from keyservice.contract.names import Code, Flag
@@ -15,72 +14,74 @@ from keyservice.core.errors import (
     NotEnrolled,
     RecordDamaged,
     Revoked,
-    SignatureWrong,
     TryLimitTooHigh,
-    UkeyFailed,
     UnknownUser,
 )
-from keyservice.core.secret import Secret
 from keyservice.core.username import Person
-from keyservice.crypto import sm2
+from keyservice.crypto import algorithms
+from keyservice.crypto.key import PublicKey
 from keyservice.store.bindings import Binding
-from keyservice.store.fingerprint import fingerprint
+from keyservice.store.people import Kind, now
 from keyservice.store.revocations import Revocation
-from keyservice.ukeys.base import Keep, KeyRef, PublicKey
+from keyservice.ukeys.base import KeyRef, TryReserve
+from keyservice.ukeys.operations import GENERATE, PIN_STATE, Arguments
 
-from . import approach, choosing
-from .audit import Attempt
-from .challenge import Challenge, Facts, Purpose
-from .conversation import Caller, Conversation
-from .world import UkeyHandle, World
+from . import choosing, identity, lookups, presence, tries
+from .challenge import Purpose
+from .context import Context
+from .conversation import Caller
+from .proof import Proof
+from .services import UkeyHandle
 
 #: Wrong PINs in a row that the standard allows a ukey to allow (GM/T 0027-2014).
 TRIES_MAX = 10
 
 
-async def bind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
+async def bind(context: Context) -> Verdict:
     """Bind a ukey to the requested person, once it has proven its key with the PIN.
 
     Nothing is stored unless all is well: no binding of the person, the ukey or the key, no
     revocation, no default PIN, no PIN limit over 10, a trial signature that verifies.
     """
-    request, texts = attempt.request, world.texts(attempt.request)
-    person = await approach.identify(world, talk, attempt)
-    existing = await approach.binding_of(world, talk, person)
+    request = context.request
+    person = await identity.identify(context)
+    existing = await identity.enrolled(context, person)
     if existing is not None:
-        raise AlreadyBound(user=existing.user, serial=existing.serial)
-    taken, damaged = await approach.look_up(talk, world.bindings.all)
+        raise AlreadyBound(user=existing.binding.user, serial=existing.binding.serial)
+    taken, damaged = await lookups.look_up(context, context.services.bindings.all)
     for error in damaged:
         raise error
 
-    handle = await choosing.ukey(world, talk, texts, attempt, taken)
+    handle = await choosing.ukey(context, taken)
     _check_serial(handle.info.serial, taken)
-    keep = approach.keep(world, attempt)
+    reserve = tries.reserve(context)
     generate = Flag.GENERATE in request.flags
     if generate:
-        ref = await choosing.new_pair(talk, attempt, handle)
+        ref = await choosing.new_pair(context, handle)
     else:
-        ref = await choosing.key_pair(talk, texts, attempt, handle)
-        _check_key(world, await handle.public_key(ref, approach.deadline(talk)), handle, taken)
-    await _check_pin_state(talk, attempt, handle, ref, keep)
+        ref = await choosing.key_pair(context, handle)
+        shown = await handle.public_key(ref, lookups.deadline(context))
+        await _check_key(context, shown, handle, taken)
+    await _check_pin_state(context, handle, ref, reserve)
 
     serial = handle.info.serial
-    world.throttle.check(serial)
-    pin = await approach.ask_pin(talk, texts.pin_prompt(serial))
+    await tries.check_pause(context, handle, ref)
+    pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(serial))
     if generate:
-        await talk.info(texts.generating())
-        making = partial(handle.generate, ref, pin, keep, approach.deadline(talk))
-        key = await approach.spend(world, talk, attempt, serial, making, lasting=True)
-        _check_key(world, key, handle, taken)
-    key = await handle.public_key(ref, approach.deadline(talk))
-    trial = partial(_try, world, talk, person, handle, ref, key, pin, keep)
-    await approach.spend(world, talk, attempt, serial, trial)
+        await context.conversation.info(context.texts.generating())
+        make = Arguments(ref, pin=pin, reserve=reserve)
+        making = partial(handle.do, GENERATE, make, lookups.deadline(context))
+        key = await tries.spend(context, handle, ref, making, lasting=True)
+        await _check_key(context, key, handle, taken)
+    key = await handle.public_key(ref, lookups.deadline(context))
+    proof = Proof(Purpose.BIND, person, handle, ref, key)
+    await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
 
-    binding = _binding(person, handle, ref, key, attempt.caller)
-    await approach.store(world.bindings.add, binding)
+    binding = _binding(person, handle, ref, key, context.caller)
+    await lookups.store(context, context.services.bindings.add, binding)
     return Verdict(
         Code.SUCCESS,
-        texts.bound(person.name, serial),
+        context.texts.bound(person.name, serial),
         detail={
             "user": person.name,
             "serial": serial,
@@ -91,99 +92,82 @@ async def bind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
     )
 
 
-async def unbind(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
+async def unbind(context: Context) -> Verdict:
     """Remove the requested person's binding: with the ukey and its PIN, or by force.
 
-    By force is for a ukey that is lost: its key is revoked first, and that is on the disk before
-    the record goes. A record that cannot be read is removed too, with nothing to revoke.
+    Force is for a lost ukey: its key is revoked first, and that is on the disk before the record
+    goes. The same holds for a record that cannot be read, or is gone, as far as it is known which
+    key was in it. The history keeps that the person had a ukey.
     """
-    texts, force = world.texts(attempt.request), Flag.FORCE in attempt.request.flags
-    name = await _record_name(world, talk, attempt)
+    force = Flag.FORCE in context.request.flags
+    name, by = await _record_name(context), doer(context.caller)
     try:
-        binding = await approach.look_up(talk, world.bindings.named, name)
+        binding = await lookups.look_up(context, context.services.bindings.named, name)
+        if binding is None:
+            await lookups.look_up(context, context.services.bindings.check_gone, name)
+            raise NotEnrolled(user=name)
     except RecordDamaged:
         if not force:
             raise
-        await approach.store(world.bindings.discard, name)
-        return Verdict(Code.SUCCESS, texts.discarded(name), detail={"user": name})
-    if binding is None:
-        raise NotEnrolled(user=name)
-    attempt.serial = binding.serial
+        return await _discard(context, name)
+    context.serial = binding.serial
     detail: dict[str, str | int | bool] = {"user": binding.user, "serial": binding.serial}
     if force:
-        event = revocation(binding, attempt.caller, revoked=True)
-        await approach.store(world.revocations.append, event)
-        text = texts.revoked(binding.user, binding.serial, binding.fingerprint)
+        await _revoke(context, binding.fingerprint, binding.user, binding.serial)
+        text = context.texts.revoked(binding.user, binding.serial, binding.fingerprint)
         detail["key"] = binding.fingerprint
     else:
-        await _prove(world, talk, attempt, binding)
-        text = texts.unbound(binding.user, binding.serial)
-    await approach.store(world.bindings.remove, binding)
+        await _prove(context, binding)
+        text = context.texts.unbound(binding.user, binding.serial)
+    await lookups.store(context, partial(context.services.bindings.remove, by=by), binding)
     return Verdict(Code.SUCCESS, text, detail=detail)
 
 
-def revocation(binding: Binding, caller: Caller, *, revoked: bool) -> Revocation:
-    """The line that revokes the key of `binding`, by `caller`, now."""
-    return Revocation(
-        key=binding.fingerprint,
-        revoked=revoked,
-        at=now(),
-        by=doer(caller),
-        user=binding.user,
-        serial=binding.serial,
-    )
+async def _discard(context: Context, name: str) -> Verdict:
+    """Remove the record that cannot be used any more; revoke the key that is known to be in it."""
+    known = await lookups.look_up(context, context.services.state.people.last, name)
+    detail: dict[str, str | int | bool] = {"user": name}
+    text = context.texts.discarded(name)
+    if known is not None and known.event is Kind.BOUND and known.key:
+        await _revoke(context, known.key, name, known.serial)
+        context.serial = known.serial
+        detail |= {"serial": known.serial, "key": known.key}
+        text = context.texts.revoked(name, known.serial, known.key)
+    discard = partial(context.services.bindings.discard, by=doer(context.caller))
+    await lookups.store(context, discard, name)
+    return Verdict(Code.SUCCESS, text, detail=detail)
 
 
-def now() -> str:
-    """The present time for a record: UTC, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+async def _revoke(context: Context, key: str, user: str, serial: str) -> None:
+    event = Revocation(key, True, now(), doer(context.caller), user, serial)
+    await lookups.store(context, context.services.revocations.append, event)
 
 
 def doer(caller: Caller) -> int:
-    """Who does it: whoever logged in, even if root does it for them."""
+    """The person who does it: the one who logged in, even if root does it for them."""
     return caller.uid if caller.loginuid is None else caller.loginuid
 
 
-async def _record_name(world: World, talk: Conversation, attempt: Attempt) -> str:
-    """The name whose record is meant; a user who is gone from the host still may have one."""
+async def _record_name(context: Context) -> str:
+    """The name whose record is meant; a user who is gone from the host may still have one."""
     try:
-        return (await approach.identify(world, talk, attempt)).name
+        return (await identity.identify(context)).name
     except UnknownUser:
-        return attempt.request.user
+        return context.request.user
 
 
-async def _prove(world: World, talk: Conversation, attempt: Attempt, binding: Binding) -> None:
-    """Have the bound ukey sign, so that whoever unbinds it holds it."""
-    texts, keep = world.texts(attempt.request), approach.keep(world, attempt)
-    ref = approach.ref_of(binding)
-    handle = await approach.find(world, talk, texts, binding.serial, world.rules.wait_for_ukey)
-    await approach.check_key(talk, handle, binding)
-    world.throttle.check(binding.serial)
-    await approach.check_tries(talk, handle, ref, keep)
-    pin = await approach.ask_pin(talk, texts.pin_prompt(binding.serial))
+async def _prove(context: Context, binding: Binding) -> None:
+    """Have the bound ukey sign: this proves that the person who unbinds it holds it."""
+    reserve = tries.reserve(context)
+    ref = presence.ref_of(binding)
+    handle = await presence.find(context, binding.serial, context.services.rules.wait_for_ukey)
+    await presence.check_key(context, handle, binding)
+    await tries.check_pause(context, handle, ref)
+    await tries.check_tries(context, handle, ref, reserve)
+    pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(binding.serial))
     person = Person(binding.user, binding.uid)
-    key = PublicKey(binding.algorithm, binding.point)
-    trial = partial(_try, world, talk, person, handle, ref, key, pin, keep)
-    await approach.spend(world, talk, attempt, binding.serial, trial)
-
-
-async def _try(
-    world: World,
-    talk: Conversation,
-    person: Person,
-    handle: UkeyHandle,
-    ref: KeyRef,
-    key: PublicKey,
-    pin: Secret,
-    keep: Keep,
-) -> None:
-    """A trial signature, verified. Raises :class:`SignatureWrong`."""
-    facts = Facts(world.machine_id, person, handle.info.serial, "", talk.session_id)
-    challenge = Challenge(Purpose.BIND, facts)
-    digest = sm2.digest(key.point, challenge.message())
-    signature = await handle.sign(ref, pin, digest, keep, approach.deadline(talk))
-    if not world.engine.verify(key.point, challenge.redeem(), signature):
-        raise SignatureWrong(serial=handle.info.serial, reader=handle.info.reader)
+    proof = Proof(Purpose.BIND, person, handle, ref, binding.key)
+    await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
 
 
 def _check_serial(serial: str, taken: list[Binding]) -> None:
@@ -192,29 +176,29 @@ def _check_serial(serial: str, taken: list[Binding]) -> None:
             raise AlreadyBound(user=binding.user, serial=serial)
 
 
-def _check_key(world: World, key: PublicKey, handle: UkeyHandle, taken: list[Binding]) -> None:
+async def _check_key(
+    context: Context, key: PublicKey, handle: UkeyHandle, taken: list[Binding]
+) -> None:
     """Refuse a key that cannot be one, that is bound, or that is revoked."""
-    if key.algorithm != "sm2":
-        raise UkeyFailed("The ukey's key is of an unknown algorithm", serial=handle.info.serial)
-    sm2.check_point(key.point)
-    name = fingerprint(key.point)
+    algorithms.check(key)
+    name = algorithms.fingerprint(key)
     for binding in taken:
         if binding.fingerprint == name:
             raise AlreadyBound(user=binding.user, serial=binding.serial)
-    if world.revocations.find(name) is not None:
+    if await lookups.look_up(context, context.services.state.revoked, name):
         raise Revoked(serial=handle.info.serial, key=name)
 
 
 async def _check_pin_state(
-    talk: Conversation, attempt: Attempt, handle: UkeyHandle, ref: KeyRef, keep: Keep
+    context: Context, handle: UkeyHandle, ref: KeyRef, reserve: TryReserve
 ) -> None:
-    state = await handle.pin_state(ref, approach.deadline(talk))
+    state = await handle.do(PIN_STATE, Arguments(ref), lookups.deadline(context))
     serial = handle.info.serial
     if state.maximum > TRIES_MAX:
         raise TryLimitTooHigh(serial=serial, maximum=state.maximum)
-    if state.default and Flag.ALLOW_DEFAULT_PIN not in attempt.request.flags:
+    if state.default and Flag.ALLOW_DEFAULT_PIN not in context.request.flags:
         raise DefaultPin(serial=serial)
-    approach.require_tries(state, serial, keep)
+    tries.require_tries(state, serial, reserve)
 
 
 def _binding(
@@ -228,7 +212,7 @@ def _binding(
         application=ref.application,
         container=ref.container,
         algorithm=key.algorithm,
-        public_key=key.point.hex(),
+        public_key=key.encoded.hex(),
         attested=False,
         bound_at=now(),
         bound_by=doer(caller),

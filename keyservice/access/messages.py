@@ -2,7 +2,8 @@
 # Copyright the pam-ukey authors
 """Everything the service says to people: what is wrong, and what they can do next.
 
-Facts in the texts may come from a ukey or a caller, so they are made printable and cut.
+Facts in the texts may come from a ukey or a caller, so they are made printable and cut. The texts
+also name commands, so names and serials are shown as a shell takes them (``contract.shell``).
 """
 
 from __future__ import annotations
@@ -11,124 +12,19 @@ import re
 from collections.abc import Iterable, Mapping
 
 from keyservice.contract.i18n import translation
-from keyservice.contract.reasons import N_ as N_
-from keyservice.contract.reasons import translated
-from keyservice.core import errors
+from keyservice.contract.shell import word
+from keyservice.core import errors, reasons
 from keyservice.core.errors import UkeyError
+from keyservice.core.marks import N_ as N_
+from keyservice.core.text import plain
 
 from .conversation import Request
 from .settings import Rules
 
 _FACT_MAX = 200  #: characters of a fact in a text
 _PLACE = re.compile(r"\{([a-z_]+)\}")
-
-
-#: By the nearest class of the error's ancestry.
-_ERRORS: Mapping[type[UkeyError], str] = {
-    UkeyError: N_("This failed. The keyservice's log says why."),
-    errors.BadRequest: N_("This cannot be done: {message}."),
-    errors.NotAllowed: N_("You may not do this: {message}."),
-    errors.Cancelled: N_("Cancelled."),
-    errors.DeadlinePassed: N_("There was no answer in time. Try again."),
-    errors.UkeyMute: N_("The ukey did not answer in time. Take it out, insert it and try again."),
-    errors.LookUpLate: N_(
-        "This host could not look something up in time. Try again; ask an administrator if that"
-        " does not help."
-    ),
-    errors.Busy: N_("Too many of your sessions are open. Wait for them to end."),
-    errors.UnknownUser: N_("This host knows no user {user}."),
-    errors.NotEnrolled: N_(
-        "No ukey is bound to {user}. An administrator binds one with: getpubkey {user}"
-    ),
-    errors.AlreadyBound: N_(
-        "Ukey {serial} is bound to {user} already. To free it: rmpubkey {user}"
-    ),
-    errors.Revoked: N_(
-        "The key of ukey {serial} was revoked on this host. If the ukey was found again, an"
-        " administrator takes that back with: ukey unrevoke {key}"
-    ),
-    errors.RecordDamaged: N_(
-        "The record {path} cannot be trusted: {why}. Restore it from a backup; or remove a user's"
-        " with 'rmpubkey --force USER' and bind anew."
-    ),
-    errors.RecordForeign: N_(
-        "The record for {record_user} (uid {record_uid}) does not fit {user} (uid {uid}). If the"
-        " user was renamed or made anew, remove the record with: rmpubkey {record_user}"
-    ),
-    errors.StoreFailed: N_("The records cannot be used: {path}: {why}."),
-    errors.ReaderAbsent: N_(
-        "No reader is there. Insert the ukey; if it is inserted, pcscd may not be running."
-    ),
-    errors.UkeyAbsent: N_("Ukey {serial} is not inserted. Insert it and try again."),
-    errors.UkeyRemoved: N_("The ukey was taken out too early. Insert it and try again."),
-    errors.UkeyUnknown: N_("What is in the reader is not a ukey that is known here."),
-    errors.UkeyFailed: N_(
-        "The ukey answered in a way that makes no sense. Take it out, insert it and try again."
-    ),
-    errors.UkeyAmbiguous: N_("More than one ukey fits. Leave only yours inserted."),
-    errors.ReaderRefused: N_("The configuration of this host does not allow this reader."),
-    errors.KeyMismatch: N_(
-        "This ukey has the serial {serial}, but not the key that was bound. It is not accepted."
-    ),
-    errors.NoKeyPair: N_(
-        "The ukey holds no SM2 key pair to sign with. Add --generate to have it make one."
-    ),
-    errors.NotOnUkey: N_(
-        "The ukey has no such application or container, or no SM2 key pair there. Leave the name"
-        " out to see the key pairs that it has."
-    ),
-    errors.PinWrong: N_("The PIN is wrong."),
-    errors.AdminPinWrong: N_("The admin PIN is wrong."),
-    errors.PinLocked: N_(
-        "The PIN is locked. An administrator unblocks it with: chpinpw --unblock {serial}"
-    ),
-    errors.AdminPinLocked: N_(
-        "The admin PIN is locked as well. The PIN cannot be unblocked: replace the ukey."
-    ),
-    errors.TryWithheld: N_(
-        "Only the last tries of the PIN are left, and they are kept back from here. Log in on a"
-        " console of this machine, or have the PIN unblocked."
-    ),
-    errors.AdminTryWithheld: N_(
-        "Only the last try of the admin PIN is left, which is never spent. Replace the ukey."
-    ),
-    errors.Throttled: N_("Too many wrong PINs. Wait {seconds} seconds and try again."),
-    errors.PinRefused: N_("A PIN has 6 to 16 bytes, and no control characters."),
-    errors.PinUnchanged: N_(
-        "The new PIN was typed the same as the present one. Nothing was changed."
-    ),
-    errors.PinsDiffer: N_("The new PIN was not typed the same way twice. Nothing was changed."),
-    errors.DefaultPin: N_(
-        "The ukey still has the PIN that it was shipped with. Change it first with: chpinpw"
-    ),
-    errors.TryLimitTooHigh: N_(
-        "The ukey allows {maximum} wrong PINs; at most 10 are safe. It is not accepted."
-    ),
-    errors.SignatureWrong: N_("The ukey's signature is wrong. It is not accepted."),
-    errors.RemoteRefused: N_(
-        "This login comes from another machine. Log in at this one itself, or ask an administrator"
-        " whether that can be allowed."
-    ),
-}
-
-#: What somebody who only wants to log in is told instead.
-_ERRORS_OF_LOGIN: Mapping[type[UkeyError], str] = {
-    errors.RecordDamaged: N_(
-        "The record of your ukey on this host cannot be used. Ask an administrator: the log says"
-        " what is wrong with it."
-    ),
-    errors.Revoked: N_("The key of this ukey was revoked on this host. Ask an administrator."),
-    errors.StoreFailed: N_("The records of this host cannot be read. Ask an administrator."),
-    errors.NotEnrolled: N_("No ukey is bound to you on this host. Ask an administrator."),
-    errors.UnknownUser: N_("This host does not know you."),
-}
-
-#: What errors from below, which knows no catalogue, say to people as a ``{message}``.
-FROM_BELOW = (
-    N_("a user name has 1 to 256 bytes"),
-    N_("a user name holds no slash and no control character"),
-    N_("an application's or container's name has 1 to 48 plain bytes"),
-)
+#: Facts of several words; the odd ones among these are quoted already.
+_SENTENCES = frozenset({"message", "why", "applications"})
 
 
 class Texts:
@@ -146,19 +42,26 @@ class Texts:
         """What is wrong, and what the person can do next."""
         if type(error) is errors.UkeyAbsent and "serial" not in error.facts:
             return self._("No ukey is inserted. Insert it and try again.")
-        tables = (_ERRORS_OF_LOGIN, _ERRORS) if self._login else (_ERRORS,)
-        for table in tables:
-            for kind in type(error).__mro__:
-                if kind in table:
-                    message = _format(self._(error.message), **error.facts)
-                    facts = {"message": message, **error.facts}
-                    if "why" in facts:
-                        facts["why"] = translated(str(facts["why"]), self._)
-                    return self._with_tries(error, _format(self._(table[kind]), **facts))
-        return self.bug()
+        if error.reason is not None:
+            message = reasons.told(error.reason, error.facts, self._)
+        else:
+            message = _format(self._(error.message), **error.facts)
+        facts = {"message": message, **error.facts}
+        if reasons.WHY in facts:
+            facts[reasons.WHY] = reasons.told(str(facts[reasons.WHY]), error.facts, self._)
+        return self._with_tries(error, _format(self._(self._text(error)), **facts))
+
+    def reason(self, error: UkeyError) -> dict[str, reasons.Fact]:
+        """The reason that :meth:`error` tells, as a name and facts; empty if it tells none."""
+        if "{why}" not in self._text(error):
+            return {}
+        return reasons.carried(str(error.facts.get(reasons.WHY, "")), error.facts)
+
+    def _text(self, error: UkeyError) -> str:
+        return (self._login and error.login_text) or error.text
 
     def bug(self) -> str:
-        return self._("This failed. The keyservice's log says why.")
+        return self._(UkeyError.text)
 
     def failed(self) -> str:
         """The one text of ``uniform``."""
@@ -241,6 +144,14 @@ class Texts:
             return self._("Insert the ukey.")
         return _format(self._("Insert ukey {serial}."), serial=serial)
 
+    def then_enter(self, sentence: str) -> str:
+        """`sentence`, which tells the person what to do, as a prompt."""
+        return self._("{sentence} Then press Enter: ").format(sentence=sentence)
+
+    def press_enter(self, sentence: str) -> str:
+        """`sentence`, which tells the person something, as a prompt."""
+        return self._("{sentence} Press Enter: ").format(sentence=sentence)
+
     def wait_for_turn(self) -> str:
         return self._("Another session uses the ukey; waiting for it to end.")
 
@@ -250,14 +161,14 @@ class Texts:
     def ukeys_present(self, serials: Iterable[tuple[str, str]]) -> str:
         """`serials`: (serial, label) of each."""
         lines = [self._("Several ukeys are inserted:")]
-        lines += [f"  {printable(serial)}  {printable(label)}" for serial, label in serials]
+        lines += [f"  {_cut(serial)}  {_cut(label)}" for serial, label in serials]
         return "\n".join(lines)
 
     def containers(self, refs: Iterable[tuple[str, str]]) -> str:
         """`refs`: (application, container) of each."""
-        lines = [self._("The ukey holds several SM2 key pairs:")]
+        lines = [self._("The ukey holds several key pairs:")]
         for number, (application, container) in enumerate(refs, start=1):
-            lines.append(f"  {number}  {printable(application)} / {printable(container)}")
+            lines.append(f"  {number}  {_cut(application)} / {_cut(container)}")
         return "\n".join(lines)
 
     def no_such_choice(self) -> str:
@@ -288,14 +199,19 @@ class Texts:
 def _format(translated: str, **facts: object) -> str:
     """`translated` with its facts; one that is not known reads as a question mark.
 
-    Not by ``str.format``: an error's text may be a device worker's, which could ask there for a
-    width of gigabytes.
+    ``str.format`` is not used: an error's text may be a device worker's, which could ask for a
+    width of gigabytes there.
     """
-    return _PLACE.sub(lambda place: printable(str(facts.get(place[1], "?"))), translated)
+    return _PLACE.sub(lambda place: _shown(place[1], facts), translated)
 
 
-def printable(text: str) -> str:
+def _shown(name: str, facts: Mapping[str, object]) -> str:
+    if name not in facts:
+        return "?"
+    text = _cut(str(facts[name]))
+    return text if name in _SENTENCES else word(text)
+
+
+def _cut(text: str) -> str:
     """`text` without what could steer a terminal, and cut."""
-    if len(text) > _FACT_MAX:
-        text = text[:_FACT_MAX] + "…"
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return plain(text if len(text) <= _FACT_MAX else text[:_FACT_MAX] + "…")

@@ -27,130 +27,142 @@ from keyservice.core.errors import (
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person
 from keyservice.store.bindings import Binding
-from keyservice.ukeys.base import Keep, KeyRef
+from keyservice.store.throttle import PinName
+from keyservice.ukeys.base import KeyRef, TryReserve
+from keyservice.ukeys.operations import (
+    CHANGE_PIN,
+    PIN_STATE,
+    UNBLOCK_PIN,
+    VERIFY_PIN,
+    Arguments,
+)
 
-from . import approach, choosing
-from .audit import Attempt
-from .conversation import Conversation
-from .messages import N_, Texts
-from .world import UkeyHandle, World
+from . import choosing, identity, lookups, presence, tries
+from .context import Context
+from .messages import N_
+from .services import UkeyHandle
 
-#: How often a new PIN that was not repeated the same is asked for again.
+#: How often a new PIN is asked for again after it was not typed the same way twice.
 ASKED = 3
 
 
-async def change_pin(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
+async def change_pin(context: Context) -> Verdict:
     """Change the PIN of the caller's own ukey, or for root of any: old, new, new again."""
-    texts, keep = world.texts(attempt.request), approach.keep(world, attempt)
-    handle, ref = await _meant(world, talk, texts, attempt)
-    await _show_tries(world, talk, texts, handle, ref, keep)
+    reserve = tries.reserve(context)
+    handle, ref = await _meant(context)
+    await _show_tries(context, handle, ref, reserve)
     serial = handle.info.serial
-    old = await approach.ask_pin(talk, texts.old_pin(serial))
-    new = await _new_pin(talk, texts, old)
-    changing = partial(handle.change_pin, ref, old, new, keep, approach.deadline(talk))
-    await approach.spend(world, talk, attempt, serial, changing, lasting=True)
-    return Verdict(Code.SUCCESS, texts.pin_changed(serial), detail={"serial": serial})
+    old = await tries.ask_pin(context, handle, context.texts.old_pin(serial))
+    new = await _new_pin(context, handle, old)
+    change = Arguments(ref, pin=old, new_pin=new, reserve=reserve)
+    changing = partial(handle.do, CHANGE_PIN, change, lookups.deadline(context))
+    await tries.spend(context, handle, ref, changing, lasting=True)
+    return Verdict(Code.SUCCESS, context.texts.pin_changed(serial), detail={"serial": serial})
 
 
-async def unblock_pin(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
-    """Set a new PIN with the admin PIN, whose tries are shown first and whose last is kept."""
-    texts = world.texts(attempt.request)
-    handle, ref = await _meant(world, talk, texts, attempt)
+async def unblock_pin(context: Context) -> Verdict:
+    """Set a new PIN with the admin PIN. Its tries are shown first, and its last try is kept."""
+    handle, ref = await _meant(context)
     serial = handle.info.serial
-    state = await handle.pin_state(ref, approach.deadline(talk), admin=True)
-    await talk.info(texts.admin_tries_left(state.left))
+    await tries.check_pause(context, handle, ref, admin=True)
+    state = await handle.do(PIN_STATE, Arguments(ref, admin=True), lookups.deadline(context))
+    await context.conversation.info(context.texts.admin_tries_left(state.left))
     with _of_admin():
-        approach.require_tries(state, serial, Keep.LAST)
-    admin = await approach.ask_pin(talk, texts.admin_pin(serial))
-    new = await _new_pin(talk, texts, None)
-    unblocking = partial(handle.unblock_pin, ref, admin, new, approach.deadline(talk))
-    # no pause holds it up, and none follows: they are for the user PIN, and end with a new one
+        tries.require_tries(state, serial, TryReserve.LAST)
+    admin = await tries.ask_pin(context, handle, context.texts.admin_pin(serial))
+    new = await _new_pin(context, handle, None)
+
+    async def unblocking() -> None:
+        unblock = Arguments(ref, pin=admin, new_pin=new)
+        await handle.do(UNBLOCK_PIN, unblock, lookups.deadline(context))
+        # the user PIN's pauses do not delay this, and end with a new PIN
+        await context.services.throttle.passed(PinName(serial, ref.application))
+
     with _of_admin():
-        await approach.in_turn(world, talk, texts, serial, unblocking, lasting=True)
-    await world.throttle.passed(serial)
-    return Verdict(Code.SUCCESS, texts.pin_unblocked(serial), detail={"serial": serial})
+        await tries.spend(context, handle, ref, unblocking, admin=state, lasting=True)
+    return Verdict(Code.SUCCESS, context.texts.pin_unblocked(serial), detail={"serial": serial})
 
 
-async def verify_pin(world: World, talk: Conversation, attempt: Attempt) -> Verdict:
-    """See whether a PIN is right, which costs a try where it is not."""
-    texts, keep = world.texts(attempt.request), approach.keep(world, attempt)
-    handle, ref = await _meant(world, talk, texts, attempt)
-    await _show_tries(world, talk, texts, handle, ref, keep)
+async def verify_pin(context: Context) -> Verdict:
+    """Check whether a PIN is right. A wrong one costs a try."""
+    reserve = tries.reserve(context)
+    handle, ref = await _meant(context)
+    await _show_tries(context, handle, ref, reserve)
     serial = handle.info.serial
-    pin = await approach.ask_pin(talk, texts.pin_prompt(serial))
-    verifying = partial(handle.verify_pin, ref, pin, keep, approach.deadline(talk))
-    state = await approach.spend(world, talk, attempt, serial, verifying)
+    pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(serial))
+    verify = Arguments(ref, pin=pin, reserve=reserve)
+    verifying = partial(handle.do, VERIFY_PIN, verify, lookups.deadline(context))
+    state = await tries.spend(context, handle, ref, verifying)
     return Verdict(
         Code.SUCCESS,
-        texts.pin_right(serial),
+        context.texts.pin_right(serial),
         detail={"serial": serial, "left": state.left, "maximum": state.maximum},
     )
 
 
-async def _meant(
-    world: World, talk: Conversation, texts: Texts, attempt: Attempt
-) -> tuple[UkeyHandle, KeyRef]:
+async def _meant(context: Context) -> tuple[UkeyHandle, KeyRef]:
     """The ukey whose PIN is meant, and where on it: in the named application, or the bound one.
 
-    The named person's ukey, or the caller's own; for root also any that is named by its serial,
-    and where root has none of its own, the one that is inserted.
+    It is the named person's ukey, or the caller's own. For root it is also any that is named by its
+    serial, and if root has none of its own, the one that is inserted.
     """
-    request, root = attempt.request, attempt.caller.root
+    request, root = context.request, context.caller.root
     if root and request.serial:
-        binding = await _bound(world, talk, request.serial)
+        binding = await _bound(context, request.serial)
     else:
-        person = await approach.identify(world, talk, attempt)
-        binding = await approach.binding_of(world, talk, person)
+        person = await identity.identify(context)
+        enrolment = await identity.enrolled(context, person)
+        binding = enrolment.binding if enrolment is not None else None
         if binding is None and (request.user or not root):
             raise NotEnrolled(user=person.name)
         if binding is not None and request.serial not in ("", binding.serial):
             raise NotAllowed(N_("only root may do this with another ukey than one's own"))
     if binding is None:
-        handle = await choosing.ukey(world, talk, texts, attempt)
-        bound = await _bound(world, talk, handle.info.serial)
+        handle = await choosing.ukey(context)
+        bound = await _bound(context, handle.info.serial)
         if bound is None:
-            return handle, await choosing.application(talk, attempt, handle)
+            return handle, await choosing.application(context, handle)
         binding = bound
     else:
-        attempt.serial = binding.serial
-        patience = world.rules.wait_for_ukey
-        handle = await approach.find(world, talk, texts, binding.serial, patience)
-    attempt.person = Person(binding.user, binding.uid)  # root may have named the ukey only
-    await approach.check_key(talk, handle, binding)
+        context.serial = binding.serial
+        patience = context.services.rules.wait_for_ukey
+        handle = await presence.find(context, binding.serial, patience)
+    context.person = Person(binding.user, binding.uid)  # root may have named the ukey only
+    await presence.check_key(context, handle, binding)
     if request.application not in ("", binding.application):
-        return handle, await choosing.application(talk, attempt, handle)
-    return handle, approach.ref_of(binding)
+        return handle, await choosing.application(context, handle)
+    return handle, presence.ref_of(binding)
 
 
-async def _bound(world: World, talk: Conversation, serial: str) -> Binding | None:
+async def _bound(context: Context, serial: str) -> Binding | None:
     """The binding of the ukey `serial`; a damaged record counts for nothing here."""
-    bindings, _ = await approach.look_up(talk, world.bindings.all)
+    bindings, _ = await lookups.look_up(context, context.services.bindings.all)
     return next((each for each in bindings if each.serial == serial), None)
 
 
 async def _show_tries(
-    world: World, talk: Conversation, texts: Texts, handle: UkeyHandle, ref: KeyRef, keep: Keep
+    context: Context, handle: UkeyHandle, ref: KeyRef, reserve: TryReserve
 ) -> None:
-    world.throttle.check(handle.info.serial)
-    state = await handle.pin_state(ref, approach.deadline(talk))
-    approach.require_tries(state, handle.info.serial, keep)
+    await tries.check_pause(context, handle, ref)
+    state = await handle.do(PIN_STATE, Arguments(ref), lookups.deadline(context))
+    tries.require_tries(state, handle.info.serial, reserve)
     if state.left < state.maximum:
-        await talk.info(texts.tries_left(state.left))
+        await context.conversation.info(context.texts.tries_left(state.left))
 
 
-async def _new_pin(talk: Conversation, texts: Texts, old: Secret | None) -> Secret:
+async def _new_pin(context: Context, handle: UkeyHandle, old: Secret | None) -> Secret:
     """A new PIN, typed twice. Raises :class:`PinRefused` and its kinds.
 
-    Whoever has no other one, after one was refused, was refused and has not cancelled.
+    If a new PIN was refused and the person then cancels, they get the refusal, not "cancelled".
     """
     again = ASKED
     refused: PinRefused | None = None
     while True:
         try:
-            new = await approach.ask_pin(talk, texts.new_pin())
+            new = await tries.ask_pin(context, handle, context.texts.new_pin())
             if old is not None and new.matches(old):
                 raise PinUnchanged()
-            if not new.matches(await talk.ask(texts.new_pin_again())):
+            if not new.matches(await context.conversation.ask(context.texts.new_pin_again())):
                 raise PinsDiffer()
             return new
         except Cancelled:
@@ -161,7 +173,7 @@ async def _new_pin(talk: Conversation, texts: Texts, old: Secret | None) -> Secr
             again, refused = again - 1, error
             if not again:
                 raise
-            await talk.error(texts.error(error))
+            await context.conversation.error(context.texts.error(error))
 
 
 @contextmanager

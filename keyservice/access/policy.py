@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Who may do what, and which tries may be spent. One table each.
+"""Who may do what, and which tries may be spent.
 
 =============  ====================================================================================
 Caller         May
@@ -13,43 +13,27 @@ any uid        authenticate as itself (screen lockers run as the user); verify a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from keyservice.contract.names import DEADLINE_MAX, Flag, Operation
+from keyservice.contract.names import DEADLINE_MAX, Flag
+from keyservice.contract.operations import AUTHENTICATION, Operation
 from keyservice.core.errors import BadRequest, NotAllowed
+from keyservice.core.marks import N_
+from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
-from keyservice.ukeys.base import Keep
+from keyservice.ukeys.base import TryReserve
 
 from .conversation import Caller, Request
-from .messages import N_
-
-#: What a caller other than root may begin, for itself.
-OWN = frozenset({Operation.AUTHENTICATION, Operation.CHANGE_PIN, Operation.VERIFY_PIN})
-
-#: What is never done for a caller who names no user.
-NAMED = frozenset({Operation.AUTHENTICATION, Operation.BIND, Operation.UNBIND})
-
-#: Which flags mean something for which operation. Any other is refused.
-FLAGS: Mapping[Operation, Flag] = {
-    Operation.AUTHENTICATION: Flag.UNIFORM | Flag.DECOY | Flag.NOUSEROK | Flag.SILENT,
-    Operation.BIND: Flag.GENERATE | Flag.ALLOW_DEFAULT_PIN,
-    Operation.UNBIND: Flag.FORCE,
-    Operation.CHANGE_PIN: Flag.SILENT,
-    Operation.UNBLOCK_PIN: Flag(0),
-    Operation.VERIFY_PIN: Flag(0),
-}
 
 
 def check_begin(caller: Caller, request: Request) -> None:
-    """Raise :class:`NotAllowed` or :class:`BadRequest` for what is refused whoever the user is.
+    """Raise :class:`NotAllowed` or :class:`BadRequest` for a request that is refused for any user.
 
-    Depends on nothing but the caller and the request, so that a refusal here tells nothing about
-    a user or a ukey, under ``uniform`` either.
+    This depends only on the caller and the request, so a refusal here tells nothing about a user
+    or a ukey, not even under ``uniform``.
     """
-    if not caller.root and request.operation not in OWN:
-        raise NotAllowed("Only root may do this")
+    if not caller.root and request.operation.root_only:
+        raise NotAllowed(Reason.ROOT_ONLY)
     # as numbers: the complement of a Flag has no unknown bits
-    if int(request.flags) & ~int(FLAGS[request.operation]):
+    if int(request.flags) & ~int(request.operation.flags):
         raise BadRequest("A flag means nothing for this operation")
     if Flag.UNIFORM in request.flags and Flag.NOUSEROK in request.flags:
         raise BadRequest("uniform hides who is enrolled, nouserok shows it: not both")
@@ -60,22 +44,22 @@ def check_begin(caller: Caller, request: Request) -> None:
 
 
 def check_own(caller: Caller, person: Person) -> None:
-    """Raise :class:`NotAllowed` if `person` is somebody else than a caller who is not root."""
+    """Raise :class:`NotAllowed` if the caller is neither root nor `person`."""
     if not caller.root and caller.uid != person.uid:
         raise NotAllowed(N_("only root may do this for somebody else"))
 
 
-def keep(caller: Caller, operation: Operation, *, local: bool) -> Keep:
+def reserve(caller: Caller, operation: Operation, *, local: bool) -> TryReserve:
     """How many tries must stay after a wrong PIN.
 
-    The last one is spent only by a login on the spot that root itself began: no user is behind
-    ``login`` or a greeter yet, so its real uid is 0, its audit login uid unset, and it is in no
-    login session; sudo leaves the first two so where the kernel has no audit. A caller other than
-    root, which may be the user's malware, leaves the reserve.
+    The last one is spent only by a login on the spot that root itself began. No user is behind
+    ``login`` or a greeter yet: so its real uid is 0, its audit login uid is unset, and it is in no
+    login session. If the kernel has no audit, the first two are so for sudo as well. A caller other
+    than root, which may be the user's malware, leaves the reserve.
     """
     if not caller.root:
-        return Keep.RESERVE
+        return TryReserve.RESERVE
     alone = caller.ruid == 0 and caller.loginuid is None and caller.logind_session is None
-    if operation is Operation.AUTHENTICATION and local and alone:
-        return Keep.NONE
-    return Keep.LAST
+    if operation is AUTHENTICATION and local and alone:
+        return TryReserve.NONE
+    return TryReserve.LAST

@@ -2,7 +2,7 @@
 # Copyright the pam-ukey authors
 """Sessions: one conversation each, from Begin to its verdict.
 
-An operation runs as one task and speaks to its person through :class:`Session`; a front carries
+An operation runs as one task and speaks to its person through :class:`Session`; a server carries
 the steps out with :meth:`Session.next_step` and the answers in with :meth:`Session.answer`.
 """
 
@@ -12,9 +12,10 @@ import asyncio
 import logging
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from keyservice.contract.names import (
     ANSWER_MAX,
@@ -23,7 +24,6 @@ from keyservice.contract.names import (
     TEXT_MAX,
     Code,
     Flag,
-    Operation,
     WaitFor,
 )
 from keyservice.contract.steps import Error, Info, Prompt, Step, Verdict, Wait
@@ -38,39 +38,24 @@ from keyservice.core.errors import (
 )
 from keyservice.core.secret import Secret
 
-from . import policy, verdicts
-from .audit import Attempt
-from .authentication import authenticate
-from .conversation import Caller, Conversation, Request
-from .enrolment import bind, unbind
+from . import policy, shares, verdicts
+from .context import Context
+from .conversation import Caller, Request
 from .messages import Texts
-from .pins import change_pin, unblock_pin, verify_pin
+from .operations import FUNCTIONS
+from .services import Services
+from .shares import Claim, Room, Share
 from .uniform import tick
-from .world import World
 
-PER_UID = 4  #: sessions of one uid at a time
-PER_ROOT = 256
-#: Of root's, those of programs that one person began: su asks its prompts as root, and whoever
-#: starts it by the hundred must not use up what everybody logs in with.
-PER_PERSON = 64
-#: Seconds before a release from which on the loop is kept awake. epoll sleeps whole milliseconds,
-#: counted from whenever the loop last had something to do: a release that just woke it would tell,
-#: by its fraction of a millisecond, whether a ukey was at work after the answer.
+#: Seconds between two log lines about a share that is used up.
+COMPLAINT = 60.0
+#: Seconds before a release during which the loop is kept awake. epoll sleeps whole milliseconds,
+#: counted from the loop's last work: a release that just woke it would tell, by its fraction of a
+#: millisecond, whether a ukey was at work after the answer.
 AWAKE = 0.002
 LINGER = 10.0  #: seconds that a verdict nobody fetches is kept
 
 _log = logging.getLogger(__name__)
-
-_Operation = Callable[[World, Conversation, Attempt], Awaitable[Verdict]]
-_OPERATIONS: Mapping[Operation, _Operation] = {
-    Operation.AUTHENTICATION: authenticate,
-    Operation.BIND: bind,
-    Operation.UNBIND: unbind,
-    Operation.CHANGE_PIN: change_pin,
-    Operation.UNBLOCK_PIN: unblock_pin,
-    Operation.VERIFY_PIN: verify_pin,
-}
-
 
 #: (session, what its operation returned or raised) → (verdict, when it shows; None for at once).
 #: Never raises.
@@ -79,7 +64,7 @@ _Conclude = Callable[["Session", "Verdict | BaseException"], tuple[Verdict, floa
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a session is: a uid, and the connection or the unique bus name that began it."""
+    """The owner of a session: a uid, and the connection or the unique bus name that began it."""
 
     uid: int
     key: str  #: ``:1.42`` on the bus, another form for sockets
@@ -97,14 +82,14 @@ class Session:
         owner: Owner,
         deadline: float,
         *,
-        person: int | None,
+        claim: Claim,
         silent: bool,
         gone: Callable[[Session], None],
     ) -> None:
         """`deadline` is on the loop's clock; `gone` is called when nothing is left to do."""
         self.id = secrets.token_bytes(SESSION_ID_BYTES)
         self.owner = owner
-        self.person = person  #: who began it, see ``Caller.person``
+        self.claim = claim  #: what it draws on
         self.answered_at: float | None = None  #: when the last answer came, on the loop's clock
         self._loop = asyncio.get_running_loop()
         self._deadline = deadline
@@ -118,7 +103,7 @@ class Session:
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.Handle | None = None
 
-    # -- for the fronts
+    # -- for the servers
 
     async def next_step(self) -> Step:
         """The next step, as soon as there is one. Raises :class:`NoSession` after the verdict."""
@@ -150,7 +135,7 @@ class Session:
         self._prompt.set_result(answer)
 
     def cancel(self) -> None:
-        """End it: its person hung up. A PIN that is on its way to a ukey gets there first."""
+        """End it: the person hung up. A PIN that is on its way to a ukey gets there first."""
         self._cancelled = True
         if self._task is not None:
             # not at once: a task that is cancelled before its first step never runs at all
@@ -163,9 +148,11 @@ class Session:
 
     # -- for the operations
 
+    prompted = False  #: texts are shown, unless the caller asked for none
+
     @property
-    def session_id(self) -> bytes:
-        return self.id
+    def originator_uid(self) -> int | None:
+        return self.claim.originator_uid
 
     def remaining(self) -> float:
         return max(0.0, self._deadline - self._loop.time())
@@ -182,30 +169,35 @@ class Session:
         if not self._silent:
             self._put(Wait(_cut(text), what))
 
+    async def confirm(self, text: str) -> None:
+        # hidden, since some type the PIN at once; all answers are wiped
+        await self._answer_to(Prompt(_cut(text), False))
+
     async def ask(self, text: str, *, echo: bool = False) -> Secret:
-        self._prompt = self._loop.create_future()
-        self._put(Prompt(_cut(text), echo))
-        try:
-            answer = await self._prompt
-        finally:
-            self._prompt = None
+        answer = await self._answer_to(Prompt(_cut(text), echo))
         if len(answer) == 0:
             raise Cancelled("The answer was empty")
         return answer
 
-    # -- its life
+    async def _answer_to(self, prompt: Prompt) -> Secret:
+        self._prompt = self._loop.create_future()
+        self._put(prompt)
+        try:
+            return await self._prompt
+        finally:
+            self._prompt = None
 
-    def start(self, work: Callable[[Session], Awaitable[Verdict]], conclude: _Conclude) -> None:
+    # -- from its start to its end
+
+    def start(self, work: Awaitable[Verdict], conclude: _Conclude) -> None:
         """Run `work`; `conclude` turns what it returned or raised into what is said, and when."""
         self._task = self._loop.create_task(self._run(work, conclude))
 
-    async def _run(
-        self, work: Callable[[Session], Awaitable[Verdict]], conclude: _Conclude
-    ) -> None:
+    async def _run(self, work: Awaitable[Verdict], conclude: _Conclude) -> None:
         outcome: Verdict | BaseException
         try:
             async with asyncio.timeout_at(self._deadline) as limit:
-                outcome = await work(self)
+                outcome = await work
         except asyncio.CancelledError:
             outcome = Cancelled()
         except TimeoutError as error:
@@ -222,7 +214,7 @@ class Session:
             self._timer = self._loop.call_at(release - AWAKE, self._release, release, verdict)
 
     def _release(self, at: float, verdict: Verdict) -> None:
-        """End it at the time `at`, which has all but come."""
+        """End it at the time `at`, which has almost come."""
         if self._loop.time() < at:
             self._timer = self._loop.call_soon(self._release, at, verdict)
         else:
@@ -249,9 +241,11 @@ class Session:
 class Sessions:
     """All sessions of the service: their limits, their owners, and how they end."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, services: Services) -> None:
+        self._services = services
         self._open: dict[bytes, Session] = {}
+        self._room = Room()
+        self._quiet_until: dict[Share, float] = {}
 
     def __len__(self) -> int:
         return len(self._open)
@@ -259,33 +253,31 @@ class Sessions:
     def begin(self, owner: Owner, caller: Caller, request: Request) -> Session:
         """Begin what `request` asks for. To be called from the event loop.
 
-        Raises :class:`NotAllowed`, :class:`BadRequest`, and :class:`Busy` where the connection
-        has a session, or the uid or the person behind it too many; nothing was begun then.
+        Raises :class:`NotAllowed`, :class:`BadRequest`, and :class:`Busy` if the connection has a
+        session, or the share that it draws on is used up; nothing was begun then.
         """
+        claim = shares.of_login(
+            caller, request, self._services.rules.local_ttys, self._services.logind
+        )
+        context = Context(self._services, caller, request, share=claim.share)
         try:
             policy.check_begin(caller, request)
         except NotAllowed as error:
-            attempt = Attempt(caller, request, b"")
-            verdict = verdicts.of(error, self._world.texts(request))
-            self._world.audit.attempt(attempt, verdict, error)
+            self._services.audit.attempt(context, verdicts.of(error, context.texts), error)
             raise
-        self._check_room(owner, caller.person)
-        seconds = min(request.timeout or DEADLINE_MAX, self._world.rules.deadline)
+        claim = self._take_room(owner, claim, context.texts)
+        seconds = min(request.timeout or DEADLINE_MAX, self._services.rules.deadline)
         session = Session(
             owner,
             asyncio.get_running_loop().time() + seconds,
-            person=caller.person,
+            claim=claim,
             silent=Flag.SILENT in request.flags,
             gone=self._forget,
         )
-        attempt = Attempt(caller, request, session.id)
-        texts = self._world.texts(request)
-        operation = _OPERATIONS[request.operation]
+        context.session_id, context.conversation = session.id, session
+        context.share = claim.share
         self._open[session.id] = session
-        session.start(
-            lambda talk: operation(self._world, talk, attempt),
-            lambda session, outcome: self._conclude(session, attempt, texts, outcome),
-        )
+        session.start(FUNCTIONS[request.operation](context), partial(self._conclude, context))
         return session
 
     def find(self, session_id: bytes, caller: Caller) -> Session:
@@ -313,54 +305,69 @@ class Sessions:
             session.cancel()
         for session in sessions:
             await session.ended()
-        self._world.audit.flush()
+        self._services.audit.flush()
 
-    def _check_room(self, owner: Owner, person: int | None) -> None:
-        mine = [s for s in self._open.values() if s.owner.uid == owner.uid]
-        if len(mine) >= (PER_ROOT if owner.uid == 0 else PER_UID):
-            raise Busy("Too many sessions of this user are open")
-        if person != 0 and sum(s.person == person for s in mine) >= PER_PERSON:
-            raise Busy("Too many sessions of this person are open")
-        if not owner.on_bus and any(s.owner == owner for s in mine):
+    def _take_room(self, owner: Owner, claim: Claim, texts: Texts) -> Claim:
+        if not owner.on_bus and any(s.owner == owner for s in self._open.values()):
             raise Busy("This connection has a session already")
+        try:
+            return self._room.take(claim)
+        except Busy as error:
+            self._complain(claim.share)
+            raise Busy(texts.error(error)) from None
+
+    def _complain(self, share: Share) -> None:
+        """Tell the administrators who holds the share, at most once in ``COMPLAINT`` seconds."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._quiet_until.get(share, 0.0):
+            self._quiet_until[share] = now + COMPLAINT
+            holder, count = self._room.most(share)
+            person = "an unknown uid" if holder is None else f"uid {holder}"
+            _log.warning(
+                "a session was refused: %d of %s are open, %d of them of %s",
+                self._room.taken(share),
+                share.name.lower(),
+                count,
+                "root's programs" if share is Share.SYSTEM else person,
+            )
 
     def _forget(self, session: Session) -> None:
-        self._open.pop(session.id, None)
+        if self._open.pop(session.id, None) is not None:
+            self._room.give_back(session.claim)
 
     def _conclude(
-        self, session: Session, attempt: Attempt, texts: Texts, outcome: Verdict | BaseException
+        self, context: Context, session: Session, outcome: Verdict | BaseException
     ) -> tuple[Verdict, float | None]:
-        """What the person is told, and when; the log is told why."""
-        flags, operation = attempt.request.flags, attempt.request.operation
+        """What the person is told, and when; the log gets the reason."""
+        operation, audit = context.request.operation, self._services.audit
         error = outcome if isinstance(outcome, BaseException) else None
         try:
             if error is not None and not isinstance(error, UkeyError):
                 _log.error("%s failed", operation.name, exc_info=error)
+            texts = context.texts
             verdict = outcome if isinstance(outcome, Verdict) else verdicts.of(outcome, texts)
-            verdict, release = _shown(session, flags, texts, verdict)
-            self._world.audit.attempt(attempt, verdict, error)
-        except Exception as bug:  # which neither shows under uniform, nor lets anybody in unlogged
+            verdict, release = _shown(session, context, verdict)
+            audit.attempt(context, verdict, error)
+        except Exception as bug:  # neither shows under uniform, nor lets anybody in unlogged
             _log.exception("no verdict of %s could be made", operation.name)
-            verdict, release = _shown(session, flags, texts, verdicts.bug(texts))
+            verdict, release = _shown(session, context, verdicts.bug(context.texts))
             with suppress(Exception):  # it may be the log that fails
-                self._world.audit.attempt(attempt, verdict, bug)
+                audit.attempt(context, verdict, bug)
         return verdict, release
 
 
-def _shown(
-    session: Session, flags: Flag, texts: Texts, verdict: Verdict
-) -> tuple[Verdict, float | None]:
+def _shown(session: Session, context: Context, verdict: Verdict) -> tuple[Verdict, float | None]:
     """What is shown of `verdict`, and when.
 
     Under ``uniform`` every failure after an answer is the same, at a time that only the time of
     the answer decides.
     """
     release = None
-    if Flag.UNIFORM in flags and verdict.code is not Code.SUCCESS:
+    if Flag.UNIFORM in context.request.flags and verdict.code is not Code.SUCCESS:
         if session.answered_at is not None:
             release = tick(session.answered_at, asyncio.get_running_loop().time())
         if release is not None or verdict.code is not Code.CONV_ERR:
-            verdict = verdicts.uniform(texts)
+            verdict = verdicts.uniform(context.texts)
     return verdict, release
 
 

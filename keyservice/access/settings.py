@@ -1,28 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What an administrator decides about logins. ``keyservice.config`` reads it from the file."""
+"""The settings of logins that an administrator decides. ``keyservice.config`` reads them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from keyservice.contract.pam import SAME_SERVICE
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceRule:
-    """What one PAM service may do otherwise: ``[services.NAME]``."""
+    """The exceptions for one PAM service: ``[services.NAME]``."""
 
-    allow_remote: bool = False
+    #: None: only in a session that was opened by a login with the same ukey (``admissions``).
+    allow_remote: bool | None = None
     wait_for_ukey: int | None = None  #: seconds; None for ``Rules.wait_for_ukey``
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The defaults are the product's."""
+    """The rules; the defaults are the product's."""
 
     deadline: int = 60  #: seconds a session may take
-    language: str = "auto"  #: "auto": what the caller wishes; or a locale name for everybody
-    local_ttys: tuple[str, ...] = ("tty[0-9]*", "console", "ttyS*", "hvc*")  #: shell patterns
+    language: str = "auto"  #: "auto": as the caller wishes; or a locale name for everybody
+    #: shell patterns, and "@kernel": ``consoles``
+    local_ttys: tuple[str, ...] = ("tty[0-9]*", "console", "ttyS*", "hvc*", "@kernel")
     wait_for_ukey: int = 15  #: seconds a login waits for the ukey to be inserted; 0: not at all
     throttle_after: int = 3  #: wrong PINs in a row before the first pause
     throttle_seconds: int = 60  #: the first pause; each further wrong PIN doubles it
@@ -32,8 +36,8 @@ class Rules:
     services: Mapping[str, ServiceRule] = field(default_factory=dict)
 
     def service(self, name: str) -> ServiceRule:
-        """The rule of the PAM service `name`."""
-        return self.services.get(name, _NO_RULE)
+        """The rule of the PAM service `name`, or of the service that it is another name of."""
+        return self.services.get(name) or self.services.get(SAME_SERVICE.get(name, ""), _NO_RULE)
 
     def patience(self, service: str) -> int:
         """Seconds that a login through the PAM service waits for a ukey to be inserted."""

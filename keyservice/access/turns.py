@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""One session at a time has a ukey's PIN, the others wait in the order in which they came."""
+"""One session at a time has a ukey's PIN; the others wait in the order in which they came."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Queue:
 
 
 class Turns:
-    """The queues, by serial. One exists only while somebody stands in it."""
+    """The queues, by serial. A queue exists only while somebody waits in it or has the ukey."""
 
     def __init__(self) -> None:
         self._queues: dict[str, _Queue] = {}
@@ -32,13 +32,14 @@ class Turns:
 
     @asynccontextmanager
     async def of(self, serial: str, tell_waiting: _Tell) -> AsyncIterator[bool]:
-        """Have the ukey `serial` to oneself; whether somebody else had it first.
+        """Have the ukey `serial` alone; yields whether somebody else had it first.
 
-        `tell_waiting` is called then, before the wait.
+        If so, `tell_waiting` is called before the wait.
         """
         queue = self._queues.setdefault(serial, _Queue())
+        # The lock cannot tell: it is free for a moment between one waiting session and the next.
+        waited = queue.length > 0
         queue.length += 1
-        waited = queue.lock.locked()
         try:
             if waited:
                 await tell_waiting()
@@ -50,20 +51,20 @@ class Turns:
                 del self._queues[serial]
 
     def took(self, serial: str, seconds: float) -> None:
-        """The ukey has judged a PIN, and took that long."""
+        """The ukey has judged a PIN, and took so many seconds."""
         self._seconds[serial] = seconds
 
     def seconds(self, serial: str) -> float:
-        """How long the ukey took to judge a PIN the last time; 0 where it never did."""
+        """Seconds that the ukey took to judge a PIN the last time; 0 if it never did."""
         return self._seconds.get(serial, 0.0)
 
 
 async def unbroken(work: Coroutine[Any, Any, _T], tell_slow: _Tell, *, lasting: bool = False) -> _T:
     """Run `work` to its end, even if this session is cancelled or out of time meanwhile.
 
-    For a PIN on its way to a ukey: whoever could hang up before a wrong one is counted would
-    guess without being slowed down, and unseen. An error of `work` is told in any case; its
-    success only if it is `lasting`, such as a changed PIN. `work` has a deadline of its own.
+    For a PIN on its way to a ukey: an attacker who could hang up before a wrong one is counted
+    would guess unseen, and without being slowed down. An error of `work` is told in any case;
+    its success only if it is `lasting`, such as a changed PIN. `work` has a deadline of its own.
     """
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None

@@ -11,23 +11,23 @@ from typing import Self
 
 from keyservice.core.errors import TickMissed
 
-TICK = 2.0  #: seconds; a failure shows at a multiple of it after the answer
-#: Seconds before a tick in which no ukey is to be at work any more: it may take longer than the
-#: last time, and what follows takes its time too.
+TICK = 2.0  #: seconds; a failure shows at a multiple of this after the answer
+#: Seconds before a tick in which no ukey may be at work any more: it may take longer than the
+#: last time, and the following steps take time too.
 MARGIN = 0.2
 
 
 def tick(answered: float, now: float) -> float:
-    """The first multiple of ``TICK`` after the answer that is not past."""
+    """The first multiple of ``TICK`` after the answer that is not in the past."""
     return answered + max(1, math.ceil((now - answered) / TICK)) * TICK
 
 
 class FirstTick:
     """The first tick after an answer that came just now; a context, in which a login ends.
 
-    Several logins at once would tell whether the password was right by the tick at which the last
-    of them fails, since only then they wait for each other at the ukey. So all that comes before
-    the PIN goes to the ukey is given up, :class:`TickMissed`, once it is too late for this tick.
+    The tick at which the last of several simultaneous logins fails would tell whether the password
+    was right, since only then they wait for each other at the ukey. So all work before the PIN goes
+    to the ukey is given up, :class:`TickMissed`, once it is too late for this tick.
     """
 
     def __init__(self) -> None:
@@ -52,9 +52,9 @@ class FirstTick:
     def start(self, waited: bool, seconds: float) -> None:
         """The PIN goes to the ukey now, and nothing is given up any more.
 
-        Raises :class:`TickMissed` where the login has waited for others, and `seconds`, which the
-        ukey took the last time, do not fit before the tick. One that has the ukey to itself goes
-        on: a ukey that is slower than a tick must let people in as well.
+        Raises :class:`TickMissed` if the login has waited for others, and `seconds`, which the
+        ukey took the last time, do not fit before the tick. A login that has the ukey to itself
+        goes on: a ukey that is slower than a tick must let people in as well.
         """
         if waited and asyncio.get_running_loop().time() + seconds > self._at - MARGIN:
             raise TickMissed("Others were at the ukey until it was too late for the tick")

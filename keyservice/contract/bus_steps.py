@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .channel import ProtocolError
 from .names import Code, ErrorName, WaitFor
 from .steps import Detail, Error, Info, Prompt, Step, Verdict, Wait
 
@@ -51,7 +50,7 @@ def to_bus(step: Step) -> tuple[str, str, dict[str, Variant]]:
 
 
 def from_bus(kind: str, text: str, detail: Mapping[str, Variant]) -> Step:
-    """The step that (kind, text, detail) means. Raises :class:`ProtocolError`."""
+    """The step that (kind, text, detail) means. Raises :class:`ValueError`."""
     try:
         match kind:
             case "info":
@@ -71,8 +70,8 @@ def from_bus(kind: str, text: str, detail: Mapping[str, Variant]) -> Step:
                     _facts(detail["facts"][1]),
                 )
     except (KeyError, ValueError, TypeError):
-        raise ProtocolError("a step that is not known") from None
-    raise ProtocolError("a step that is not known")
+        raise ValueError("a step that is not known") from None
+    raise ValueError("a step that is not known")
 
 
 def _facts(variants: Mapping[str, Variant]) -> Detail:

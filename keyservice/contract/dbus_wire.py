@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Whole D-Bus messages out of a stream, with a bound: what stands before either D-Bus library.
+"""Whole D-Bus messages out of a stream, with a bound: the code in front of both D-Bus libraries.
 
-Anyone on the system bus may send anything to anyone he can name: a message of 128 MB, of a type
-that does not exist, with any of countless signatures. Libraries parse all of it before asking who
-sent it. Here a message is cut out and its header read without building anything, and one that is
-too big is passed over as it arrives, so that those behind see only what they asked for.
+Anyone on the system bus may send anything to anyone they can name: a message of 128 MB, of a type
+that does not exist, with any of countless signatures. Libraries parse all of it before they ask who
+sent it. This code cuts a message out and reads its header without building anything. It skips one
+that is too big as it arrives, so that the libraries see only what they asked for.
 
 D-Bus specification 0.41, "Message Format". Both byte orders.
 """
@@ -19,8 +19,8 @@ from enum import IntEnum
 
 _START = 16  #: bytes up to the header fields: order, type, flags, version, 3 × u32
 _VERSION = 1
-#: Bytes of header fields that are kept of a message that is passed over, so that its sender can
-#: be told. A name has at most 255 bytes, a header of ours a few hundred.
+#: Bytes of header fields that are kept of a message that is skipped, so that its sender can be
+#: told. A name has at most 255 bytes, a header of ours a few hundred.
 _HEAD_MAX = 4096
 
 
@@ -130,7 +130,7 @@ def _head(data: bytes, order: str, end: int) -> Head | None:
                 continue
             else:
                 return None
-            if at + size >= end:  # the NUL too
+            if at + size >= end:  # with the NUL
                 return None
             if code in found:
                 found[_FieldCode(code)] = str(data[at : at + size], "utf-8")

@@ -23,7 +23,7 @@ _FIELD = struct.Struct(">BH")
 
 
 class Kind(IntEnum):
-    """Frame kinds beside the ``Operation`` values 0x01–0x06, which begin a session."""
+    """Frame kinds beside the numbers of the operations, 0x01 to 0x0F, which begin a session."""
 
     ANSWER = 0x10
     CANCEL = 0x11
@@ -71,9 +71,9 @@ def parse_header(header: bytes | bytearray) -> tuple[int, int]:
 
 
 def build(kind: int, fields: Mapping[int, bytes | bytearray | memoryview]) -> bytearray:
-    """One whole frame. It may hold an answer: whoever sends it wipes it.
+    """One whole frame. It may hold an answer: its sender wipes it.
 
-    The room is allocated at once, since a buffer that grows leaves its old content behind.
+    The space is allocated at once, since a buffer that grows leaves its old content behind.
     """
     length = sum(_FIELD.size + len(value) for value in fields.values())
     if length > FRAME_MAX:
@@ -193,20 +193,31 @@ def _detail(text: str) -> Detail:
     return detail
 
 
-def build_refused(name: ErrorName, text: str) -> bytearray:
-    """The REFUSED frame: nothing was begun, or the answer was not taken."""
-    return build(Kind.REFUSED, {Tag.ERROR: name.encode(), Tag.TEXT: text.encode()})
+def build_refused(name: ErrorName, text: str, detail: Detail | None = None) -> bytearray:
+    """The REFUSED frame: nothing was begun, or the answer was not taken.
+
+    `detail`: the reason (``core.reasons``), where it has a name.
+    """
+    fields: dict[int, bytes] = {Tag.ERROR: name.encode(), Tag.TEXT: text.encode()}
+    if detail:
+        fields[Tag.DETAIL] = json.dumps(detail).encode()
+    return build(Kind.REFUSED, fields)
 
 
-def parse_refused(body: bytearray | memoryview) -> tuple[ErrorName, str]:
-    """(name, text) from the body of a REFUSED frame. A name that a newer side made is FAILED."""
+def parse_refused(body: bytearray | memoryview) -> tuple[ErrorName, str, Detail]:
+    """(name, text, detail) from the body of a REFUSED frame. A name that only a newer side knows
+    becomes FAILED."""
     fields = parse_fields(body)
     name, text = text_of(fields, Tag.ERROR), text_of(fields, Tag.TEXT)
-    return (ErrorName(name) if name in list(ErrorName) else ErrorName.FAILED), text
+    known = ErrorName(name) if name in list(ErrorName) else ErrorName.FAILED
+    try:
+        return known, text, _detail(text_of(fields, Tag.DETAIL))
+    except ValueError:
+        raise FrameError("a detail is a JSON object") from None
 
 
 def build_answer(session: bytes, answer: bytes | bytearray | memoryview) -> bytearray:
-    """The ANSWER frame. It holds a secret: whoever sends it wipes it, and `answer` too."""
+    """The ANSWER frame. It holds a secret: its sender wipes it, and `answer` too."""
     if len(answer) > ANSWER_MAX:
         raise FrameError(f"an answer has at most {ANSWER_MAX} bytes")
     return build(Kind.ANSWER, {Tag.SESSION: session, Tag.ANSWER: answer})

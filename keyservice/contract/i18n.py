@@ -2,10 +2,10 @@
 # Copyright the pam-ukey authors
 """Texts for people in the languages that are shipped: English and Simplified Chinese.
 
-Which language it is comes from a locale's name that the caller hands over, never from this
-process's environment: the service speaks to many people at once, and a PAM module runs in
-somebody else's environment. The name is matched against the languages shipped; no path is ever
-built from it.
+The language follows from a locale's name that the caller hands over, never from this process's
+environment: the service speaks to many people at once, and a PAM module runs in somebody else's
+environment. The name is matched against the languages that are shipped; no path is ever built
+from it.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _CONSOLE = re.compile(r"(?:/dev/)?(?:tty[0-9]*|console|tty(?:S|AMA|USB)[0-9]+|hv
 def language(locale: str, tty: str = "") -> Language:
     """The language for `locale`, a POSIX name such as ``zh_CN.UTF-8``, on the terminal `tty`.
 
-    English wherever Chinese might come out as rubbish: in a locale that does not say UTF-8, on a
-    Linux text console or a serial line, and for any name that is not understood.
+    English wherever Chinese might be unreadable: in a locale that does not say UTF-8, on a Linux
+    text console or a serial line, and for any name that is not understood.
     """
     match = _LOCALE.fullmatch(locale)
     if match is None or _CONSOLE.fullmatch(tty):

@@ -36,7 +36,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Show `text`, go on: the next step comes when what is waited for has happened."""
+    """Show `text`, go on: the next step comes when the awaited event has happened."""
 
     text: str
     what: WaitFor

@@ -13,8 +13,8 @@ class Secret:
     """Bytes that must not be printed, copied by accident or left behind.
 
     The content lives in one ``bytearray``; :meth:`wipe` overwrites it. Python may have made
-    copies before the bytes came here (a socket buffer, say), so whoever reads a secret reads it
-    into a buffer that it hands over with :meth:`take`.
+    copies before the bytes came here (a socket buffer, say), so code that reads a secret reads
+    it into a buffer that it hands over with :meth:`take`.
     """
 
     __slots__ = ("_content",)
@@ -46,7 +46,7 @@ class Secret:
         return out
 
     def matches(self, other: Secret) -> bool:
-        """Equal, in a time that does not depend on where they differ."""
+        """Whether they are equal, in a time that does not depend on where they differ."""
         return hmac.compare_digest(self._content, other._content)
 
     def wipe(self) -> None:

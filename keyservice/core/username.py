@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from .errors import BadRequest, UnknownUser
+from .reasons import Reason
 
 #: Longest user name that is looked up, in bytes of UTF-8. Linux's own tools stop at 32; directory
 #: services go further.
@@ -46,7 +47,7 @@ def resolve(name: str) -> Person:
 
 
 def resolve_uid(uid: int) -> Person:
-    """The person whose `uid` it is. Blocks and raises like :func:`resolve`."""
+    """The person who has `uid`. Blocks and raises like :func:`resolve`."""
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -60,9 +61,9 @@ def resolve_uid(uid: int) -> Person:
 def check(name: str) -> None:
     """Refuse names that are empty, too long, or hold a slash or a control character."""
     if not name or len(name.encode("utf-8", "surrogateescape")) > NAME_MAX:
-        raise BadRequest("a user name has 1 to 256 bytes")
+        raise BadRequest(Reason.USER_LENGTH)
     if _FORBIDDEN.search(name) or name in (".", ".."):
-        raise BadRequest("a user name holds no slash and no control character")
+        raise BadRequest(Reason.USER_CHARACTERS)
 
 
 def file_name(name: str) -> str:

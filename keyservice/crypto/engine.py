@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What an SM2 engine is to :mod:`keyservice.crypto.sm2`."""
+"""What :mod:`keyservice.crypto.sm2` needs of an SM2 engine."""
 
 from __future__ import annotations
 

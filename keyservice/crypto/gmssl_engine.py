@@ -3,8 +3,8 @@
 """SM2 by the pure-Python gmssl, for hosts whose libcrypto was built without it (RHEL, Fedora).
 
 Only gmssl's raw mode is used: its ``asn1=True`` accepts forgeries made from the public key alone.
-Its other faults (no check of ranges, lengths or points, 0 or None for some failures) are kept away
-by the checks of ``sm2.Engine`` and by what is said below.
+The checks of ``sm2.Engine`` and the code below make up for its other faults (no check of ranges,
+lengths or points, 0 or None for some failures).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Gmssl:
     def verify(self, point: bytes, digest: bytes, r: int, s: int) -> bool:
         """See :meth:`keyservice.crypto.engine.Backend.verify`."""
         verifier = self._gmssl.CryptSM2(private_key="", public_key="", asn1=False)
-        # not by the constructor, which strips every leading 0 and 4 off a key that starts with 04
+        # not by the constructor: it strips every leading 0 and 4 off a key that starts with 04
         verifier.public_key = point.hex()
         try:
             return verifier.verify(f"{r:064x}{s:064x}", digest) is True
-        except Exception:  # s·G + t·P at infinity ends in whatever indexing None raises
+        except Exception:  # if s·G + t·P is at infinity, gmssl indexes None
             return False

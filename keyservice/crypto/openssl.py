@@ -2,8 +2,8 @@
 # Copyright the pam-ukey authors
 """SM2 by OpenSSL 3's EVP, called through ctypes: no Python package offers it.
 
-The digest e is made on the host (it is what the ukey signs), so EVP is asked to verify a digest,
-and the trap that the SM2 id must be set before DigestVerifyInit does not arise.
+The digest e is made on the host (it is what the ukey signs), so EVP is asked to verify a digest.
+So it does not matter that the SM2 id would have to be set before DigestVerifyInit.
 
 ctypes lets go of the interpreter's lock during each call. A context is used by one call only; an
 EVP_PKEY is counted by reference and safe to share; OpenSSL's error queue belongs to the thread.
@@ -17,9 +17,8 @@ from collections import OrderedDict
 from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_size_t, c_uint, c_void_p
 
 from .engine import EngineUnavailable
+from .library import load
 
-#: The one ABI that has all calls below. ``ctypes.util.find_library`` would start gcc and ldconfig.
-_LIBRARY = "libcrypto.so.3"
 _EVP_PKEY_PUBLIC_KEY = 0x86  # OSSL_KEYMGMT_SELECT_ALL_PARAMETERS | …_PUBLIC_KEY
 _OSSL_PARAM_UTF8_STRING = 4
 _OSSL_PARAM_OCTET_STRING = 5
@@ -50,7 +49,7 @@ class OpenSsl:
         try:
             self._lib = _load()
         except (OSError, AttributeError) as error:
-            raise EngineUnavailable(f"{_LIBRARY} cannot be used: {error}") from None
+            raise EngineUnavailable(f"libcrypto cannot be used: {error}") from None
         self._keys: OrderedDict[bytes, _Key] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -72,12 +71,12 @@ class OpenSsl:
         finally:
             lib.EVP_PKEY_CTX_free(context)
         if not done:
-            # cryptography shares this thread's queue, and takes a leftover for its own failure
+            # cryptography shares this thread's queue, and takes an old error there for its own
             lib.ERR_clear_error()
         return done
 
     def _key(self, point: bytes) -> _Key | None:
-        """The parsed key, from the cache where it was used lately; None where OpenSSL refuses."""
+        """The parsed key, from the cache if it was used lately; None if OpenSSL refuses it."""
         with self._lock:
             key = self._keys.get(point)
             if key is not None:
@@ -130,8 +129,7 @@ class _Key:
 
 def _load() -> ctypes.CDLL:
     """libcrypto with the types of the calls used here."""
-    lib = ctypes.CDLL(_LIBRARY)
-    for name, result, arguments in (
+    return load(
         ("EVP_PKEY_CTX_new_from_name", c_void_p, (c_void_p, c_char_p, c_char_p)),
         ("EVP_PKEY_CTX_new_from_pkey", c_void_p, (c_void_p, c_void_p, c_char_p)),
         ("EVP_PKEY_CTX_free", None, (c_void_p,)),
@@ -141,11 +139,7 @@ def _load() -> ctypes.CDLL:
         ("EVP_PKEY_verify_init", c_int, (c_void_p,)),
         ("EVP_PKEY_verify", c_int, (c_void_p, c_char_p, c_size_t, c_char_p, c_size_t)),
         ("ERR_clear_error", None, ()),
-    ):
-        function = getattr(lib, name)
-        function.restype = result
-        function.argtypes = arguments
-    return lib
+    )
 
 
 def _der(r: int, s: int) -> bytes:

@@ -2,19 +2,18 @@
 # Copyright the pam-ukey authors
 """SM2 signatures (GB/T 32918.2) on sm2p256v1 (GB/T 32918.5) with SM3: checked first, then verified.
 
-Everything that decides what a well-formed key, digest and signature is stands here, once, in front
-of whichever engine does the arithmetic.
+Everything that decides what a well-formed key, digest and signature is stands here, once, and runs
+before any engine does the arithmetic.
 """
 
 from __future__ import annotations
-
-from cryptography.hazmat.primitives import hashes
 
 from keyservice.core.errors import ConfigurationError, UkeyFailed
 
 from .engine import Backend, EngineUnavailable
 from .gmssl_engine import Gmssl
 from .openssl import OpenSsl
+from .sm3 import sm3
 
 P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
 A = P - 3
@@ -60,12 +59,12 @@ def digest(point: bytes, message: bytes, distid: bytes = DEFAULT_ID) -> bytes:
     """
     if len(point) != POINT_BYTES or len(distid) > ID_MAX:
         raise ValueError("a point has 64 bytes, a distinguishing id at most 8191")
-    za = _sm3((len(distid) * 8).to_bytes(2, "big"), distid, _CURVE, point)
-    return _sm3(za, message)
+    za = sm3((len(distid) * 8).to_bytes(2, "big"), distid, _CURVE, point)
+    return sm3(za, message)
 
 
 class Engine:
-    """A proven backend behind the checks that none of them makes for us."""
+    """A proven backend behind the checks that no backend makes for us."""
 
     def __init__(self, backend: Backend) -> None:
         """Prove `backend` with the standard's vector, or raise :class:`EngineUnavailable`."""
@@ -134,14 +133,51 @@ def survey() -> dict[str, str]:
     return result
 
 
+class Sm2:
+    """The algorithm; see :class:`keyservice.crypto.algorithms.Algorithm`.
+
+    Keys are X ‖ Y, signatures r ‖ s, both 64 bytes. One engine verifies for the whole process.
+    """
+
+    name = "sm2"
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+
+    def use(self, name: str) -> Engine:
+        """From now on, have the engine called `name` verify; see :func:`engine`."""
+        self._engine = engine(name)
+        return self._engine
+
+    @property
+    def engine(self) -> Engine:
+        """The one that verifies: the first that works, if none was chosen."""
+        return self._engine or self.use("auto")
+
+    def check(self, key: bytes) -> None:
+        check_point(key)
+
+    def has_form(self, key: bytes) -> bool:
+        return len(key) == POINT_BYTES
+
+    def to_sign(self, key: bytes, message: bytes) -> bytes:
+        """e, 32 bytes, with the default id: the ukey knows neither ZA nor message."""
+        check_point(key)
+        return digest(key, message)
+
+    def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        return self.engine.verify(key, message, signature)
+
+    def fingerprint(self, key: bytes) -> str:
+        """SM3 of X ‖ Y."""
+        return sm3(key).hex()
+
+
+SM2 = Sm2()
+
+
 def _on_curve(point: bytes) -> bool:
     if len(point) != POINT_BYTES:
         return False
     x, y = int.from_bytes(point[:32], "big"), int.from_bytes(point[32:], "big")
     return x < P and y < P and (y * y - (x * x + A) * x - B) % P == 0
-
-
-def _sm3(*parts: bytes) -> bytes:
-    hasher = hashes.Hash(hashes.SM3())
-    hasher.update(b"".join(parts))
-    return hasher.finalize()

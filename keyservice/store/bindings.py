@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
-from keyservice.contract.reasons import Reason
 from keyservice.core.errors import (
     AlreadyBound,
     NotEnrolled,
@@ -19,20 +17,24 @@ from keyservice.core.errors import (
     StoreFailed,
     UkeyError,
 )
+from keyservice.core.reasons import Fact, Reason, Unfit
 from keyservice.core.username import Person, check, file_name
+from keyservice.crypto import algorithms
+from keyservice.crypto.key import PublicKey
 
-from .files import Folder, Taken
-from .fingerprint import fingerprint
+from . import lines
+from .files import PrivateDirectory, Taken
+from .people import NO_UID, Event, Kind, People, now
+from .revocations import Revocations
 
 VERSION = 1
 RECORD_MAX = 8192  #: bytes
 _NAME_MAX = 255  #: bytes of a file name (NAME_MAX of every file system in use)
-_POINT_BYTES = {"sm2": 64}
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """That the ukey `serial`, which holds the key `public_key`, is `user`'s."""
+    """The ukey `serial`, which holds the key `public_key`, is `user`'s."""
 
     user: str  #: ``pw_name``
     uid: int
@@ -40,39 +42,35 @@ class Binding:
     kind: str  #: the ukey's kind, by its driver's name
     application: str
     container: str
-    algorithm: str  #: ``sm2``
-    public_key: str  #: X ‖ Y, 128 hexadecimal digits for ``sm2``
+    algorithm: str  #: of the key, by its name in ``crypto.algorithms``
+    public_key: str  #: hexadecimal; X ‖ Y for ``sm2``
     attested: bool  #: whether an issuer's certificate vouches that the key was made on the ukey
     bound_at: str  #: UTC, ISO 8601
-    bound_by: int  #: the login uid, or else the uid, of who bound it
+    bound_by: int  #: the login uid, or else the uid, of the person who bound it
 
     @property
-    def point(self) -> bytes:
-        return bytes.fromhex(self.public_key)
+    def key(self) -> PublicKey:
+        return PublicKey(self.algorithm, bytes.fromhex(self.public_key))
 
     @property
     def fingerprint(self) -> str:
-        """SM3 of the public key, 64 hexadecimal digits: what a revocation names."""
-        return fingerprint(self.point)
-
-
-_FIELDS: dict[str, str] = Binding.__annotations__
-_TYPES: dict[str, type] = {"str": str, "int": int, "bool": bool}
+        """The public key's fingerprint, 64 hexadecimal digits: a revocation names it."""
+        return algorithms.fingerprint(self.key)
 
 
 class Bindings:
     """The records. Blocking, and safe from several threads; one process writes."""
 
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        self._writing = threading.Lock()
+    def __init__(self, folder: PrivateDirectory, people: People, revocations: Revocations) -> None:
+        self._folder, self._people, self._revocations = folder, people, revocations
+        self._writing = threading.RLock()
 
     def of(self, person: Person) -> Binding | None:
-        """The binding of `person`, or None where it is proven that there is none.
+        """The binding of `person`, or None if it is proven that there is none.
 
         A record counts by name and by uid, and both must match: a name that was given to another
         uid, or a uid that has another name now, is :class:`RecordForeign`. As long as any record
-        is damaged, nobody is proven to have none: :class:`RecordDamaged`.
+        or history is damaged or gone, nobody is proven to have none: :class:`RecordDamaged`.
         """
         own = self.own(person)
         if own is None:
@@ -80,9 +78,9 @@ class Bindings:
         return own
 
     def own(self, person: Person) -> Binding | None:
-        """The record under the name of `person`: one small file, read in no time.
+        """The record under the name of `person`: one small file, which is read quickly.
 
-        None proves nothing yet. Raises :class:`RecordForeign` where it is another uid's.
+        None proves nothing yet. Raises :class:`RecordForeign` if it is another uid's.
         """
         own = self._read(file_name(person.name))
         if own is not None and (own.user, own.uid) != (person.name, person.uid):
@@ -97,13 +95,17 @@ class Bindings:
                 raise _foreign(binding, person)
         for error in damaged:
             raise error
+        self.adopt(everyone)
 
     def named(self, user: str) -> Binding | None:
-        """The record under the name `user`, whoever has that name now. For removing it."""
+        """The record under the name `user`, whatever person has that name now. For removing it."""
         return self._read(file_name(user))
 
     def all(self) -> tuple[list[Binding], list[UkeyError]]:
-        """Every record, and an error for each that cannot be trusted."""
+        """Every record, and an error for each that cannot be trusted or is gone.
+
+        A history that cannot be trusted is one of the errors: it tells which records are gone.
+        """
         bindings: list[Binding] = []
         damaged: list[UkeyError] = []
         for name in self._folder.names():
@@ -114,12 +116,84 @@ class Bindings:
             else:
                 if binding is not None:  # removed meanwhile
                     bindings.append(binding)
-        return bindings, damaged
+        damaged += self._shared(bindings)
+        for look in (self._revocations.all, self._people.bound):
+            try:
+                look()
+            except (RecordDamaged, StoreFailed) as error:
+                damaged.append(error)
+                return bindings, damaged
+        return bindings, damaged + [self._folder.damaged(*each) for each in self._gone(bindings)]
+
+    def _shared(self, bindings: list[Binding]) -> Iterator[RecordDamaged]:
+        """An error for each record whose ukey, or key, another one names too."""
+        first: dict[str, Binding] = {}
+        for each in bindings:
+            for what in (each.serial, each.fingerprint):
+                other = first.setdefault(what, each)
+                if other is not each:
+                    for one, two in ((each, other), (other, each)):
+                        name = file_name(one.user)
+                        yield self._folder.damaged(name, Reason.SHARED, other=two.user)
+                    break
+
+    def gone(self) -> list[Event]:
+        """All people whose record is gone though their ukey was neither unbound nor revoked."""
+        return [
+            event
+            for event in self._people.bound()
+            if not self._there(file_name(event.user))
+            and self._revocations.find(event.key) is None
+            and self._people.last(event.user) == event  # not unbound meanwhile
+        ]
+
+    def check_gone(self, user: str) -> None:
+        """Raise :class:`RecordDamaged` if the record under the name `user` is gone."""
+        for event in self.gone():
+            if event.user == user:
+                raise self._folder.damaged(file_name(user), Reason.GONE)
+
+    def _gone(self, bindings: list[Binding]) -> list[tuple[str, str]]:
+        """(file name, reason) of each record that is gone; few files have to be looked for."""
+        there = {binding.user for binding in bindings}
+        if all(event.user in there for event in self._people.bound()):
+            return []
+        return [(file_name(event.user), Reason.GONE) for event in self.gone()]
+
+    def _there(self, name: str) -> bool:
+        try:
+            return self._folder.read(name, RECORD_MAX) is not None
+        except RecordDamaged:
+            return True
+
+    def adopt(self, bindings: list[Binding]) -> None:
+        """Note records that came from elsewhere in the history, so that their loss is noticed."""
+        if not self._unknown(bindings):
+            return
+        with self._writing:
+            # read again: a record may have been unbound meanwhile
+            new = [
+                _event(Kind.BOUND, each, each.bound_by, each.bound_at)
+                for each in self._unknown(bindings)
+                if self._read(file_name(each.user)) == each
+            ]
+            if new:
+                self._people.append(*new)
+
+    def _unknown(self, bindings: list[Binding]) -> list[Binding]:
+        """The bindings that are not the last known event under their names."""
+        lasts = self._people.lasts()
+        return [
+            each
+            for each in bindings
+            if (last := lasts.get(each.user)) is None
+            or last != _event(Kind.BOUND, each, last.by, last.at)
+        ]
 
     def check_free(self, serial: str, key: str) -> None:
-        """Raise :class:`AlreadyBound` if the ukey or the key with the fingerprint `key` is.
+        """Raise :class:`AlreadyBound` if the ukey or the key with the fingerprint `key` is bound.
 
-        Raises the error of a damaged record too: it might be the one.
+        Raises the error of a damaged record too: it might hold that ukey or key.
         """
         everyone, damaged = self.all()
         for binding in everyone:
@@ -133,33 +207,44 @@ class Bindings:
     def add(self, binding: Binding) -> None:
         """Store a new binding. One user, one ukey; one ukey, one user.
 
-        Raises :class:`AlreadyBound`, :class:`RecordForeign` and :class:`StoreFailed`; the records
-        are then as they were.
+        Raises :class:`AlreadyBound`, :class:`RecordForeign` and :class:`StoreFailed`. Then the
+        records are unchanged, or whole with the new one if the disk failed at the very end.
         """
         person = Person(binding.user, binding.uid)
         with self._writing:
             existing = self.of(person)
             if existing is not None:
-                raise AlreadyBound(
-                    "The user has a ukey", user=existing.user, serial=existing.serial
-                )
+                raise AlreadyBound(Reason.HAS_UKEY, user=existing.user, serial=existing.serial)
             self.check_free(binding.serial, binding.fingerprint)
+            name = file_name(binding.user)
             try:
-                self._folder.create(file_name(binding.user), serialize(binding))
+                self._folder.create(name, serialize(binding))
             except Taken:
-                raise AlreadyBound("The user has a ukey", user=binding.user) from None
+                raise AlreadyBound(Reason.HAS_UKEY, user=binding.user) from None
+            try:
+                self.adopt([binding])
+            except UkeyError:
+                if self._unknown([binding]):  # else its loss would be noticed, and nobody let pass
+                    self._folder.remove(name)
+                raise
 
-    def remove(self, binding: Binding) -> None:
-        """Remove `binding`. Raises :class:`NotEnrolled` if it is not the stored one any more."""
+    def remove(self, binding: Binding, *, by: int = 0) -> None:
+        """Remove `binding`; the history keeps that the person had a ukey.
+
+        Raises :class:`NotEnrolled` if it is not the stored one any more.
+        """
         name = file_name(binding.user)
         with self._writing:
             if self._read(name) != binding:
                 raise NotEnrolled("The binding is gone or was changed", user=binding.user)
+            self._people.append(_event(Kind.UNBOUND, binding, by, now()))
             self._folder.remove(name)
 
-    def discard(self, user: str) -> None:
-        """Remove the record under the name `user` that cannot be read."""
+    def discard(self, user: str, *, by: int = 0) -> None:
+        """Remove the record under the name `user` that cannot be read, or is gone."""
         with self._writing:
+            known = self._people.last(user) or Event(Kind.UNBOUND, user, NO_UID, "", "", "", by)
+            self._people.append(replace(known, event=Kind.UNBOUND, at=now(), by=by))
             self._folder.remove(file_name(user))
 
     def _read(self, name: str) -> Binding | None:
@@ -171,34 +256,26 @@ class Bindings:
         try:
             binding = parse(content)
         except ValueError as error:
-            raise self._folder.damaged(name, str(error)) from None
+            facts: dict[str, Fact] = dict(error.facts) if isinstance(error, Unfit) else {}
+            why = facts.pop("why", Reason.NO_JSON)
+            raise self._folder.damaged(name, why, **facts) from None
         if file_name(binding.user) != name:
             raise self._folder.damaged(name, Reason.OTHER_NAME)
         return binding
 
 
+def _event(kind: Kind, binding: Binding, by: int, at: str) -> Event:
+    return Event(kind, binding.user, binding.uid, binding.serial, binding.fingerprint, at, by)
+
+
 def serialize(binding: Binding) -> bytes:
     """The record's text: JSON, one field a line, ASCII."""
-    return (json.dumps({"version": VERSION, **asdict(binding)}, indent=2) + "\n").encode()
+    return lines.encode(VERSION, binding, indent=2)
 
 
 def parse(content: bytes) -> Binding:
-    """The binding in a record's text. ValueError says what is wrong with it."""
-    try:
-        fields = json.loads(content.decode("ascii"), object_pairs_hook=_unique)
-    except RecursionError:
-        raise ValueError(Reason.NO_JSON) from None
-    except ValueError as error:
-        raise ValueError(Reason.BAD_JSON.format(detail=error)[:120]) from None
-    if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
-        raise ValueError(Reason.VERSION.format(version=VERSION))
-    if fields.keys() != _FIELDS.keys():
-        strange = ", ".join(sorted(fields.keys() ^ _FIELDS.keys()))
-        raise ValueError(Reason.FIELDS.format(names=strange)[:120])
-    for name, kind in _FIELDS.items():
-        if type(fields[name]) is not _TYPES[kind]:
-            raise ValueError(Reason.TYPE.format(name=name))
-    binding = Binding(**fields)
+    """The binding in a record's text. Raises :class:`Unfit`."""
+    binding = Binding(**lines.decode(content, VERSION, Binding))
     _check(binding)
     return binding
 
@@ -207,27 +284,29 @@ def _check(binding: Binding) -> None:
     try:
         check(binding.user)
     except UkeyError as error:
-        raise ValueError(error.message) from None
+        raise Unfit(error.reason or Reason.USER_CHARACTERS) from None
     if not 0 <= binding.uid < 2**32 - 1 or not -1 <= binding.bound_by < 2**32:
-        raise ValueError(Reason.UID)
+        raise Unfit(Reason.UID)
     if not binding.serial or not binding.kind:
-        raise ValueError(Reason.EMPTY)
-    length = _POINT_BYTES.get(binding.algorithm)
-    if length is None:
-        raise ValueError(Reason.ALGORITHM)
-    if len(binding.public_key) != 2 * length or len(bytes.fromhex(binding.public_key)) != length:
-        raise ValueError(Reason.POINT.format(length=length))
+        raise Unfit(Reason.EMPTY)
+    _check_key(binding)
     try:
         datetime.fromisoformat(binding.bound_at)
     except ValueError:
-        raise ValueError(Reason.TIME) from None
+        raise Unfit(Reason.TIME) from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError(Reason.TWICE)
-    return fields
+def _check_key(binding: Binding) -> None:
+    if binding.algorithm not in algorithms.ALGORITHMS:
+        raise Unfit(Reason.ALGORITHM)
+    try:
+        key = binding.key
+    except ValueError:
+        raise Unfit(Reason.KEY) from None
+    if len(binding.public_key) != 2 * len(key.encoded):  # bytes.fromhex ignores spaces
+        raise Unfit(Reason.KEY)
+    if not algorithms.has_form(key):
+        raise Unfit(Reason.KEY)
 
 
 def _foreign(binding: Binding, person: Person) -> RecordForeign:

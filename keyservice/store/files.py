@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Private files of root, in one folder: read only what can be trusted, written whole or not at all.
+"""Private files of root, in one folder: read only if they can be trusted, written whole or not at
+all.
 
-Every access opens the folder anew by its path, so that a folder put back from a backup is seen,
+Every access opens the folder again by its path, so that a folder put back from a backup is seen,
 and reaches files through the folder's descriptor without following links.
 """
 
@@ -16,14 +17,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from keyservice.contract.reasons import Reason
 from keyservice.core.errors import RecordDamaged, StoreFailed
+from keyservice.core.reasons import Fact, Reason, system
 
-#: How the name of a file that is being written begins. No record's name begins with a dot.
+#: The prefix of a file that is being written. No record's name begins with a dot.
 _UNFINISHED = ".unfinished-"
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_APPEND = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _ROOT = 0
 
 
@@ -32,13 +32,13 @@ class Taken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Folder:
+class PrivateDirectory:
     """A directory of mode 0700 that belongs to root; its files are 0600 and root's."""
 
     path: Path
 
     def prepare(self) -> list[str]:
-        """Make the folder where it is missing; remove what a killed writer left behind.
+        """Make the folder if it is missing; remove what a killed writer left behind.
 
         For the service's start, while no one else writes. Returns the names removed.
         """
@@ -51,6 +51,11 @@ class Folder:
                     os.unlink(name, dir_fd=folder)
                 os.fsync(folder)
                 return left
+
+    def sync(self) -> None:
+        """Make the new files in it outlive a power cut."""
+        with self._failures("write"), self._opened() as folder:
+            os.fsync(folder)
 
     def names(self) -> list[str]:
         """The names of all files but hidden ones, sorted."""
@@ -90,51 +95,43 @@ class Folder:
                 os.unlink(unfinished, dir_fd=folder)
             os.fsync(folder)
 
-    def replace(self, name: str, content: bytes) -> None:
-        """Write a file, in place of the one that may be there."""
+    def replace(self, name: str, content: bytes, *, sync: bool = True) -> None:
+        """Write a file. It replaces one that may be there.
+
+        Without `sync` it outlives this process, but not a power cut, which may leave it empty.
+        """
         with self._failures("write", name), self._opened() as folder:
-            unfinished = self._write(folder, content)
+            unfinished = self._write(folder, content, sync=sync)
             try:
                 os.rename(unfinished, name, src_dir_fd=folder, dst_dir_fd=folder)
             except OSError:
                 os.unlink(unfinished, dir_fd=folder)
                 raise
-            os.fsync(folder)
-
-    def append(self, name: str, line: bytes, limit: int) -> None:
-        """Add one `line` (with its newline) to a file, which is made where it is missing.
-
-        A last line without a newline is what a killed writer left, and is cut off first. Nothing
-        of the line stays when it cannot be written whole.
-        """
-        with self._failures("append to", name), self._opened() as folder:
-            file = os.open(name, _APPEND, 0o600, dir_fd=folder)
-            try:
-                self._check(name, file, limit - len(line))
-                content = _read_all(name, file, limit, self)
-                end = content.rfind(b"\n") + 1
-                if end < len(content):
-                    os.ftruncate(file, end)
-                try:
-                    _write_all(file, line)
-                    os.fsync(file)
-                except OSError:
-                    os.ftruncate(file, end)
-                    raise
+            if sync:
                 os.fsync(folder)
-            finally:
-                os.close(file)
+
+    def move(self, name: str, folder: PrivateDirectory) -> None:
+        """Move a file into another folder of this disk. It replaces one that may be there.
+
+        A missing file is no error.
+        """
+        with self._failures("move", name), self._opened() as old, folder._opened() as new:
+            with suppress(FileNotFoundError):
+                os.rename(name, name, src_dir_fd=old, dst_dir_fd=new)
+            os.fsync(new)
+            os.fsync(old)
 
     def remove(self, name: str) -> None:
-        """Remove a file; that it is gone already is no error."""
+        """Remove a file; a missing file is no error."""
         with self._failures("remove", name), self._opened() as folder:
             with suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=folder)
             os.fsync(folder)
 
-    def damaged(self, name: str, reason: str) -> RecordDamaged:
-        """The error for a file that cannot be trusted."""
-        return RecordDamaged("A record cannot be trusted", path=f"{self.path}/{name}", why=reason)
+    def damaged(self, name: str, why: Fact, /, **facts: Fact) -> RecordDamaged:
+        """The error for a file that cannot be trusted: `why` is a :class:`Reason`."""
+        path, why = f"{self.path}/{name}", str(why)
+        return RecordDamaged("A record cannot be trusted", path=path, why=why, **facts)
 
     @contextmanager
     def _opened(self) -> Iterator[int]:
@@ -145,7 +142,7 @@ class Folder:
                 raise RecordDamaged(
                     "The folder of the records cannot be trusted",
                     path=str(self.path),
-                    why=Reason.FOLDER,
+                    why=Reason.FOLDER.value,
                 )
             yield folder
         finally:
@@ -156,21 +153,22 @@ class Folder:
         if not stat.S_ISREG(found.st_mode):
             raise self.damaged(name, Reason.NO_FILE)
         if found.st_uid != _ROOT:
-            raise self.damaged(name, Reason.OWNER.format(uid=found.st_uid))
+            raise self.damaged(name, Reason.OWNER, uid=found.st_uid)
         if found.st_mode & 0o077:
             mode = f"{found.st_mode & 0o777:04o}"
-            raise self.damaged(name, Reason.MODE.format(mode=mode))
+            raise self.damaged(name, Reason.MODE, mode=mode)
         if found.st_size > limit:
-            raise self.damaged(name, Reason.SIZE.format(size=found.st_size, limit=limit))
+            raise self.damaged(name, Reason.SIZE, size=found.st_size, limit=limit)
 
-    def _write(self, folder: int, content: bytes) -> str:
-        """A finished file under a passing name, on the disk."""
+    def _write(self, folder: int, content: bytes, *, sync: bool = True) -> str:
+        """A finished file under a temporary name; with `sync` it is on the disk."""
         name = _UNFINISHED + secrets.token_hex(8)
         file = os.open(name, _CREATE, 0o600, dir_fd=folder)
         try:
             try:
                 _write_all(file, content)
-                os.fsync(file)
+                if sync:
+                    os.fsync(file)
             finally:
                 os.close(file)
         except OSError:
@@ -184,8 +182,7 @@ class Folder:
             yield
         except OSError as error:
             path = f"{self.path}/{name}" if name else str(self.path)
-            why = error.strerror or type(error).__name__
-            raise StoreFailed(f"Cannot {doing} a record", path=path, why=why) from error
+            raise StoreFailed(f"Cannot {doing} a record", path=path, why=system(error)) from error
 
 
 def _list(folder: int) -> list[str]:
@@ -193,13 +190,13 @@ def _list(folder: int) -> list[str]:
         return [entry.name for entry in entries]
 
 
-def _read_all(name: str, file: int, limit: int, folder: Folder) -> bytes:
+def _read_all(name: str, file: int, limit: int, folder: PrivateDirectory) -> bytes:
     parts, size = [], 0
     while part := os.read(file, 65536):
         parts.append(part)
         size += len(part)
         if size > limit:  # it grew after fstat
-            raise folder.damaged(name, Reason.GROWN.format(limit=limit))
+            raise folder.damaged(name, Reason.GROWN, limit=limit)
     return b"".join(parts)
 
 

@@ -2,20 +2,21 @@
 # Copyright the pam-ukey authors
 """Keys that must not open this host any more, whatever the records say.
 
-The file is a history, only ever appended to: taking a revocation back is a line of its own. So a
-backup of the records brings no lost ukey back to life, and the file tells who did what.
+The file is a history, to which lines are only appended: taking a revocation back is a line of its
+own. So a backup of the records makes no lost ukey valid again, and the file tells who did what.
 """
 
 from __future__ import annotations
 
-import json
-import threading
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from keyservice.contract.reasons import Reason
+from keyservice.core.reasons import Reason
+from keyservice.crypto.algorithms import FINGERPRINT
 
-from .files import Folder
-from .fingerprint import FINGERPRINT
+from . import lines
+from .files import PrivateDirectory
+from .history import History, ended
+from .witness import Witness
 
 VERSION = 1
 FILE = "revoked"
@@ -26,79 +27,69 @@ FILE_MAX = 4 * 1024 * 1024  #: bytes; some 15,000 lines
 class Revocation:
     """A line of the history."""
 
-    key: str  #: fingerprint of the public key: SM3, 64 hexadecimal digits
-    revoked: bool  #: False where a revocation was taken back
+    key: str  #: fingerprint of the public key, 64 hexadecimal digits
+    revoked: bool  #: False if a revocation was taken back
     at: str  #: UTC, ISO 8601
-    by: int  #: the login uid, or else the uid, of who did it
+    by: int  #: the login uid, or else the uid, of the person who did it
     user: str  #: whose ukey it was; for people
     serial: str  #: the ukey's; for people
-
-
-_TYPES: dict[str, type] = {
-    "key": str,
-    "revoked": bool,
-    "at": str,
-    "by": int,
-    "user": str,
-    "serial": str,
-}
 
 
 class Revocations:
     """The history and what follows from it. Blocking, and safe from several threads."""
 
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        self._writing = threading.Lock()
-        self._known: tuple[bytes, dict[str, Revocation]] = (b"", {})
+    def __init__(self, folder: PrivateDirectory, witness: Witness) -> None:
+        self.history = History(folder, FILE, FILE_MAX, witness)
+        self._known: tuple[bytes, list[Revocation], dict[str, Revocation]] = (b"", [], {})
 
     def find(self, key: str) -> Revocation | None:
         """The revocation that is in force for the fingerprint `key`."""
-        return self._current().get(key)
+        return self._current()[2].get(key)
 
     def all(self) -> list[Revocation]:
         """The revocations in force, oldest first."""
-        return list(self._current().values())
+        return list(self._current()[2].values())
+
+    def lines(self) -> list[Revocation]:
+        """All that was ever done, oldest first."""
+        return list(self._current()[1])
 
     def append(self, event: Revocation) -> None:
         """Add a line; it is on the disk when this returns. Raises :class:`StoreFailed`."""
-        line = json.dumps({"version": VERSION, **asdict(event)}) + "\n"
-        with self._writing:
-            self._current()  # nothing is added to a damaged history
-            self._folder.append(FILE, line.encode(), FILE_MAX)
+        self._current()  # nothing is added to a damaged history
+        self.history.append(lines.encode(VERSION, event))
 
-    def _current(self) -> dict[str, Revocation]:
-        content = self._folder.read(FILE, FILE_MAX) or b""
-        known, current = self._known
-        if content != known:
-            current = self._parse(content)
-            self._known = (content, current)
-        return current
+    def accepted(self) -> bytes:
+        """The file's content, with its last line ended, or cut off if it is no whole line.
 
-    def _parse(self, content: bytes) -> dict[str, Revocation]:
+        Raises :class:`RecordDamaged` if another line cannot be read.
+        """
+        return ended(self.history.raw(), self._parse)
+
+    def _current(self) -> tuple[bytes, list[Revocation], dict[str, Revocation]]:
+        content, known = self.history.read(), self._known
+        if content != known[0]:
+            known = self._known = content, *self._parse(content)
+        return known
+
+    def _parse(self, content: bytes) -> tuple[list[Revocation], dict[str, Revocation]]:
+        events: list[Revocation] = []
         current: dict[str, Revocation] = {}
-        # what follows the last newline was never acknowledged: its writer was killed
         for number, line in enumerate(content.split(b"\n")[:-1], start=1):
             try:
                 event = _parse_line(line)
             except (ValueError, RecursionError):
-                raise self._folder.damaged(FILE, Reason.REVOCATION.format(number=number)) from None
+                damaged = self.history.folder.damaged
+                raise damaged(FILE, Reason.REVOCATION, number=number) from None
+            events.append(event)
             current.pop(event.key, None)
             if event.revoked:
                 current[event.key] = event
-        return current
+        return events, current
 
 
 def _parse_line(line: bytes) -> Revocation:
-    fields = json.loads(line.decode("ascii"))
-    if not isinstance(fields, dict) or fields.pop("version", None) != VERSION:
-        raise ValueError("not of this version")
-    if fields.keys() != _TYPES.keys():
-        raise ValueError("missing or unknown fields")
-    for name, kind in _TYPES.items():
-        if type(fields[name]) is not kind:
-            raise ValueError("a field of the wrong type")
-    event = Revocation(**fields)
+    event = Revocation(**lines.decode(line, VERSION, Revocation))
     if not FINGERPRINT.fullmatch(event.key):
         raise ValueError("not a fingerprint")
     return event

@@ -3,8 +3,8 @@
 """PC/SC through pyscard's C layer: one context, and one card in one reader.
 
 Every call here may block for as long as a card or a stranger's transaction does, so only processes
-that can be killed make them. What pcsc-lite shows when things go wrong is not what one expects:
-above all, a card pulled in mid-command gives *success with an empty answer*.
+that can be killed make them. pcsc-lite's answers to failures are unexpected: above all, a card that
+is pulled in mid-command gives *success with an empty answer*.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ _CARD_GONE: Final = frozenset(
     }
 )
 #: pcscd did not pass the command on: the card was reset. No transaction begins after a reset,
-#: unless somebody died in his at that very moment.
+#: unless another program died in its own at that very moment.
 _UNSENT: Final = frozenset({scard.SCARD_E_PROTO_MISMATCH, scard.SCARD_W_RESET_CARD})
 _PROTOCOLS: Final = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
 
 #: GET RESPONSE when there is nothing to get: any card refuses it, and stays as it is.
 _NOTHING: Final = bytes.fromhex("00C0000001")
 
-#: Milliseconds between looks at a reader that somebody holds for himself.
+#: Milliseconds between looks at a reader that another program holds for itself.
 _EXCLUSIVE_POLL: Final = 250
-#: A handle can be stale, and the card behind the next one reset at that moment: no more than that.
+#: Attempts: a handle can be stale, and the card behind the next one can be reset at that moment.
 _BEGIN_ATTEMPTS: Final = 4
 
 
@@ -58,13 +58,17 @@ class TransportError(UkeyFailed):
 
 
 class Context:
-    """A connection to pcscd, made when first needed and again after pcscd died."""
+    """A connection to pcscd, made when first needed. A confined process gets no second one: when
+    pcscd dies, it is lost for good."""
 
     def __init__(self) -> None:
         self._handle: int | None = None
+        self.lost = False  #: pcscd died, or was let go
 
     def handle(self) -> int:
         """The PC/SC context. Raises :class:`ReaderAbsent` where pcscd does not answer."""
+        if self.lost:
+            raise _error(scard.SCARD_E_SERVICE_STOPPED, "")
         if self._handle is None:
             code, handle = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
             if code != scard.SCARD_S_SUCCESS:
@@ -73,7 +77,8 @@ class Context:
         return self._handle
 
     def close(self) -> None:
-        """Let go of pcscd."""
+        """Let go of pcscd, for good."""
+        self.lost = True
         if self._handle is not None:
             scard.SCardReleaseContext(self._handle)
             self._handle = None
@@ -106,7 +111,7 @@ class Context:
 
 
 class Card:
-    """Whatever card is in the reader called `reader`, shared with other programs."""
+    """The card, of any kind, in the reader called `reader`, shared with other programs."""
 
     def __init__(self, reader: str, context: Context | None = None) -> None:
         """Touches nothing: the first transaction connects."""
@@ -115,15 +120,15 @@ class Card:
         self._handle: int | None = None
         self._protocol = scard.SCARD_PCI_T1
         self._untouched = False  #: no command has been sent in this transaction
-        #: Grows whenever the card may have forgotten what it was told: connected anew, or reset.
+        #: Grows whenever the card may have forgotten what it was told: connected again, or reset.
         self.generation = 0
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Nobody else talks to the card inside.
 
-        It ends with a reset where something failed that a ukey in order does not do (an error of
-        the kind :class:`UkeyFailed`, or a bug), so that no authorisation outlives it.
+        After a failure that a sound ukey never shows (an error of the kind :class:`UkeyFailed`, or
+        a bug) it ends with a reset, so that no authorisation outlives it.
         """
         self._begin()
         try:
@@ -158,9 +163,18 @@ class Card:
         """Reset the card, inside a transaction, which goes on."""
         self._reconnect(scard.SCARD_RESET_CARD)
 
+    @property
+    def lost(self) -> bool:
+        """Whether the connection to pcscd is."""
+        return self._context.lost
+
+    def release(self) -> None:
+        """Let go of the card as it is; the next transaction connects to the card then present."""
+        self._drop(scard.SCARD_LEAVE_CARD)
+
     def close(self) -> None:
         """Let go of the card as it is, and of pcscd."""
-        self._drop(scard.SCARD_LEAVE_CARD)
+        self.release()
         self._context.close()
 
     def _begin(self) -> None:
@@ -176,10 +190,8 @@ class Card:
                 self._reconnect(scard.SCARD_LEAVE_CARD)
             elif fresh:
                 raise self._failure(code)
-            else:  # the handle's card has gone; another may be there
+            else:  # the handle's card has gone; another may be there, or pcscd gone too
                 self._drop(scard.SCARD_LEAVE_CARD)
-                if code in _SERVICE_GONE:
-                    self._context.close()
         raise TransportError("The card is being reset all the time", reader=self.reader)
 
     def _connect(self) -> None:
@@ -223,21 +235,21 @@ class Card:
             self.generation += 1
         code = scard.SCardEndTransaction(self._handle, disposition)
         if code != scard.SCARD_S_SUCCESS:
-            # what was answered stands; the next transaction connects anew
+            # the answer is valid; the next transaction connects again
             gone = code in _CARD_GONE
             self._drop(scard.SCARD_LEAVE_CARD if gone else scard.SCARD_RESET_CARD)
 
     def _is_there(self) -> bool:
         """Whether the card answers anything at all, by a command that means nothing to it.
 
-        To tell a pulled card from one that failed, which must be reset. Resetting a card that is
-        out makes pcscd 1.9 blind to its return, where its poll has not seen it go.
+        This tells a pulled card from one that failed, which must be reset. After a reset of a card
+        that is out, pcscd 1.9 does not see its return if its poll has not seen it go.
         """
         code, answer = scard.SCardTransmit(self._handle, self._protocol, list(_NOTHING))
         return bool(code == scard.SCARD_S_SUCCESS and answer)
 
     def _failure(self, code: int) -> UkeyError:
-        """What `code` means; lets go of a handle or context that is of no more use."""
+        """What `code` means; lets go of a handle or context that is no longer of use."""
         if code in _CARD_GONE or code in _READER_GONE or code in _SERVICE_GONE:
             self._drop(scard.SCARD_LEAVE_CARD)
         error = self._context.failure(code, self.reader)

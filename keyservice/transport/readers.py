@@ -19,12 +19,12 @@ READERS_MAX: Final = 16
 _PNP_NOTIFICATION: Final = r"\\?PnP?\Notification"
 
 #: pcsc-lite 1 misses a reader that comes between listing and waiting: so the readers are listed
-#: anew after as many milliseconds.
+#: again after so many milliseconds.
 _LIST_AGAIN: Final = 60_000
 
 
 def changes(context: Context) -> Iterator[list[ReaderState]]:
-    """All readers, now and whenever something may have changed. Sleeps in pcscd in between.
+    """Yield all readers, now and whenever something may have changed. Sleeps in pcscd in between.
 
     Raises :class:`ReaderAbsent` when pcscd is not there, or goes.
     """

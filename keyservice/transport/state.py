@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What is known of a reader without talking to its card."""
+"""What is known of a reader before anybody talks to its card."""
 
 from __future__ import annotations
 

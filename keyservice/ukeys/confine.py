@@ -2,21 +2,32 @@
 # Copyright the pam-ukey authors
 """What a child process gives up before it listens to a device.
 
-It stays uid 0, which pcscd's socket may ask for, but without capabilities, without files (Landlock,
-where the kernel has it: neither records nor configuration can be opened any more), without core
-dumps, unreadable to others, and dead as soon as its parent is.
+It stays uid 0, which pcscd's socket may ask for, but uid 0 is a credential elsewhere. So it keeps
+no capability, no file (if the kernel has Landlock, neither records nor configuration can be opened
+any more) and no core dump. Others cannot read its memory, and it dies with its parent. Once it has
+its connection to pcscd, it keeps only the system calls that talk over open descriptors: no new
+socket, no signal, no process, nobody's memory.
 """
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
-import resource
 import signal
 import struct
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from keyservice.core.hardening import (
+    leave_no_core,
+    lock_memory,
+    may_lock_without_capability,
+    raise_lock_limit,
+)
+from keyservice.core.seccomp import Filter, Zero
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
 
 # The numbers are the same on all architectures.
@@ -29,21 +40,80 @@ _LANDLOCK_RIGHTS_3 = (1 << 15) - 1
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
+_NOT_EXECUTABLE: Final = (Zero(2, mmap.PROT_EXEC),)
+#: On s390x mmap has one argument, a pointer to the others, which no filter can see.
+_MAPPED: Final = () if os.uname().machine == "s390x" else _NOT_EXECUTABLE
 
-def confine(parent: int) -> None:
-    """Give up all that, for good. `parent` is the pid that started this process.
+#: All that a process may ask of the kernel once it has its connections. The names are those of all
+#: architectures: 64-bit ones and, with "time64" and "mmap2", 32-bit ones.
+_CALLS: Final[Mapping[str, Sequence[Zero]]] = {
+    # open descriptors: the service's socket, pcscd's, the pipe for standard error. No message may
+    # carry a descriptor, or have an address.
+    **dict.fromkeys(("read", "write", "writev", "recvfrom", "recv", "send", "close"), ()),
+    "sendto": (Zero(4),),
+    **dict.fromkeys(("poll", "ppoll", "ppoll_time64"), ()),
+    **dict.fromkeys(("select", "_newselect", "pselect6", "pselect6_time64"), ()),
+    # its own memory, none of which becomes code
+    **dict.fromkeys(("brk", "munmap", "mremap", "madvise"), ()),
+    "mmap": _MAPPED,
+    **dict.fromkeys(("mmap2", "mprotect"), _NOT_EXECUTABLE),
+    # time, chance, and waiting for itself
+    **dict.fromkeys(("clock_gettime", "clock_gettime64", "gettimeofday", "time"), ()),
+    **dict.fromkeys(("nanosleep", "clock_nanosleep", "clock_nanosleep_time64", "sched_yield"), ()),
+    **dict.fromkeys(("futex", "futex_time64", "getrandom", "getpid"), ()),
+    # signals that it gets, and its end
+    **dict.fromkeys(("rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "sigreturn"), ()),
+    **dict.fromkeys(("restart_syscall", "exit", "exit_group"), ()),
+}
 
-    Everything that is to be imported or loaded has been by now. Raises :class:`OSError` where the
-    kernel refuses what every kernel has.
-    """
+#: The watcher has these too: libpcsclite asks whether pcscd's socket is there each time that it
+#: has waited in vain. They show which files there are, and nothing more of them.
+_LOOKS: Final[Mapping[str, Sequence[Zero]]] = dict.fromkeys(
+    ("newfstatat", "stat", "fstatat64", "stat64", "statx"), ()
+)
+
+
+class Unconfined(Exception):
+    """The kernel refused, or a library is missing: the process must not go on."""
+
+
+class Confinement:
+    """Gives up everything, for good, in two steps."""
+
+    def __init__(self, parent: int, *, waits: bool = False) -> None:
+        """The first step: give up all but making connections. `parent` is the pid that started this
+        process. `waits`: it waits for readers.
+
+        Everything that it needs has been imported and loaded by now. Raises :class:`Unconfined`.
+        """
+        try:
+            self._filter = Filter({**_CALLS, **_LOOKS} if waits else _CALLS)
+            _give_up_rights(parent)
+        except OSError as error:
+            raise Unconfined(str(error)) from None
+
+    def seal(self) -> None:
+        """The second step: keep nothing but talking over open descriptors.
+
+        Raises :class:`Unconfined`.
+        """
+        try:
+            self._filter.load()
+        except OSError as error:
+            raise Unconfined(str(error)) from None
+
+
+def _give_up_rights(parent: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # sent to a whole group, but the service's to obey
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.signal(number, signal.SIG_IGN)  # sent to a whole group; only the service obeys
+    raise_lock_limit()
+    if may_lock_without_capability():
+        lock_memory()
     _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)
     _close_files(libc)
     _drop_capabilities(libc)
-    _prctl(libc, _PR_SET_DUMPABLE, 0)
+    leave_no_core()
     _prctl(libc, _PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         raise SystemExit(1)

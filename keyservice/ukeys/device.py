@@ -2,13 +2,16 @@
 # Copyright the pam-ukey authors
 """The program that talks to pcscd: a device worker, or the watcher of readers.
 
-Where the product is installed it has a file of its own, by which SELinux knows what may talk to
-devices; see docs/selinux.md.
+An installed product has a file of its own for it: by this file SELinux knows which processes may
+talk to devices; see docs/selinux.md.
 """
 
 from __future__ import annotations
 
 import sys
+
+from .confine import Unconfined
+from .endings import Ending, end
 
 
 def main() -> None:
@@ -19,7 +22,11 @@ def main() -> None:
     if part == "worker":
         from .worker import main as run
     elif part == "watcher":
-        from .watcher import main as run
+        from .pcsc.watcher import main as run
     else:
         raise SystemExit("device-worker: the keyservice starts this")
-    run()
+    try:
+        run()
+    except Unconfined as error:
+        print(f"cannot be confined: {error}", file=sys.stderr, flush=True)
+        end(Ending.UNCONFINED)

@@ -11,8 +11,7 @@ from enum import IntEnum
 
 from keyservice.contract import frames
 from keyservice.contract.names import FRAME_MAX
-
-from .text import is_plain
+from keyservice.core.text import is_plain
 
 MESSAGE_MAX = frames.HEADER.size + FRAME_MAX
 
@@ -24,7 +23,7 @@ class WireError(Exception):
 
 
 def parse(message: bytearray) -> tuple[int, Fields]:
-    """The kind and the fields, which are views into `message`: nothing of it is copied."""
+    """The kind and the fields, which are views into `message`: nothing is copied."""
     try:
         kind, length = frames.parse_header(message[: frames.HEADER.size])
         del message[: frames.HEADER.size]
@@ -43,6 +42,14 @@ def exactly(fields: Fields, tag: IntEnum, length: int) -> bytes:
     value = bytes_of(fields, tag)
     if len(value) != length:
         raise WireError(f"field {tag.name} has {len(value)} bytes, not {length}")
+    return value
+
+
+def some(fields: Fields, tag: IntEnum, limit: int) -> bytes:
+    """Of one byte to `limit`."""
+    value = bytes_of(fields, tag)
+    if not 1 <= len(value) <= limit:
+        raise WireError(f"field {tag.name} has {len(value)} bytes, not 1 to {limit}")
     return value
 
 

@@ -1,74 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""All ukeys of the host: who is there, and the way to each."""
+"""All ukeys of the host: which are there, and how to reach each."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 from keyservice.core.errors import ReaderAbsent, ReaderRefused, UkeyAbsent, UkeyAmbiguous, UkeyError
+from keyservice.transport.state import ReaderState
 
-from .child import Child
-from .fields import WireError
 from .handle import UkeyHandle
-from .reports import parse_readers
+from .reader import Reader, ReaderEvent, ReaderStatus
 from .settings import ReaderSettings
-from .slot import Presence, ReaderEvent, Slot
+from .source import Source
+from .sources import SOURCES
 
-__all__ = ["Presence", "ReaderEvent", "UkeyHandle", "Ukeys"]
+__all__ = ["ReaderEvent", "ReaderStatus", "UkeyHandle", "Ukeys"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds that :meth:`Ukeys.settled` waits for a card that does not say what it is: a ukey says it
-#: within two and a half, and another reader's login need not wait for a card that never does.
+#: Seconds that :meth:`Ukeys.settled` waits for a source, or for a card that does not say what it
+#: is: a ukey says it within two and a half. So a mute card delays people whose ukey is not there.
 _SETTLE_MAX = 3.0
 #: Seconds that killed processes are waited for.
 _STOP_MAX = 5.0
-#: Seconds before a watcher that has ended is started again.
-_WATCHER_DELAY = 1.0
 
 
 class Ukeys:
     """The readers and ukeys of this host. One per service; lives on its event loop's thread."""
 
     def __init__(
-        self, settings: ReaderSettings, *, monotonic: Callable[[], float] = time.monotonic
+        self,
+        settings: ReaderSettings,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sources: Sequence[Callable[[Callable[[], float]], Source]] = SOURCES,
     ) -> None:
         self._settings = settings
         self._now = monotonic
-        self._watcher: Child | None = None
-        #: None while it is not known whether pcscd is there, True or False after that.
-        self._pcscd: bool | None = None
-        self._slots: dict[str, Slot] = {}
+        #: None while it is not known whether a source is there, True or False after that.
+        self._there: dict[Source, bool | None] = {make(monotonic): None for make in sources}
+        self._readers: dict[tuple[Source, str], Reader] = {}
         self._callbacks: list[Callable[[ReaderEvent], None]] = []
         self._changed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
-        self._stopped = False
 
     async def start(self) -> None:
-        """Start the watcher; what it finds comes later (:meth:`settled`)."""
-        self._watch()
+        """Have the sources look; what they find comes later (:meth:`settled`)."""
+        for source in self._there:
+            source.start(partial(self._saw, source))
 
     async def stop(self) -> None:
         """End all child processes, and what waits for them with :class:`ReaderAbsent`."""
-        self._stopped = True
         self._callbacks.clear()
-        watcher, self._watcher = self._watcher, None
-        self._lose_readers(set(self._slots), ReaderAbsent("The service is stopping"))
-        with suppress(TimeoutError):  # the kernel has been told; a process can be late to hear
+        for source in self._there:
+            source.stop()  # first: what it sees from now on would start workers again
+        self._lose_readers(set(self._readers), ReaderAbsent("The service is stopping"))
+        with suppress(TimeoutError):  # the kernel has the signal; a process can be late to end
             async with asyncio.timeout(_STOP_MAX):
                 await asyncio.gather(*self._closing)
-                if watcher is not None:
-                    watcher.kill()
-                    await watcher.wait()
+                await asyncio.gather(*(source.wait() for source in self._there))
 
-    def present(self) -> list[Presence]:
+    def present(self) -> list[ReaderStatus]:
         """All readers, in the order of their names, and what is in them."""
-        return [slot.presence() for _, slot in sorted(self._slots.items())]
+        return [
+            reader.presence()
+            for (_, _), reader in sorted(self._readers.items(), key=lambda item: item[0][1])
+        ]
 
     def subscribe(self, callback: Callable[[ReaderEvent], None]) -> Callable[[], None]:
         """Have `callback` called at each insertion and removal; the result ends that."""
@@ -80,87 +83,80 @@ class Ukeys:
 
         return unsubscribe
 
-    async def settled(self, deadline: float) -> None:
-        """Until the readers are known and their cards have been asked what they are.
+    async def settled(self, deadline: float, serial: str = "") -> None:
+        """Wait until the readers are known and their cards have been asked what they are.
 
-        Waits until `deadline` (monotonic) at most, and for cards at most 3 s. Raises
-        :class:`ReaderAbsent` where pcscd is not there.
+        With a `serial`, wait only until that ukey is there: other readers do not concern its
+        owner. Waits until `deadline` (monotonic) at most, and at most 3 s.
         """
         end = min(deadline, self._now() + _SETTLE_MAX)
         with suppress(TimeoutError):
             async with asyncio.timeout(end - self._now()):
-                while self._pcscd is None or any(s.unsettled for s in self._slots.values()):
+                while self._looking or self._unsettled(serial):
                     await self._changed.wait()
-        if not self._pcscd:
-            raise ReaderAbsent("pcscd is not running")
+
+    @property
+    def _looking(self) -> bool:
+        return None in self._there.values()
+
+    def check_there(self) -> None:
+        """Raise :class:`ReaderAbsent` where no source is there, or none has said so yet."""
+        if not any(self._there.values()):
+            missing = ", ".join(source.name for source in self._there)
+            raise ReaderAbsent(f"{missing} is not running")
+
+    def _unsettled(self, serial: str) -> bool:
+        readers = self._readers.values()
+        if serial and any(each.info is not None and each.info.serial == serial for each in readers):
+            return False
+        return any(each.unsettled for each in readers)
 
     def find(self, serial: str) -> UkeyHandle:
         """The one ukey with this serial.
 
         Raises :class:`ReaderAbsent` where pcscd is not there, :class:`UkeyAmbiguous` where several
         claim the serial, :class:`ReaderRefused` where none does but a card is in a reader that the
-        configuration refuses, :class:`UkeyAbsent` otherwise. Before these two, cards that failed
-        when they were asked what they are get asked again: an answer comes as a reader event.
+        configuration refuses, :class:`UkeyAbsent` otherwise. Before it raises one of these two,
+        cards that failed when they were asked what they are get asked again: an answer comes as a
+        reader event.
         """
-        if not self._pcscd:
-            raise ReaderAbsent("pcscd is not running")
+        self.check_there()
         found = [
-            UkeyHandle(slot, slot.info)
-            for slot in self._slots.values()
-            if slot.info is not None and slot.info.serial == serial
+            UkeyHandle(reader, reader.info)
+            for reader in self._readers.values()
+            if reader.info is not None and reader.info.serial == serial
         ]
         if len(found) > 1:
             raise UkeyAmbiguous(serial=serial)
         if found:
             return found[0]
-        for slot in self._slots.values():
-            slot.probe_again()
-        for slot in self._slots.values():
-            if slot.refused and slot.present:
-                raise ReaderRefused(reader=slot.presence().reader)
+        for reader in self._readers.values():
+            reader.probe_again()
+        for reader in self._readers.values():
+            if reader.refused and reader.present:
+                raise ReaderRefused(reader=reader.presence().reader)
         raise UkeyAbsent(serial=serial)
 
-    def _watch(self) -> None:
-        if self._stopped:
-            return
-        try:
-            self._watcher = Child("watcher", on_message=self._seen, on_end=self._unwatched)
-        except OSError as error:
-            log.error("no watcher: %s", error.strerror)
-            self._unwatched()
-
-    def _unwatched(self) -> None:
-        """The watcher has ended by itself. What it saw last may be so still."""
-        log.error("the watcher of readers ended; starting another")
-        self._watcher = None
-        asyncio.get_running_loop().call_later(_WATCHER_DELAY, self._watch)
-
-    def _seen(self, message: bytearray) -> None:
-        """The watcher has something to say."""
-        try:
-            readers = parse_readers(message)
-        except WireError as error:
-            log.error("watcher of readers: %s", error)
-            if self._watcher is not None:
-                self._watcher.kill()
-            self._unwatched()
-            return
-        if readers is None and self._pcscd is not False:
-            log.warning("pcscd is not there")
-        self._pcscd = readers is not None
-        names = {reader.name for reader in readers or ()}
-        self._lose_readers(set(self._slots) - names, ReaderAbsent("The reader is gone"))
-        for reader in readers or ():
-            if reader.name not in self._slots:
-                self._slots[reader.name] = Slot(
-                    reader.name, self._settings, self._now, self._happened
+    def _saw(self, source: Source, states: Sequence[ReaderState] | None) -> None:
+        """A source has something to say."""
+        if states is None and self._there[source] is not False:
+            log.warning("%s is not there", source.name)
+        self._there[source] = states is not None
+        now = {(source, state.name) for state in states or ()}
+        before = {each for each in self._readers if each[0] is source}
+        self._lose_readers(before - now, ReaderAbsent("The reader is gone"))
+        for state in states or ():
+            key = source, state.name
+            if key not in self._readers:
+                self._readers[key] = Reader(
+                    state.name, source, self._settings, self._now, self._happened
                 )
-            self._slots[reader.name].update(reader)
+            self._readers[key].update(state)
         self._wake()
 
-    def _lose_readers(self, names: set[str], error: UkeyError) -> None:
-        for name in names:
-            task = asyncio.get_running_loop().create_task(self._slots.pop(name).close(error))
+    def _lose_readers(self, keys: set[tuple[Source, str]], error: UkeyError) -> None:
+        for key in keys:
+            task = asyncio.get_running_loop().create_task(self._readers.pop(key).close(error))
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 

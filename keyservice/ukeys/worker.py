@@ -2,8 +2,8 @@
 # Copyright the pam-ukey authors
 """A device worker: the process that talks to one reader, and is killed when that takes too long.
 
-Its whole world is a socket to the service and one to pcscd. It serves one request at a time, and
-ends when the service goes away. A bug in it ends it too; the service starts another.
+It has a socket to the service and one to pcscd, and nothing else. It serves one request at a time,
+and ends when the service or pcscd goes away. A bug in it ends it too; the service starts another.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
+from collections.abc import Callable
 
-from keyservice.core.errors import ReaderAbsent, UkeyError, UkeyRemoved
+from keyservice.core.errors import UkeyError, UkeyRemoved
 from keyservice.core.secret import wipe
-from keyservice.crypto import sm4
 from keyservice.transport.pcsc import Card, Context
 
-from . import wire
-from .confine import confine
+from . import kinds, wire
+from .confine import Confinement
+from .endings import Ending, end
 from .fields import MESSAGE_MAX
-from .gmt0017 import Gmt0017
-from .registry import recognise
-from .wire import Op, Request
+from .kind import Ukey
+from .wire import Request
 
 
 class Worker:
@@ -30,7 +30,12 @@ class Worker:
 
     def __init__(self, card: Card) -> None:
         self._card = card
-        self._ukey: Gmt0017 | None = None
+        self._ukey: Ukey | None = None
+
+    @property
+    def useless(self) -> bool:
+        """Whether pcscd has gone: this process cannot connect to it again."""
+        return self._card.lost
 
     def answer(self, message: bytearray) -> bytearray:
         """Do what `message` asks; the message to send back. `message` is wiped."""
@@ -41,73 +46,56 @@ class Worker:
         except UkeyError as error:
             return wire.build_failed(error, self._ukey.seen_pin if self._ukey else None)
         finally:
-            request.wipe()
+            request.arguments.wipe()
 
     def _do(self, request: Request) -> bytearray:
-        if request.op is Op.PROBE:
+        operation = request.operation
+        if operation.recognises:
             self._ukey = None
-            return wire.build_done(info=self._recognised().info())
         ukey = self._recognised()
-        if ukey.info().serial != request.serial:
-            raise UkeyRemoved(serial=request.serial)
-        ukey.quirks = request.quirks
-        return self._operate(ukey, request)
+        if not operation.recognises:
+            if ukey.info().serial != request.serial:
+                raise UkeyRemoved(serial=request.serial)
+            ukey.configure(request.values)
+        return wire.build_done(operation, operation.run(ukey, request.arguments), ukey.seen_pin)
 
-    def _recognised(self) -> Gmt0017:
+    def _recognised(self) -> Ukey:
         if self._ukey is None:
             try:
-                self._ukey = recognise(self._card)
+                self._ukey = kinds.recognise(self._card)
             finally:
-                if self._ukey is None:  # somebody else's card: not ours to hold
-                    self._card.close()
+                if self._ukey is None:  # the card is not ours, so we do not hold it
+                    self._card.release()
         return self._ukey
-
-    def _operate(self, ukey: Gmt0017, request: Request) -> bytearray:
-        ref, pin, keep = request.ref, request.pin, request.keep
-        match request.op:
-            case Op.APPLICATIONS:
-                return wire.build_done(applications=ukey.applications())
-            case Op.CONTAINERS:
-                return wire.build_done(containers=ukey.containers())
-            case Op.PUBLIC_KEY:
-                return wire.build_done(key=ukey.public_key(ref))
-            case Op.PIN_STATE:
-                return wire.build_done(pin_state=ukey.pin_state(ref, admin=request.admin))
-            case Op.VERIFY_PIN:
-                return wire.build_done(pin_state=ukey.verify_pin(ref, pin, keep))
-            case Op.SIGN:
-                signature = ukey.sign(ref, pin, request.digest, keep)
-                return wire.build_done(signature=signature, pin_state=ukey.seen_pin)
-            case Op.CHANGE_PIN:
-                ukey.change_pin(ref, pin, request.new_pin, keep)
-                return wire.build_done(pin_state=ukey.seen_pin)
-            case Op.UNBLOCK_PIN:
-                ukey.unblock_pin(ref, pin, request.new_pin)
-                return wire.build_done(pin_state=ukey.seen_pin)
-            case Op.GENERATE:
-                key = ukey.generate(ref, pin, keep)
-                return wire.build_done(key=key, pin_state=ukey.seen_pin)
-            case Op.PROBE:
-                raise AssertionError("is answered before")
 
 
 def serve(channel: socket.socket, worker: Worker) -> None:
-    """Answer requests until the service closes its end."""
+    """Answer requests until the service closes its end, or pcscd has gone."""
     buffer = bytearray(MESSAGE_MAX)
-    while length := channel.recv_into(buffer):
+    while not worker.useless and (length := channel.recv_into(buffer)):
         message = buffer[:length]
         buffer[:length] = bytes(length)
         channel.send(worker.answer(message))
+
+
+def work(
+    channel: socket.socket, reader: str, context: Context, confine: Callable[[], None]
+) -> Ending:
+    """All that a worker does, and how it ends. `confine` gives up what it no longer needs."""
+    worker = Worker(Card(reader, context))
+    try:
+        context.handle()  # the only connection that it will ever have
+    except UkeyError:
+        return Ending.NO_PCSCD
+    kinds.prepare()
+    confine()
+    with contextlib.suppress(ConnectionError):
+        serve(channel, worker)
+    return Ending.NO_PCSCD if worker.useless else Ending.SERVICE_GONE
 
 
 def main() -> None:
     """``worker PARENT FD READER``: see :class:`keyservice.ukeys.child.Child`."""
     parent, descriptor, reader = sys.argv[1:]
     channel = socket.socket(fileno=int(descriptor))
-    context = Context()
-    with contextlib.suppress(ReaderAbsent):
-        context.handle()  # loads what a confined process could not
-    sm4.prepare()
-    confine(int(parent))
-    with contextlib.suppress(ConnectionError):
-        serve(channel, Worker(Card(reader, context)))
+    end(work(channel, reader, Context(), lambda: Confinement(int(parent)).seal()))

@@ -19,7 +19,7 @@ char *conversation_ask(pam_handle_t *pamh, const char *text, bool echo)
     int style = echo ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF;
     if (pam_prompt(pamh, style, &answer, "%s", text) == PAM_SUCCESS)
         return answer;
-    conversation_forget(answer); /* a conversation that failed may leave one all the same */
+    conversation_forget(answer); /* a conversation that failed may have left one */
     return NULL;
 }
 

@@ -28,6 +28,7 @@ static bool understand(struct options *options, const char *word)
         {"uniform", UNIFORM},
         {"decoy", DECOY | UNIFORM}, /* one that looked different would be none */
         {"change_pin", CHANGE_PIN},
+        {"silent", SILENT},
         {"debug", DEBUG},
     };
     static const char timeout[] = "timeout=";

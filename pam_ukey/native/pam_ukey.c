@@ -21,7 +21,7 @@ static int conclude(const struct options *options, struct ending ending)
         return PAM_SUCCESS;
     if (ending.how == EXEMPT && (options->flags & NOUSEROK))
         return PAM_IGNORE;
-    /* In `uniform`, nobody learns what it was that failed. */
+    /* In `uniform`, nobody learns what failed. */
     return (options->flags & UNIFORM) ? PAM_AUTH_ERR : ending.failure;
 }
 

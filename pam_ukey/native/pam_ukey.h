@@ -41,7 +41,7 @@ struct options {
     unsigned timeout; /* seconds, 1 to 300 */
 };
 
-/* False, and a line in the log, for a word that is not known or words that contradict. */
+/* False, and a line in the log, for an unknown word or words that contradict each other. */
 bool options_parse(pam_handle_t *pamh, int argc, const char **argv, struct options *options);
 
 /* -- frame.c */
@@ -88,7 +88,7 @@ struct wire {
 /* Connect to the keyservice and see that it is root. `seconds` from now until everything is over. */
 bool wire_open(struct wire *wire, unsigned seconds);
 bool wire_send(struct wire *wire, struct frame *frame);
-/* What came is in `frame`, and read into `step`. */
+/* The received bytes are in `frame`, and parsed into `step`. */
 bool wire_receive(struct wire *wire, struct frame *frame, struct step *step);
 void wire_close(struct wire *wire);
 
@@ -115,7 +115,7 @@ bool begin_build(pam_handle_t *pamh, const struct options *options, enum frame_k
 enum how { FAILED, VERIFIED, EXEMPT };
 struct ending {
     enum how how;
-    int failure; /* the PAM code for whoever does not let in; never PAM_SUCCESS or PAM_IGNORE */
+    int failure; /* the PAM code if it does not let in; never PAM_SUCCESS or PAM_IGNORE */
 };
 
 /* Hold one session of `kind` from begin to verdict. */

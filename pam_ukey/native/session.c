@@ -11,7 +11,7 @@
 
 /*
  * On the heap: the caller of a setuid program chooses how much stack there is, and only the heap
- * says when it has no more.
+ * reports that it has no more.
  */
 struct session {
     pam_handle_t *pamh;
@@ -24,7 +24,7 @@ struct session {
     struct step step;   /* the last one received */
 };
 
-/* What the keyservice may say; whatever is not here is PAM_SERVICE_ERR. */
+/* The codes that the keyservice may send; any other is PAM_SERVICE_ERR. */
 static const struct {
     const char *name;
     struct ending ending;
@@ -98,8 +98,8 @@ static bool sendable(const struct session *session, const char *answer, bool ech
 }
 
 /*
- * Ask the person and send the answer. False when the session is over, with its ending. A failure
- * to send after the keyservice hung up is none: why it did is still to be read.
+ * Ask the person and send the answer. False when the session is over, with its ending. It is no
+ * failure if the keyservice hung up before the answer was sent: its reason is still to be read.
  */
 static bool prompt(struct session *session, struct ending *ending)
 {

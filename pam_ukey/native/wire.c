@@ -2,7 +2,7 @@
 /* Copyright the pam-ukey authors */
 /*
  * The socket's own timeouts carry the deadline: each is set to what remains before the call that
- * it bounds. Unlike O_NONBLOCK and poll they also bound a connect that waits in a full backlog.
+ * it bounds. Unlike O_NONBLOCK and poll, they also bound a connect that waits in a full queue.
  */
 #include "pam_ukey.h"
 
@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Only euid 0 can connect to the first, so that no user can keep root from being served. */
+/* Only euid 0 can connect to the first, so that no user can keep the service from root. */
 static const char root_socket[] = "/run/ukey/root.sock", user_socket[] = "/run/ukey/user.sock";
 
 /* Let the next call on the socket last until the deadline at most. */
@@ -51,7 +51,7 @@ static bool reach(const struct wire *wire, const char *path)
     return false;
 }
 
-/* Never 0 to 2, which the application may have closed, and then reads and writes all the same. */
+/* Never 0 to 2: the application may have closed these, and still reads and writes them. */
 static int make_socket(void)
 {
     int made = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -26,7 +26,7 @@ pass_on() {
     fi
 }
 
-# send SIGNAL: to the child, if it is still there. Where a signal would be lost, it waits: a fork of
+# send SIGNAL: to the child, if it is still there. If a signal would be lost, it waits: a fork of
 # this shell that has not become the command yet takes our signals, and forgets them.
 send() {
     while cmp -s "/proc/$$/cmdline" "/proc/$child/cmdline" || not_ready; do
@@ -41,11 +41,13 @@ not_ready() {
 }
 
 # run_child COMMAND [ARG…]: run it with our stdin and return its status, 128 + n when signal n ended
-# it. Whatever else becomes our child meanwhile is reaped: `wait` takes every child that ends.
+# it. Other processes that become our children meanwhile are reaped: `wait` takes every child that
+# ends.
 run_child() {
     # A shell gives a background command /dev/null as stdin and has it ignore SIGINT and SIGQUIT.
+    # Under nohup all of it ignores SIGHUP. A test of signals must inherit none of that.
     exec 3<&0
-    env --default-signal=INT,QUIT "$@" <&3 3<&- &
+    env --default-signal=HUP,INT,QUIT "$@" <&3 3<&- &
     child=$!
     exec 3<&-
     [ -z "$early" ] || send "$early"
@@ -53,7 +55,7 @@ run_child() {
     while :; do
         ended=0
         wait "$child" || ended=$?
-        # Its status was told by the wait before, beside which a signal came.
+        # The wait before returned its status, and a signal came beside it.
         [ "$ended" != 127 ] || break
         status=$ended
         # A signal ends a wait too, without the child.

@@ -8,8 +8,8 @@
 #   OUT       a directory that is writable at /out, or empty
 #   NETWORK   private or host
 # Everything is mounted over a directory that every sandbox shares (each in its own mount
-# namespace), so that the end of the namespace leaves nothing to clean up; and with -n, since mount
-# would else make a /run/mount for its notes.
+# namespace), so that the end of the namespace leaves nothing to clean up; and with -n, since
+# otherwise mount would make a /run/mount for its notes.
 set -eu
 # shellcheck source=scripts/lib/child.sh
 . "${0%/*}/child.sh"
@@ -65,7 +65,7 @@ run_command() {
         done
         set -- script --quiet --return --command "exec$command" /dev/null
     fi
-    # Tests run as root; what could harm the machine even from in here is taken away.
+    # Tests run as root; rights that could harm the machine even from in here are taken away.
     run_child setpriv --bounding-set -sys_module,-sys_rawio,-sys_time,-sys_boot \
         env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         HOME=/root SHELL=/bin/sh LANG=C.UTF-8 TERM="${TERM:-dumb}" "$@"
@@ -106,7 +106,7 @@ name_host() {
     tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
     rm -f etc/resolv.conf
     [ "$network" = host ] || return 0
-    # With the machine's network come its resolver and the authorities that it trusts.
+    # With the machine's network the sandbox gets its resolver and the authorities that it trusts.
     cat /etc/hosts >etc/hosts
     for file in etc/resolv.conf etc/ssl/certs/ca-certificates.crt; do
         [ -e "/$file" ] || continue

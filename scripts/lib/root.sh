@@ -10,15 +10,21 @@
 cache=/var/cache/ukey-sandbox
 # shellcheck source=scripts/lib/build-root.sh
 . "${checkout:?}/scripts/lib/build-root.sh"
+# shellcheck source=scripts/lib/package-roots.sh
+. "$checkout/scripts/lib/package-roots.sh"
 
 # root_key KIND: the name of the root of that kind: "bare" (required packages and apt), "full",
-# "tools" (full, and what only tests need) or "guest" (full, and what makes and runs a virtual
-# machine).
+# "tools" (full, and what only tests need), "guest" (full, and what makes and runs a virtual
+# machine), or one of package-roots.sh.
 root_key() {
     # shellcheck disable=SC2086 # two files
     hash=$({
         cat "$checkout/scripts/lib/build-root.sh"
-        [ "$1" = bare ] || cat "$packages" $requirements
+        case $1 in
+        bare) ;;
+        deb | rpm | host) package_inputs "$1" ;;
+        *) cat "$packages" $requirements ;;
+        esac
         case $1 in
         tools) cat "$tools" ;;
         guest) cat "$guest" ;;
@@ -63,7 +69,10 @@ add_root() {
     building=$cache/.building.$2
     mkdir -p "$building/$2"
     trap 'rm -rf "$building"; die "the root could not be built"' EXIT
-    build_root "$1" "$building/$2/root"
+    case $1 in
+    deb | rpm | host) build_package_root "$1" "$building/$2/root" ;;
+    *) build_root "$1" "$building/$2/root" ;;
+    esac
     [ ! -d "$cache/$2" ] || mv "$cache/$2" "$building/before"
     mv "$building/$2" "$cache/"
     rm -rf "$building"
@@ -71,7 +80,7 @@ add_root() {
     say "built in $(($(date +%s) - started)) s"
 }
 
-# Remove roots that nothing uses and nobody has for two weeks.
+# Remove roots that nothing uses now and nobody has used for two weeks.
 prune_roots() {
     find "$cache" -mindepth 1 -maxdepth 1 -type d -name '*-*' ! -name "$1" -mtime +14 |
         while read -r old; do

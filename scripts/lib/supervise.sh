@@ -15,7 +15,7 @@ main() {
     run_child setsid setpriv --pdeathsig KILL sh "$here/enter.sh" "$@"
 }
 
-# The kernel drops what is sent to a pid 1 that does not catch it. SIGWINCH, bit 27, is the last
+# The kernel drops a signal to a pid 1 that does not catch it. SIGWINCH, bit 27, is the last
 # signal that catch_signals sets a trap for.
 not_ready() {
     ! grep -q '^State:.*zombie' "/proc/$child/status" 2>/dev/null || return 1

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The rules in this process, on the real pool of ukeys, pcscd, emulated ukeys and record files.
+"""The rules in this process, on the real pool of ukeys, the code of its workers, emulated ukeys and
+record files.
 
-Only what surrounds them is scripted: who calls, who exists, what logind says, and the throttle's
-clock. The sockets, the bus and libpam have tests of their own.
+Their surroundings are scripted: the callers, the users, logind's answers, the throttle's clock.
+Except in ``test_on_pcscd``, so are pcscd and the workers' processes (``tests.inprocess``). The
+sockets, the bus and libpam have tests of their own.
 """
 
 from __future__ import annotations
@@ -16,33 +18,35 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from keyservice.access.admissions import Admissions
 from keyservice.access.audit import Audit
 from keyservice.access.conversation import Caller, Request
 from keyservice.access.locality import Logind
-from keyservice.access.logsocket import LogSocket
 from keyservice.access.sdlogin import LoginSession
+from keyservice.access.services import Services
 from keyservice.access.session import Owner, Session, Sessions
 from keyservice.access.settings import Rules
 from keyservice.access.throttle import Throttle
-from keyservice.access.world import World
-from keyservice.contract.names import Code, ErrorName, Flag, Operation
+from keyservice.contract import operations
+from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.contract.steps import Prompt, Step, Verdict
-from keyservice.core.errors import ReaderAbsent, UnknownUser
+from keyservice.core.errors import UnknownUser
+from keyservice.core.logsocket import LogSocket
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person, check
-from keyservice.crypto import sm2
-from keyservice.store.bindings import Binding, Bindings
-from keyservice.store.files import Folder
-from keyservice.store.revocations import Revocations
+from keyservice.store.admissions import AdmissionsFile
+from keyservice.store.bindings import Binding
+from keyservice.store.files import PrivateDirectory
+from keyservice.store.state import State
 from keyservice.store.throttle import ThrottleFile
 from keyservice.ukeys.pool import Ukeys
+from keyservice.ukeys.reader import ReaderStatus
 from keyservice.ukeys.settings import ReaderSettings
-from keyservice.ukeys.slot import Presence
-from tests.softkey.control import Control, NotRunning
 from tests.support.ukeys import Softkey
 
 PIN, WRONG, NEW = b"528491", b"000000", b"719365"
 ADMIN_PIN = b"80352917"
+MACHINE_ID = "0123456789abcdef0123456789abcdef"
 BOOT = "3c1c1c1c-0000-4000-8000-000000000001"
 
 PEOPLE = {"root": 0, "alice": 1000, "bob": 1001, "carol": 1002, "dave": 1003}
@@ -52,8 +56,19 @@ SESSIONS = {
     "desk": LoginSession(1000, False, "seat0", "tty2"),
     "ssh": LoginSession(1000, True, "", "pts/3"),
     "bobs": LoginSession(1001, False, "seat0", "tty3"),
-    "serial": LoginSession(1000, False, "", "ttyS0"),
+    "serial": LoginSession(1000, False, "", "ttyS0", "login"),
 }
+
+
+def desk_has(display: str) -> list[LoginSession]:
+    return [SESSIONS["desk"]] if display == ":0" else []
+
+
+def nobody_at(console: int) -> list[LoginSession]:
+    return []
+
+
+LOGIND = Logind(SESSIONS.get, desk_has, nobody_at)
 
 GETTY = Caller(0, 101, 0, None, None, "root.sock")  #: with tty1: local, begun by root
 SU = Caller(0, 102, 1000, 1000, "desk", "root.sock")  #: su by alice at the desk
@@ -62,6 +77,11 @@ SU_BY_SSH = Caller(0, 104, 1000, 1000, "ssh", "root.sock")
 LOCKER = Caller(1000, 105, 1000, 1000, "desk", "user.sock")  #: alice's screen locker
 ROOT = Caller(0, 106, 0, 1000, "desk", "root.sock")  #: alice's root shell
 
+MOMENT = 0.002  #: seconds between looks at things that do not report their changes
+
+#: The ukeys that the test has made.
+IN_READERS: list[Softkey] = []
+
 CANCEL, SILENCE = object(), object()
 #: bytes; CANCEL, SILENCE; or something to do first that returns one of these
 Answer = Any
@@ -69,7 +89,7 @@ Answer = Any
 
 @dataclass
 class Clock:
-    """Seconds since the boot, as tests want them."""
+    """Seconds since the boot, which tests set."""
 
     seconds: float = 1000.0
 
@@ -109,16 +129,17 @@ class Held:
 
 @dataclass
 class Service:
-    """The world, its sessions, and what they logged."""
+    """The surroundings, the sessions, and the log."""
 
-    world: World
+    services: Services
     sessions: Sessions
     ukeys: Ukeys
     clock: Clock
-    records: Folder
-    state: Folder
+    records: PrivateDirectory
+    state: PrivateDirectory
     log: socket.socket
     _numbers: list[int] = field(default_factory=list)
+    _heard: list[str] = field(default_factory=list)
 
     def begin(self, request: Request, caller: Caller = GETTY, key: str = "") -> Session:
         self._numbers.append(0)
@@ -135,19 +156,40 @@ class Service:
         return await self.hold(login(user, **fields), *answers, caller=caller)
 
     async def put_in(self, softkey: Softkey) -> None:
-        """Insert it; returns once the pool has seen it."""
-        softkey.insert()
+        """Insert the ukey, which is out; returns once the pool has seen it.
+
+        It is inserted only after the pool has seen that it was out: otherwise that news may end
+        what was begun meanwhile.
+        """
+
+        def seen_in() -> bool:
+            return any(each.reader == softkey.reader for each in cards(self.ukeys))
+
         async with asyncio.timeout(15):
-            while all(each.reader != softkey.reader for each in cards(self.ukeys)):
-                await asyncio.sleep(0.02)
+            while seen_in():
+                await asyncio.sleep(MOMENT)
+            softkey.insert()
+            while not seen_in():
+                await asyncio.sleep(MOMENT)
 
     def lines(self) -> list[str]:
         """The log's lines since the last look."""
-        found = []
+        self.listen()
+        found, self._heard = self._heard, []
+        return found
+
+    async def next_lines(self) -> list[str]:
+        """The same, once there is at least one."""
+        async with asyncio.timeout(10):
+            while not (found := self.lines()):
+                await asyncio.sleep(MOMENT)
+        return found
+
+    def listen(self) -> None:
+        """Read the logged lines: a socket that nobody reads holds only ten."""
         with suppress(BlockingIOError):
             while True:
-                found.append(self.log.recv(8192).decode())
-        return found
+                self._heard.append(self.log.recv(8192).decode())
 
     def bind(self, softkey: Softkey, user: str = "alice", **changes: Any) -> Binding:
         """Write the record of a binding as if the ukey had been bound."""
@@ -168,19 +210,20 @@ class Service:
             bound_by=0,
         )
         binding = replace(binding, **changes)
-        self.world.bindings.add(binding)
+        self.services.bindings.add(binding)
         return binding
 
 
 def refused(held: Held, code: Code, error: ErrorName, *, asked: bool) -> None:
-    """It ended with `code` for `error`; the PIN was asked, or not, and something was said."""
+    """Check that it ended with `code` for `error`, that the PIN was asked, or not, and that
+    something was said."""
     assert (held.code, held.verdict.error) == (code, error)
     assert bool(held.prompts) is asked
     assert held.verdict.text
 
 
 def login(user: str = "alice", **fields: Any) -> Request:
-    return Request(Operation.AUTHENTICATION, user, **{"service": "login", "tty": "tty1", **fields})
+    return Request(operations.AUTHENTICATION, user, **{"service": "login", "tty": "tty1", **fields})
 
 
 def uniform(user: str = "alice", **fields: Any) -> Request:
@@ -188,7 +231,7 @@ def uniform(user: str = "alice", **fields: Any) -> Request:
 
 
 async def carry(session: Session, *answers: Answer) -> Held:
-    """Show its steps to nobody, give its prompts `answers`."""
+    """Take its steps, and give its prompts `answers`."""
     held, left = Held([]), list(answers)
     loop = asyncio.get_running_loop()
     while True:
@@ -212,6 +255,15 @@ async def carry(session: Session, *answers: Answer) -> Held:
                 session.cancel()
             elif answer is not SILENCE:
                 session.answer(Secret(answer))
+
+
+async def hang_up_at(softkey: Softkey, ins: int, session: Session) -> None:
+    """Cancel `session` once the ukey is at work on the command `ins`."""
+    softkey.control.reset_apdus()
+    async with asyncio.timeout(10):
+        while all(each != ins for each, _ in softkey.control.apdus()):
+            await asyncio.sleep(MOMENT)
+    session.cancel()
 
 
 def resolve(name: str) -> Person:
@@ -240,58 +292,56 @@ async def serving(
     """A service on `folder`, which may be used again: then it has been restarted."""
     rules = rules or Rules(allow_virtual_readers=True, wait_for_ukey=0)
     clock = clock or Clock()
-    records, state = Folder(folder / "records"), Folder(folder / "state")
-    for each in (records, state):
-        each.prepare()
+    records, state = PrivateDirectory(folder / "records"), PrivateDirectory(folder / "state")
+    kept = State(records, state, MACHINE_ID)
+    kept.start()
     address = folder / "log"
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.bind(str(address))
         log.setblocking(False)
         ukeys = Ukeys(readers or ReaderSettings(allow_virtual_readers=rules.allow_virtual_readers))
-        world = World(
+        services = Services(
             rules=rules,
-            bindings=Bindings(records),
-            revocations=Revocations(state),
+            state=kept,
             throttle=Throttle(ThrottleFile(state), rules, boot=boot, now=clock),
             ukeys=ukeys,
-            engine=sm2.engine("openssl"),
+            admissions=Admissions(AdmissionsFile(state, boot)),
             audit=Audit(LogSocket(path=str(address))),
-            machine_id="0123456789abcdef0123456789abcdef",
+            machine_id=MACHINE_ID,
             resolve=resolve,
             resolve_uid=resolve_uid,
-            logind=Logind(SESSIONS.get, lambda display: display == ":0"),
+            logind=LOGIND,
         )
-        sessions = Sessions(world)
+        sessions = Sessions(services)
         await ukeys.start()
         try:
-            await seen(ukeys, folder)
-            yield Service(world, sessions, ukeys, clock, records, state, log)
+            await seen(ukeys)
+            service = Service(services, sessions, ukeys, clock, records, state, log)
+            asyncio.get_running_loop().add_reader(log, service.listen)
+            yield service
         finally:
+            asyncio.get_running_loop().remove_reader(log)
             await sessions.stop()
             await ukeys.stop()
 
 
-async def seen(ukeys: Ukeys, folder: Path) -> None:
-    """Wait until the pool has seen all the ukeys of `folder` that are in a reader.
+async def seen(ukeys: Ukeys) -> None:
+    """Wait until the pool has seen all the ukeys of the test that are in a reader.
 
     pcscd tells its clients of a card a moment after it has asked the card what it is.
     """
-    expected = 0
-    for path in folder.glob("*.ukey"):
-        with suppress(NotRunning):
-            expected += Control(path).status()["inserted"]
+    expected = sum(each.control.status()["inserted"] for each in IN_READERS)
     async with asyncio.timeout(15):
         while True:
-            with suppress(ReaderAbsent):  # where a test runs without pcscd
-                await ukeys.settled(asyncio.get_running_loop().time() + 10)
+            await ukeys.settled(asyncio.get_running_loop().time() + 10)
             found = cards(ukeys)
             if len(found) == expected and all(each.info or each.refused for each in found):
                 return
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(MOMENT)
 
 
-def cards(ukeys: Ukeys) -> list[Presence]:
+def cards(ukeys: Ukeys) -> list[ReaderStatus]:
     """The readers that have a card in them."""
     return [each for each in ukeys.present() if each.card_present]
 
@@ -309,3 +359,20 @@ def run(
             await scene(service)
 
     asyncio.run(play())
+
+
+def run_beside(
+    folder: Path, *scenes: Callable[[Service], Awaitable[None]], rules: Rules | None = None
+) -> None:
+    """Play `scenes` at the same time, each on a service of its own."""
+
+    async def play(number: int, scene: Callable[[Service], Awaitable[None]]) -> None:
+        own = folder / str(number)
+        own.mkdir()
+        async with serving(own, rules) as service:
+            await scene(service)
+
+    async def all_of_them() -> None:
+        await asyncio.gather(*(play(*each) for each in enumerate(scenes)))
+
+    asyncio.run(all_of_them())

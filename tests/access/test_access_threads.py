@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Blocking calls: each with its deadline, none in the way of another, threads used again."""
+"""Blocking calls: each has its deadline, none delays another, and threads are used again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from keyservice.access import threads
+from keyservice.access.conversation import STRANGERS
 from keyservice.core.errors import DeadlinePassed
 from tests.support import CHECKOUT
 
@@ -73,7 +74,7 @@ class Hanging:
         return self._release.wait(SECONDS)
 
     async def end(self) -> None:
-        """Release them, those too that did not run yet."""
+        """Release them, also those that did not run yet."""
         self._release.set()
         assert all(await asyncio.gather(*self._tasks))
 
@@ -101,6 +102,18 @@ def test_what_hangs_for_people_is_not_in_roots_way() -> None:
         for _ in range(2):
             others = (threads.call(SECONDS, ROOT, int, "7") for _ in range(threads.LIMIT))
             assert await asyncio.gather(*others) == [7] * threads.LIMIT
+        await hanging.end()
+
+    asyncio.run(main())
+
+
+def test_what_hangs_for_people_and_strangers_at_once_leaves_threads_to_consoles() -> None:
+    async def main() -> None:
+        hanging = Hanging()
+        await hanging.begin(2 * threads.LIMIT, STRANGERS, threads.SYSTEM)
+        for person in (1000, 1001, 1002, 1003):
+            await hanging.begin(threads.LIMIT, person, threads.PERSON)
+        assert await threads.call(SECONDS, ROOT, int, "7") == 7
         await hanging.end()
 
     asyncio.run(main())
@@ -154,6 +167,7 @@ def test_what_hangs_does_not_keep_the_service_from_ending() -> None:
     text = """
 import asyncio, threading
 from keyservice.access import threads
+from keyservice.access.conversation import STRANGERS
 asyncio.run(threads.call(0.1, 0, threading.Event().wait))
 """
     done = subprocess.run(

@@ -9,25 +9,40 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from keyservice.access import audit
-from keyservice.access.audit import Attempt, attempt_fields, line
+from keyservice.access.audit import attempt_fields, line
+from keyservice.access.context import Context
 from keyservice.access.conversation import Caller, Request
+from keyservice.access.flood import LINES
 from keyservice.access.locality import Place
-from keyservice.access.logsocket import BACKLOG, Facility, Handler, LogSocket, Severity
-from keyservice.contract.names import Code, ErrorName, Flag, Operation
+from keyservice.access.services import Services
+from keyservice.contract import operations
+from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import PinWrong
+from keyservice.core.logsocket import (
+    BACKLOG,
+    PASSING,
+    Facility,
+    Handler,
+    LogSocket,
+    Severity,
+    describe,
+)
 from keyservice.core.username import Person
 
+#: A line is made only of the facts that were learnt.
+NOTHING = cast(Services, None)
 CALLER = Caller(0, 77, 1000, 1000, "c1", "root.sock")
 
 
-def attempt(**fields: object) -> Attempt:
+def attempt(**fields: object) -> Context:
     request = Request(
-        Operation.AUTHENTICATION,
+        operations.AUTHENTICATION,
         **{  # type: ignore[arg-type]
             "user": "Alice",
             "service": "su",
@@ -37,13 +52,14 @@ def attempt(**fields: object) -> Attempt:
             **fields,
         },
     )
-    return Attempt(
+    return Context(
+        NOTHING,
         CALLER,
         request,
         bytes(range(16)),
-        Person("alice", 1000),
-        Place(False, "its login session is remote"),
-        "SN1",
+        person=Person("alice", 1000),
+        place=Place(False, "its login session is remote"),
+        serial="SN1",
     )
 
 
@@ -58,7 +74,7 @@ def test_the_line() -> None:
 
 
 def test_who_is_not_known_yet_is_named_as_asked() -> None:
-    unknown = Attempt(CALLER, Request(Operation.UNBIND, "x y"), bytes(16))
+    unknown = Context(NOTHING, CALLER, Request(operations.UNBIND, "x y"), bytes(16))
     text = line(attempt_fields(unknown, Verdict(Code.SUCCESS), None))
     assert text.startswith('event=unbind user="x y" uid=- service=- ')
     assert "local=- place=- serial=- flags=- verdict=SUCCESS" in text
@@ -148,7 +164,7 @@ def test_a_log_that_nobody_reads_delays_nobody(
         for number in range(sent):
             log.send(Facility.DAEMON, Severity.INFO, f"line {number}")
         assert time.monotonic() - begun < 5
-        for _ in range(1000):  # read again: each line that follows brings some of those that wait
+        for _ in range(1000):  # read again: each further line brings some of the waiting ones
             with suppress(BlockingIOError):
                 while True:
                     received.append(listener.recv(4096).decode().partition("]: ")[2])
@@ -161,6 +177,27 @@ def test_a_log_that_nobody_reads_delays_nobody(
         assert numbers == sorted(numbers)
         assert int(lost.split()[0]) + len(numbers) == sent
         assert capsys.readouterr().err == ""
+    log.close()
+
+
+def test_while_the_log_takes_none_what_anybody_can_cause_is_lost_first(address: Path) -> None:
+    with listen(address) as listener:
+        listener.setblocking(False)
+        log = LogSocket(path=str(address))
+        for number in range(2 * BACKLOG):
+            log.send(Facility.AUTHPRIV, Severity.NOTICE, f"refusal {number}", passing=True)
+        for number in range(BACKLOG - PASSING):
+            log.send(Facility.AUTHPRIV, Severity.NOTICE, f"success {number}")
+        received = list[str]()
+        for _ in range(1000):
+            with suppress(BlockingIOError):
+                while True:
+                    received.append(listener.recv(4096).decode().partition("]: ")[2])
+            log.send(Facility.DAEMON, Severity.INFO, "more")
+            if "more" in received:
+                break
+        told = [text for text in received if text.startswith("success")]
+        assert told == [f"success {number}" for number in range(BACKLOG - PASSING)]
     log.close()
 
 
@@ -185,3 +222,32 @@ def test_an_exceptions_text_is_not_logged(address: Path) -> None:
         assert text.startswith("<27>")
         assert "test: it failed [ValueError at test_audit.py:" in text
         assert "528491" not in text
+
+
+def test_an_operators_line_is_one_and_steers_no_terminal() -> None:
+    record = logging.LogRecord("a.b", logging.INFO, "", 1, "%s", ("x\x1b[2J\u202e\x9b\ny é",), None)
+    assert describe(record) == "b: x?[2J?? y é"
+
+
+def test_operators_lines_that_differ_in_a_name_only_do_not_fill_the_log(address: Path) -> None:
+    with listen(address) as listener:
+        listener.setblocking(False)
+        log = LogSocket(path=str(address))
+        handler = Handler(log)
+
+        def told(name: str, text: str, *facts: object) -> None:
+            handler.handle(logging.LogRecord(name, logging.WARNING, "", 0, text, facts, None))
+
+        received = []
+        for number in range(LINES + 7):
+            told("keyservice.ukeys.reader", "probe: %s", f"error {number}")
+            with suppress(BlockingIOError):
+                received.append(listener.recv(4096))
+        assert len(received) == LINES
+        told("keyservice.ukeys.workerqueue", "no device worker for %s", "Reader 0")
+        assert listener.recv(4096).endswith(b"workerqueue: no device worker for Reader 0")
+        handler.flush()
+        assert listener.recv(4096).endswith(
+            b"7 more lines like this were not written: reader: probe: %s"
+        )
+    log.close()

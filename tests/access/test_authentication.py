@@ -6,21 +6,31 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from keyservice.access.conversation import Request
 from keyservice.access.settings import Rules, ServiceRule
+from keyservice.access.turns import SLOW
 from keyservice.contract.names import SSHD_JUNK, Code, ErrorName, WaitFor
+from keyservice.contract.operations import AUTHENTICATION, BIND, Operation
 from keyservice.contract.steps import Info, Prompt, Wait
+from keyservice.core.errors import ReaderAbsent
 from keyservice.core.username import Person
+from keyservice.ukeys import pool
+from keyservice.ukeys.reader import Reader
 from keyservice.ukeys.settings import ReaderSettings
+from tests.inprocess.pcscd import Pcscd
 from tests.support.ukeys import Softkey
 
 from .conftest import Make
 from .rig import (
     CANCEL,
+    MOMENT,
     PIN,
+    ROOT,
     SILENCE,
     WRONG,
     Service,
@@ -28,9 +38,10 @@ from .rig import (
     login,
     refused,
     run,
+    uniform,
 )
 
-#: One time in a row is wrong without a pause, as long as a test is not about pauses.
+#: One wrong PIN brings no pause, except in tests that are about pauses.
 PATIENT = Rules(allow_virtual_readers=True, wait_for_ukey=0, throttle_after=10)
 
 
@@ -144,6 +155,37 @@ def test_the_ukey_is_awaited_beside_one_in_a_reader_that_is_refused(
     run(tmp_path, scene, rules, readers=readers)
 
 
+@pytest.mark.parametrize("operation", [AUTHENTICATION, BIND])
+def test_pcscd_is_awaited_as_a_ukey_is(
+    tmp_path: Path, readers: Pcscd, ukey: Softkey, operation: Operation
+) -> None:
+    """A login may come before pcscd is up, as the first one after power-on does."""
+
+    async def scene(service: Service) -> None:
+        if operation == AUTHENTICATION:
+            service.bind(ukey)
+        readers.stop()
+        await gone(service)
+        session = service.begin(Request(operation, "alice"), ROOT)
+        assert isinstance(step := await session.next_step(), Info)
+        assert "pcscd" in step.text
+        assert isinstance(await session.next_step(), Wait)
+        readers.start()
+        held = await carry(session, PIN)
+        assert (held.kinds, held.code) == (["Prompt", "Verdict"], Code.SUCCESS)
+
+    run(tmp_path, scene, Rules(allow_virtual_readers=True, wait_for_ukey=20))
+
+
+async def gone(service: Service) -> None:
+    """Wait until the service knows that pcscd is not there."""
+    async with asyncio.timeout(15):
+        with suppress(ReaderAbsent):
+            while True:
+                service.ukeys.check_there()
+                await asyncio.sleep(MOMENT)
+
+
 def test_nobody_is_waited_for_longer_than_said(tmp_path: Path, make: Make) -> None:
     make(1)  # somebody else's
     ukey = make(inserted=False)
@@ -188,30 +230,32 @@ def test_two_ukeys_with_one_serial_are_refused(tmp_path: Path, make: Make) -> No
     run(tmp_path, scene)
 
 
-@pytest.mark.parametrize("kind", ["flipped", "zero", "out-of-range", "replayed", "other-key"])
-def test_a_wrong_signature_does_not_let_in(tmp_path: Path, ukey: Softkey, kind: str) -> None:
+def test_a_wrong_signature_does_not_let_in(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
-        assert (await service.login(PIN)).code is Code.SUCCESS  # which "replayed" says again
-        ukey.control.misbehave(signature=kind)
-        held = await service.login(PIN)
-        refused(held, Code.AUTH_ERR, ErrorName.SIGNATURE_WRONG, asked=True)
+        for kind in ("flipped", "zero", "out-of-range", "replayed", "other-key"):
+            ukey.control.behave()
+            assert (await service.login(PIN)).code is Code.SUCCESS  # which "replayed" says again
+            ukey.control.misbehave(signature=kind)
+            held = await service.login(PIN)
+            refused(held, Code.AUTH_ERR, ErrorName.SIGNATURE_WRONG, asked=True)
 
     run(tmp_path, scene)
 
 
-@pytest.mark.parametrize("ins", [0x14, 0x50, 0x18, 0x74, 0x1C])
-def test_a_ukey_pulled_out_on_the_way(tmp_path: Path, ukey: Softkey, ins: int) -> None:
+def test_a_ukey_pulled_out_on_the_way(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
-        assert (await service.login(PIN)).code is Code.SUCCESS
-        ukey.control.misbehave(pull="after", ins=[ins])
-        held = await service.login(PIN)
-        assert held.code is Code.AUTHINFO_UNAVAIL
-        assert held.verdict.error in (ErrorName.UKEY_ABSENT, ErrorName.UKEY_FAILED)
+        for ins in (0x14, 0x50, 0x18, 0x74, 0x1C):
+            assert (await service.login(PIN)).code is Code.SUCCESS
+            with ukey.pulled():  # otherwise pcscd may miss that it is put back
+                ukey.control.misbehave(pull="after", ins=[ins])
+                held = await service.login(PIN)
+            assert held.code is Code.AUTHINFO_UNAVAIL, hex(ins)
+            assert held.verdict.error in (ErrorName.UKEY_ABSENT, ErrorName.UKEY_FAILED), hex(ins)
+            await service.put_in(ukey)
 
-    with ukey.pulled():  # else pcscd may miss the next test's ukey
-        run(tmp_path, scene)
+    run(tmp_path, scene)
 
 
 def test_an_emulated_reader_is_refused_unless_allowed(tmp_path: Path, ukey: Softkey) -> None:
@@ -227,7 +271,7 @@ def test_a_slow_ukey_is_said_to_work(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
         assert (await service.login(PIN)).code is Code.SUCCESS
-        ukey.control.misbehave(slow=2000, ins=[0x74])
+        ukey.control.misbehave(slow=1000 * SLOW + 200, ins=[0x74])
         held = await service.login(PIN)
         assert held.kinds == ["Prompt", "Wait", "Verdict"]
         assert held.steps[1] == Wait("The ukey is working.", WaitFor.DEVICE)
@@ -239,22 +283,68 @@ def test_a_slow_ukey_is_said_to_work(tmp_path: Path, ukey: Softkey) -> None:
 def test_a_mute_ukey_is_told_from_a_slow_person(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
-        held = await service.login(SILENCE, timeout=1)
-        assert held.verdict.text.startswith("There was no answer in time.")
         ukey.control.misbehave(slow=3000, ins=[0x74])
-        held = await service.login(PIN)
-        assert held.verdict.error is ErrorName.DEADLINE_PASSED
-        assert held.verdict.text.startswith("The ukey did not answer in time.")
+        silent, muted = await asyncio.gather(service.login(SILENCE, timeout=1), service.login(PIN))
+        assert silent.verdict.text.startswith("There was no answer in time.")
+        assert muted.verdict.error is ErrorName.DEADLINE_PASSED
+        assert muted.verdict.text.startswith("The ukey did not answer in time.")
 
     readers = ReaderSettings(operation_deadline=1.0, allow_virtual_readers=True)
     run(tmp_path, scene, readers=readers)
+
+
+def in_reader(service: Service, softkey: Softkey) -> Reader:
+    """What the service knows of the reader that the ukey is in."""
+    readers = service.ukeys._readers.items()
+    return next(reader for (_, name), reader in readers if name == softkey.reader)
+
+
+@pytest.mark.parametrize("request_", [login(), uniform()], ids=["helpful", "uniform"])
+def test_a_mute_card_in_another_reader_delays_nobody(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch, request_: Request
+) -> None:
+    """The login is over while the card still owes its first answer."""
+    ukey, mute = make(), make(1, inserted=False)
+    mute.control.misbehave(mute=True)
+    monkeypatch.setattr(pool, "_SETTLE_MAX", 30.0)  # a wait would last as long
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        await service.put_in(mute)
+        card = in_reader(service, mute)
+        assert card.unsettled
+        assert (await service.hold(request_, PIN)).code is Code.SUCCESS
+        assert card.unsettled
+
+    run(tmp_path, scene)
+
+
+def test_a_ukey_that_comes_beside_a_mute_card_is_used_at_once(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ukey, mute = make(inserted=False), make(1, inserted=False)
+    ukey.control.misbehave(slow=500, ins=[0x04])
+    mute.control.misbehave(mute=True)
+    monkeypatch.setattr(pool, "_SETTLE_MAX", 30.0)
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        await service.put_in(mute)
+        await service.put_in(ukey)
+        cards = [in_reader(service, each) for each in (ukey, mute)]
+        assert all(card.unsettled for card in cards)
+        held = await service.login(PIN)  # does not wait for an insertion
+        assert (held.kinds, held.code) == (["Prompt", "Verdict"], Code.SUCCESS)
+        assert [card.unsettled for card in cards] == [False, True]
+
+    run(tmp_path, scene)
 
 
 def test_a_mute_name_service_is_told_from_a_slow_person(tmp_path: Path) -> None:
     release = threading.Event()
 
     async def scene(service: Service) -> None:
-        service.world.resolve = lambda name: Person(name, release.wait(30))
+        service.services.resolve = lambda name: Person(name, release.wait(30))
         held = await service.login(timeout=1)
         refused(held, Code.AUTHINFO_UNAVAIL, ErrorName.DEADLINE_PASSED, asked=False)
         assert held.verdict.text.startswith("This host could not look something up in time.")
@@ -266,7 +356,7 @@ def test_a_mute_name_service_is_told_from_a_slow_person(tmp_path: Path) -> None:
 def test_many_at_once_are_each_served_in_turn(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         service.bind(ukey)
-        ukey.control.misbehave(slow=50, ins=[0x74])
+        ukey.control.misbehave(slow=20, ins=[0x74])
         answers = [WRONG if number % 8 == 3 else PIN for number in range(16)]
         all_held = await asyncio.gather(*(service.login(answer) for answer in answers))
         for answer, held in zip(answers, all_held, strict=True):

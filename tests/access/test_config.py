@@ -11,12 +11,16 @@ from pathlib import Path
 import pytest
 
 from keyservice.access.settings import Rules, ServiceRule
-from keyservice.config import SIZE_MAX, Config, load, parse
+from keyservice.config import Config, load, parse
 from keyservice.core.errors import ConfigurationError
-from keyservice.ukeys.quirks import MacLength, QuirkRule, Quirks
+from keyservice.core.tables import SIZE_MAX
+from keyservice.ukeys import kinds
+from keyservice.ukeys.quirks import QuirkRule
 from keyservice.ukeys.settings import ReaderSettings
 from tests.support import CHECKOUT
 
+#: The value of each setting that a rule does not name.
+USUAL = {name: setting.usual for name, setting in kinds.settings().items()}
 EVERY_KEY = """
 allow_virtual_readers = true
 shared_pcsc = true
@@ -33,7 +37,9 @@ deny = ["AB*"]
 usb = ["163c:*", "04e6:5?16", "*:0001", "*"]
 deadline = 20
 [locality]
-ttys = ["tty1"]
+ttys = ["tty1", "/dev/ttyS1", "@kernel"]
+[breakglass]
+serial = false
 [authentication]
 wait_for_ukey = 0
 [throttle]
@@ -61,7 +67,7 @@ def test_every_key_arrives() -> None:
         Rules(
             deadline=30,
             language="zh_CN.UTF-8",
-            local_ttys=("tty1",),
+            local_ttys=("tty1", "/dev/ttyS1", "@kernel"),
             wait_for_ukey=0,
             throttle_after=5,
             throttle_seconds=30,
@@ -82,12 +88,13 @@ def test_every_key_arrives() -> None:
             quirks=(
                 QuirkRule(
                     manufacturer="Example*",
-                    quirks=Quirks(mac_length=MacLength.COMMAND, name_length=48),
+                    values=USUAL | {"mac_length": "command", "name_length": 48},
                 ),
             ),
         ),
         bus=False,
         sm2="gmssl",
+        breakglass_serial=False,
     )
 
 
@@ -96,6 +103,7 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
     assert rules.service("sshd").allow_remote
     assert not rules.service("su").allow_remote
     assert not rules.service("a.b").allow_remote
+    assert rules.service("a.b").allow_remote is None
     assert [rules.patience(name) for name in ("a.b", "sshd", "su")] == [3, 0, 0]
 
 
@@ -114,6 +122,9 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
         ("[service]\ndeadline = 30.5", "service.deadline is a whole number"),
         ('[service]\nlanguage = "de"', "service.language is one of auto, en, zh_CN"),
         ('[crypto]\nsm2 = "none"', "crypto.sm2 is one of auto, openssl, gmssl"),
+        ('[locality]\nttys = ["@kernels"]', 'locality.ttys is a list of terminals such as "ttyS0"'),
+        ("[breakglass]\nserial = 0", "breakglass.serial is true or false"),
+        ("[breakglass]\nserials = true", "did you mean breakglass.serial?"),
         ('[readers]\nallow = "*"', "readers.allow is a list of texts"),
         ("[readers]\ndeny = [1]", "readers.deny is a list of texts"),
         ('[readers]\nusb = "*"', 'readers.usb is a list of USB ids such as "163c:*"'),
@@ -138,6 +149,34 @@ def test_what_is_wrong_is_named(text: str, problem: str) -> None:
     assert problem in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "9" * 5000, "x = " + "[" * 100_000, "x = 0000-01-01", "x = 1e999\ny = nan"],
+    ids=["a number too long", "too deep", "no date", "no number"],
+)
+def test_what_no_reader_of_toml_takes_is_wrong_too(text: str) -> None:
+    with pytest.raises(ConfigurationError):
+        parse(text)
+
+
+@pytest.mark.parametrize("key", ["\\u001b[2J", "a\\nb", "\\u009b", "\\u202e", "\\u2028"])
+def test_what_is_wrong_does_not_steer_a_terminal(key: str) -> None:
+    """--check-config reads a file that anybody may have written."""
+    for text in (f'"{key}" = 1', f'["{key}"."{key}"]\nx = 1', f'["services"."{key}"]\nx = 1'):
+        with pytest.raises(ConfigurationError) as caught:
+            parse(text)
+        assert caught.value.message.isprintable()
+
+
+def test_a_program_that_names_itself_otherwise_for_a_login_shell_is_one_service() -> None:
+    rules = parse(
+        "[services.su]\nallow_remote = true\n[services.sudo-i]\nallow_remote = false"
+    ).rules
+    asked = ("su", "su-l", "sudo", "sudo-i", "runuser-l", "-l")
+    told = [rules.service(name).allow_remote for name in asked]
+    assert told == [True, True, None, False, None, None]
+
+
 def test_all_that_is_wrong_is_named_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse('x = 1\nshared_pcsc = "no"\n[bus]\nenable = true')
@@ -149,8 +188,8 @@ def test_the_installed_file_says_the_defaults_and_every_key() -> None:
     assert parse(text) == Config()
     uncommented = re.sub(r"(?m)^#(?=\[|[a-z_0-9]+ = )", "", text)
     changed = parse(uncommented)
-    assert changed.rules.services == {"sshd": ServiceRule(wait_for_ukey=15)}
-    assert changed.readers.quirks == (QuirkRule(),)
+    assert changed.rules.services == {"sshd": ServiceRule(True, wait_for_ukey=15)}
+    assert changed.readers.quirks == (QuirkRule(values=USUAL),)
     assert Rules(services=changed.rules.services) == changed.rules
     assert ReaderSettings(quirks=changed.readers.quirks) == changed.readers
     assert keys(uncommented) == keys(EVERY_KEY) | {

@@ -12,10 +12,12 @@ import pytest
 
 from keyservice.access.conversation import Request
 from keyservice.access.settings import Rules
-from keyservice.contract.names import Code, ErrorName, Flag, Operation
+from keyservice.contract import operations
+from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.contract.steps import Error, Info
 from keyservice.core.errors import NotAllowed
-from keyservice.store.fingerprint import fingerprint
+from keyservice.crypto.algorithms import fingerprint
+from keyservice.crypto.key import PublicKey
 from keyservice.store.revocations import Revocation
 from tests.softkey.state import FACTORY_PIN
 from tests.support.ukeys import Softkey
@@ -25,11 +27,11 @@ from .rig import GETTY, LOCKER, PIN, ROOT, WRONG, Held, Service, run
 
 
 def bind(user: str = "alice", **fields: Any) -> Request:
-    return Request(Operation.BIND, user, **fields)
+    return Request(operations.BIND, user, **fields)
 
 
 def unbind(user: str = "alice", flags: Flag = Flag(0)) -> Request:  # noqa: B008
-    return Request(Operation.UNBIND, user, flags=flags)
+    return Request(operations.UNBIND, user, flags=flags)
 
 
 async def nothing_stored(
@@ -45,10 +47,10 @@ async def nothing_stored(
     return held
 
 
-def point(softkey: Softkey, container: int = 0) -> bytes:
+def key_of(softkey: Softkey, container: int = 0) -> PublicKey:
     key = softkey.file.load().applications[0].containers[container].key
     assert key is not None
-    return key.point
+    return PublicKey("sm2", key.point)
 
 
 @pytest.mark.smoke
@@ -63,11 +65,11 @@ def test_binding(tmp_path: Path, ukey: Softkey) -> None:
             "serial": "SN0",
             "application": "ukey",
             "container": "login",
-            "key": fingerprint(point(ukey)),
+            "key": fingerprint(key_of(ukey)),
         }
-        (binding,), _ = service.world.bindings.all()
+        (binding,), _ = service.services.bindings.all()
         assert (binding.user, binding.uid, binding.serial) == ("alice", 1000, "SN0")
-        assert binding.point == point(ukey)
+        assert binding.key == key_of(ukey)
         assert (binding.bound_by, binding.attested) == (1000, False)  # alice, by root
         (line,) = service.lines()
         assert "event=bind user=alice uid=1000" in line
@@ -79,7 +81,7 @@ def test_binding(tmp_path: Path, ukey: Softkey) -> None:
 
 def test_binding_is_roots(tmp_path: Path) -> None:
     async def scene(service: Service) -> None:
-        for request in (bind(), unbind(), Request(Operation.UNBLOCK_PIN, serial="SN0")):
+        for request in (bind(), unbind(), Request(operations.UNBLOCK_PIN, serial="SN0")):
             with pytest.raises(NotAllowed):
                 service.begin(request, LOCKER)
         assert all("verdict=PERM_DENIED" in line for line in service.lines())
@@ -109,8 +111,8 @@ def test_nothing_is_bound_twice(tmp_path: Path, make: Make) -> None:
 
 def test_a_revoked_key_is_not_bound_again(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
-        event = Revocation(fingerprint(point(ukey)), True, "", 0, "alice", "SN0")
-        service.world.revocations.append(event)
+        event = Revocation(fingerprint(key_of(ukey)), True, "", 0, "alice", "SN0")
+        service.services.revocations.append(event)
         held = await nothing_stored(service, bind(), error=ErrorName.REVOKED)
         assert event.key in held.verdict.text
 
@@ -145,7 +147,7 @@ def test_a_wrong_pin_and_the_last_try(tmp_path: Path, make: Make) -> None:
     async def scene(service: Service) -> None:
         await nothing_stored(service, bind(), WRONG, error=ErrorName.PIN_WRONG)
         assert ukey.tries_left() == 1
-        for caller in (ROOT, GETTY):  # it is a login's, whoever began this
+        for caller in (ROOT, GETTY):  # it belongs to a login, whatever process began this
             await nothing_stored(service, bind(), error=ErrorName.TRY_WITHHELD, caller=caller)
         assert ukey.tries_left() == 1
 
@@ -170,7 +172,7 @@ def test_several_ukeys_are_asked_about(tmp_path: Path, make: Make) -> None:
         assert held.kinds == ["Info", "Prompt", "Error", "Prompt", "Prompt", "Verdict"]
         assert "SN0  one\n  SN1  two" in held.text
         assert held.steps[1].echo  # type: ignore[union-attr]
-        # of two of which one is bound, the other is meant
+        # of two ukeys, one is bound: the other is meant
         held = await service.hold(bind("bob"), PIN, caller=ROOT)
         assert held.verdict.detail["serial"] == "SN0"
         held = await service.hold(bind("carol"), caller=ROOT)
@@ -202,8 +204,8 @@ def test_several_containers_are_asked_about(tmp_path: Path, make: Make) -> None:
         assert isinstance(held.steps[0], Info)
         assert "1  ukey / login\n  2  ukey / mail" in held.steps[0].text
         assert "spare" not in held.text
-        (binding,), _ = service.world.bindings.all()
-        assert (binding.container, binding.point) == ("mail", point(ukey, 1))
+        (binding,), _ = service.services.bindings.all()
+        assert (binding.container, binding.key) == ("mail", key_of(ukey, 1))
         await service.hold(unbind(), PIN, caller=ROOT)
         held = await service.hold(bind(container="login"), PIN, caller=ROOT)
         assert held.verdict.detail["container"] == "login"
@@ -235,7 +237,7 @@ def test_a_ukey_from_the_factory_that_holds_nothing(tmp_path: Path, make: Make) 
         generate = bind(flags=Flag.GENERATE)
         await nothing_stored(service, bind(), error=ErrorName.NO_KEY_PAIR)
         await nothing_stored(service, generate, error=ErrorName.DEFAULT_PIN)
-        change = Request(Operation.CHANGE_PIN)
+        change = Request(operations.CHANGE_PIN)
         assert (await service.hold(change, FACTORY_PIN, PIN, PIN, caller=ROOT)).code is Code.SUCCESS
         held = await service.hold(generate, PIN, caller=ROOT)
         assert held.verdict.detail["container"] == "pam-ukey"
@@ -264,17 +266,17 @@ def test_a_pair_is_never_overwritten(tmp_path: Path, make: Make) -> None:
     ukey = make()
 
     async def scene(service: Service) -> None:
-        before = point(ukey)
+        before = key_of(ukey)
         for request in (
             bind(flags=Flag.GENERATE),
             bind(flags=Flag.GENERATE, container="login"),
         ):
             await nothing_stored(service, request, error=ErrorName.BAD_REQUEST)
-        assert point(ukey) == before
+        assert key_of(ukey) == before
         request = bind(flags=Flag.GENERATE, container="second")
         held = await service.hold(request, PIN, caller=ROOT)
         assert held.code is Code.SUCCESS
-        assert point(ukey) == before
+        assert key_of(ukey) == before
         assert held.verdict.detail["container"] == "second"
 
     run(tmp_path, scene)
@@ -323,8 +325,8 @@ def test_unbinding_needs_the_ukey_and_its_pin(tmp_path: Path, ukey: Softkey) -> 
         ukey.control.behave()
         held = await service.hold(unbind(), PIN, caller=ROOT)
         assert held.verdict.text == "Ukey SN0 is no longer bound to alice."
-        assert service.world.bindings.all() == ([], [])
-        assert service.world.revocations.all() == []
+        assert service.services.bindings.all() == ([], [])
+        assert service.services.revocations.all() == []
         assert (await service.hold(bind("bob"), PIN, caller=ROOT)).code is Code.SUCCESS
 
     run(tmp_path, scene)
@@ -340,7 +342,7 @@ def test_unbinding_by_force_revokes_the_key(tmp_path: Path, make: Make) -> None:
         held = await service.hold(unbind(flags=Flag.FORCE), caller=ROOT)
         assert (held.kinds, held.code) == (["Verdict"], Code.SUCCESS)
         assert held.verdict.detail["key"] == binding.fingerprint
-        assert service.world.bindings.all() == ([], [])
+        assert service.services.bindings.all() == ([], [])
         assert service.lines()[-1].startswith("<84>")  # a warning
         (service.records.path / "alice").write_bytes(backup)
         (service.records.path / "alice").chmod(0o600)
@@ -366,8 +368,8 @@ def test_nothing_is_removed_that_could_not_be_revoked(tmp_path: Path, make: Make
 def test_who_is_gone_from_the_host_can_be_unbound(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         binding = service.bind(ukey)
-        service.world.bindings.remove(binding)
-        service.world.bindings.add(replace(binding, user="leaver", uid=4242))
+        service.services.bindings.remove(binding)
+        service.services.bindings.add(replace(binding, user="leaver", uid=4242))
         held = await service.hold(unbind("leaver"), PIN, caller=ROOT)
         assert held.code is Code.SUCCESS
 
@@ -381,6 +383,6 @@ def test_a_damaged_record_goes_by_force_only(tmp_path: Path) -> None:
         held = await service.hold(unbind(flags=Flag.FORCE), caller=ROOT)
         assert held.code is Code.SUCCESS
         assert "none is revoked" in held.verdict.text
-        assert service.world.bindings.all() == ([], [])
+        assert service.services.bindings.all() == ([], [])
 
     run(tmp_path, scene)

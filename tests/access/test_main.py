@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -14,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from keyservice import descriptors
+from keyservice.access import threads
 from keyservice.contract.names import RECORDS_DIR, STATE_DIR
+from keyservice.ukeys.pcsc.reports import READERS_MAX
 from tests.support import CHECKOUT
 from tests.support.process import Daemon, wait_until
 from tests.support.restore import empty
@@ -39,10 +45,15 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts it with a configuration; ready when both sockets answer."""
     running: list[Daemon] = []
 
-    def start(*arguments: str, text: str = "[bus]\nenabled = false\n", **more: object) -> Daemon:
+    def start(
+        *arguments: str,
+        text: str = "[bus]\nenabled = false\n",
+        prefix: Sequence[str] = (),
+        **more: object,
+    ) -> Daemon:
         config = tmp_path / "keyservice.toml"
         config.write_text(text)
-        command = [sys.executable, "-m", "keyservice", "--config", str(config)]
+        command = [*prefix, sys.executable, "-m", "keyservice", "--config", str(config)]
         command += ["--socket-dir", str(tmp_path / "run"), *arguments]
         daemon = Daemon(command, tmp_path / "log", env=ENVIRONMENT, **more)
         running.append(daemon)
@@ -104,6 +115,28 @@ def test_the_service_does_not_start_with_it(tmp_path: Path) -> None:
     assert keyservice("--version").stdout.startswith("keyservice ")
 
 
+def test_what_is_damaged_does_not_steer_a_terminal() -> None:
+    """A record may come from anybody's backup."""
+    folder = Path(RECORDS_DIR)
+    folder.mkdir(0o700, exist_ok=True)
+    record = folder / "alice\x1b[2J"
+    record.write_text('{"version": 1, "\\u001b[2J": 1}')
+    record.chmod(0o600)
+    try:
+        done = keyservice("--check-state")
+        listed = keyservice("--check-state", "--json")
+    finally:
+        empty(folder)
+        empty(Path(STATE_DIR))
+    assert done.returncode == 0
+    assert "alice" in done.stdout
+    assert all(line.isprintable() for line in done.stdout.splitlines())
+    row = json.loads(listed.stdout)
+    assert (row["path"], row["why"]) == (str(record), "fields")
+    assert "\x1b[2J" in row["names"]
+    assert "\x1b" not in listed.stdout
+
+
 # -- serving
 
 
@@ -116,6 +149,17 @@ def test_it_stops_cleanly(start: Start, tmp_path: Path, number: signal.Signals) 
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
 
 
+@pytest.mark.parametrize("closed", [(0,), (2,), (0, 1, 2)])
+def test_no_file_or_connection_becomes_a_standard_stream(
+    start: Start, closed: Sequence[int]
+) -> None:
+    """A library's output to standard error would go there."""
+    streams = " ".join(f"{number}<&-" for number in closed)
+    daemon = start(prefix=["sh", "-c", f'exec "$@" {streams}', "sh"])
+    opened = [str(Path(f"/proc/{daemon.pid}/fd/{number}").readlink()) for number in closed]
+    assert opened == [os.devnull] * len(closed)
+
+
 def test_it_makes_its_folders(start: Start) -> None:
     for folder in map(Path, (RECORDS_DIR, STATE_DIR)):
         empty(folder)
@@ -126,7 +170,8 @@ def test_it_makes_its_folders(start: Start) -> None:
     start()
     for folder in map(Path, (RECORDS_DIR, STATE_DIR)):
         assert folder.stat().st_mode & 0o7777 == 0o700
-        assert list(folder.iterdir()) == []
+    assert [path.name for path in Path(RECORDS_DIR).iterdir()] == [".witness"]
+    assert [path.name for path in Path(STATE_DIR).iterdir()] == ["witness"]
 
 
 def test_there_is_only_one(start: Start, tmp_path: Path) -> None:
@@ -149,7 +194,7 @@ def test_it_keeps_its_memory_to_itself(start: Start) -> None:
     )
     assert status["Umask"] == "0077"
     assert int(status["VmLck"].split()[0]) > 0
-    # not dumpable: what is the process's own below /proc belongs to root, whoever it runs as
+    # not dumpable: its files below /proc belong to root, under any uid
     done = subprocess.run(
         [sys.executable, "-c", _DUMPABLE, str(CHECKOUT)],
         capture_output=True,
@@ -228,7 +273,7 @@ def test_it_goes_on_without_a_bus(start: Start, tmp_path: Path) -> None:
 
 
 def test_damaged_records_do_not_keep_it_from_starting(start: Start) -> None:
-    """The tools are needed to mend that; logins are refused one by one."""
+    """The tools are needed to repair them; logins are refused one by one."""
     Path(STATE_DIR).mkdir(0o700, exist_ok=True)
     revoked = Path(STATE_DIR, "revoked")
     revoked.write_text("?\n")
@@ -252,3 +297,34 @@ def offspring(pid: int) -> list[int]:
 
     wait_until(look, "it has children")
     return found
+
+
+def limit_of(pid: int) -> int:
+    """How many files the kernel lets it open."""
+    (line,) = [
+        text
+        for text in Path(f"/proc/{pid}/limits").read_text().splitlines()
+        if text.startswith("Max open files")
+    ]
+    return int(line.split()[3])
+
+
+@pytest.mark.parametrize("hard", [4096, 1024])
+def test_it_takes_what_it_may_of_descriptors(start: Start, hard: int) -> None:
+    """Without systemd 1024 is the usual limit, and it is a soft one."""
+    limits = (256, hard)
+    daemon = start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits))
+    assert limit_of(daemon.pid) == min(hard, descriptors.needed())
+    assert ("all callers at once need" in daemon.tail()) == (hard < descriptors.needed())
+
+
+def test_the_unit_grants_what_all_limits_at_once_come_to() -> None:
+    unit = (CHECKOUT / "data/systemd/ukey-keyservice.service").read_text()
+
+    def granted(key: str) -> int:
+        (value,) = re.findall(rf"^{key}=(\d+)$", unit, re.MULTILINE)
+        return int(value)
+
+    assert granted("LimitNOFILE") >= descriptors.needed()
+    workers = 2 * READERS_MAX + 2  # one for each reader, one that is ending; the same for watchers
+    assert granted("TasksMax") >= 1 + threads.LIMIT + workers

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What people read: complete in both languages, and nothing in it steers a terminal."""
+"""The texts for people: complete in both languages, and nothing in them steers a terminal."""
 
 from __future__ import annotations
 
 import gettext
 import io
+import re
+import shlex
 import string
 import subprocess
 from collections.abc import Iterator
@@ -13,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from keyservice.access import messages
+from keyservice.access import messages, verdicts
 from keyservice.access.conversation import Request
 from keyservice.access.messages import Texts
 from keyservice.access.settings import Rules
-from keyservice.access.verdicts import CODES
-from keyservice.contract.names import Operation
+from keyservice.contract import operations
 from keyservice.core import errors
+from keyservice.core.codes import Code, ErrorName, Exit
 from keyservice.core.errors import UkeyError
 from tests.support import CHECKOUT
 
@@ -29,13 +31,13 @@ _XGETTEXT = ["xgettext", "--from-code=UTF-8", "-L", "Python", "-k", "-k_", "-kN_
 
 def kinds(base: type[UkeyError] = UkeyError) -> Iterator[type[UkeyError]]:
     for kind in base.__subclasses__():
-        if kind.__module__ == errors.__name__:
+        if kind.__module__.startswith(errors.__name__ + "."):
             yield kind
             yield from kinds(kind)
 
 
 def texts(*, login: bool = True, **fields: str) -> Texts:
-    return Texts(Rules(), Request(Operation.AUTHENTICATION, **fields), login=login)  # type: ignore[arg-type]
+    return Texts(Rules(), Request(operations.AUTHENTICATION, **fields), login=login)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_every_text_is_translated(tmp_path: Path) -> None:
         timeout=30,
         check=False,
     )
-    assert done.returncode == 0, done.stderr  # nothing that is not said any more
+    assert done.returncode == 0, done.stderr  # no text that is no longer used
 
 
 def test_placeholders_are_the_same_in_both_languages(
@@ -79,7 +81,9 @@ def test_placeholders_are_the_same_in_both_languages(
 
 @pytest.mark.parametrize("kind", [*kinds()], ids=lambda kind: kind.__name__)
 def test_every_error_has_a_text_and_a_code(kind: type[UkeyError]) -> None:
-    assert any(each in CODES for each in kind.__mro__ if each is not UkeyError)
+    assert kind.name is not ErrorName.FAILED
+    assert kind.code not in (Code.SUCCESS, Code.IGNORE)
+    assert kind.exit is not Exit.OK
     for login in (True, False):
         text = texts(login=login).error(kind(serial="SN1", user="alice"))
         assert text.endswith((".", "alice", "SN1", "?", "chpinpw"))
@@ -93,7 +97,7 @@ def test_chinese(chinese: Texts) -> None:
     assert chinese.error(errors.Throttled(seconds=60)) == "PIN 码错误次数太多。请等待 60 秒后重试。"
     refused = errors.NotAllowed("only root may do this for somebody else")
     assert chinese.error(refused) == "没有权限：只有 root 可以为他人这样做。"
-    damaged = errors.RecordDamaged(path="/etc/usbkey/alice", why="its mode is 0644, not 0600")
+    damaged = errors.RecordDamaged(path="/etc/usbkey/alice", why="mode", mode="0644")
     assert "它的权限是 0644，而不是 0600。" in chinese.error(damaged)
 
 
@@ -107,7 +111,7 @@ def test_the_language_is_the_callers_wish_or_the_configurations(
         return gettext.NullTranslations()
 
     monkeypatch.setattr(messages, "translation", translation)
-    request = Request(Operation.AUTHENTICATION, lang="zh_CN.UTF-8", tty="tty1")
+    request = Request(operations.AUTHENTICATION, lang="zh_CN.UTF-8", tty="tty1")
     Texts(Rules(), request, login=True)
     Texts(Rules(language="C"), request, login=True)
     assert asked == [("zh_CN.UTF-8", "tty1"), ("C", "tty1")]
@@ -116,17 +120,49 @@ def test_the_language_is_the_callers_wish_or_the_configurations(
 @pytest.mark.parametrize("odd", ["\x1b[2J", "a\nb", "\x07", "\u202e", "\udcff", "{user}"])
 def test_what_a_ukey_says_does_not_steer_a_terminal(odd: str) -> None:
     text = texts().insert(odd)
-    assert text == f"Insert ukey {''.join(c if c.isprintable() else '?' for c in odd)}."
+    plain = "".join(c if c.isprintable() else "?" for c in odd)
+    assert text == f"Insert ukey {shlex.quote(plain)}."
     assert texts().error(errors.UkeyAbsent(serial=odd)).isprintable()
     assert len(texts().insert("x" * 10000)) < 300
 
 
+def test_a_wide_space_in_a_label_is_shown_as_it_is() -> None:
+    """As everywhere else where a ukey's words are shown: it steers no terminal."""
+    assert texts().ukeys_present([("SN1", "飞天\u3000一")]).endswith("  SN1  飞天\u3000一")
+
+
+#: Commands that texts name, up to the filled-in part.
+_COMMANDS = re.compile(
+    r"\b(?:chpinpw --unblock|getpubkey|rmpubkey|ukey unrevoke) (?![A-Z-]).*|$", re.DOTALL
+)
+
+
+@pytest.mark.parametrize("login", [True, False])
+@pytest.mark.parametrize("odd", ["1;reboot", "$(reboot)", "`reboot`", "a b", "DOM\\bob", "it's"])
+def test_a_command_that_is_named_runs_nothing_else(odd: str, login: bool) -> None:
+    """A ukey chooses its own serial, and root pastes the command."""
+    said = texts(login=login)
+    facts = dict.fromkeys(("serial", "user", "record_user", "key"), odd)
+    named = [said.error(kind(**facts)) for kind in kinds()] + [said.revoked(odd, odd, odd)]
+    commands = [found[0] for text in named if (found := _COMMANDS.search(text)) and found[0]]
+    assert len(commands) >= 2
+    for command in commands:
+        assert f" {shlex.quote(odd)}" in command
+
+
 def test_who_logs_in_is_not_told_of_files() -> None:
-    error = errors.RecordDamaged(path="/etc/usbkey/alice", why="its mode is 0644, not 0600")
+    error = errors.RecordDamaged(path="/etc/usbkey/alice", why="mode", mode="0644")
     assert "/etc" not in texts(login=True).error(error)
     assert "/etc/usbkey/alice" in texts(login=False).error(error)
     foreign = errors.RecordForeign(user="alice", uid=1, record_user="bob", record_uid=1)
     assert "bob" not in texts(login=True).error(foreign)
+
+
+def test_a_verdict_carries_the_reason_that_its_text_tells() -> None:
+    error = errors.RecordDamaged(path="/etc/usbkey/alice", why="shared", other="bob")
+    told, hidden = (verdicts.of(error, texts(login=login)).detail for login in (False, True))
+    assert told == {"path": "/etc/usbkey/alice", "why": "shared", "other": "bob"}
+    assert hidden == {"path": "/etc/usbkey/alice"}
 
 
 def test_a_text_of_a_device_worker_formats_nothing() -> None:

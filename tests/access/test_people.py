@@ -11,20 +11,23 @@ from pathlib import Path
 
 import pytest
 
-from keyservice.access.session import PER_PERSON
 from keyservice.access.settings import Rules, ServiceRule
+from keyservice.access.shares import SESSIONS, Share
 from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.core.username import Person
 from keyservice.store.bindings import serialize
 from keyservice.store.revocations import Revocation
 from tests.support.ukeys import Softkey
 
+from .conftest import Make
 from .rig import (
     LOCKER,
+    MOMENT,
     PIN,
     SSHD,
     SU,
     SU_BY_SSH,
+    WRONG,
     Service,
     carry,
     login,
@@ -33,13 +36,15 @@ from .rig import (
     run,
 )
 
+VERIFY_PIN = 0x18  #: the INS of the command
+
 
 def test_who_is_not_enrolled(tmp_path: Path) -> None:
     async def scene(service: Service) -> None:
         refused(await service.login(), Code.USER_UNKNOWN, ErrorName.NOT_ENROLLED, asked=False)
         held = await service.login(flags=Flag.NOUSEROK)
         assert (held.code, held.kinds) == (Code.IGNORE, ["Verdict"])
-        # a roll-out does not shut out those from afar who have no ukey yet
+        # a roll-out does not shut out people from afar who have no ukey yet
         held = await service.login(flags=Flag.NOUSEROK, caller=SSHD, rhost="192.0.2.1")
         assert held.code is Code.IGNORE
 
@@ -107,7 +112,7 @@ def test_a_revoked_key_stays_revoked_when_its_record_comes_back(
 ) -> None:
     async def scene(service: Service) -> None:
         key = service.bind(ukey).fingerprint
-        service.world.revocations.append(Revocation(key, True, "", 0, "alice", "SN0"))
+        service.services.revocations.append(Revocation(key, True, "", 0, "alice", "SN0"))
         refused(await service.login(), Code.AUTH_ERR, ErrorName.REVOKED, asked=False)
 
     run(tmp_path, scene)
@@ -121,17 +126,17 @@ def test_what_is_unbound_or_revoked_during_the_prompt_does_not_let_in(
         binding = service.bind(ukey)
 
         def unbound() -> bytes:
-            service.world.bindings.remove(binding)
+            service.services.bindings.remove(binding)
             return PIN
 
         def revoked() -> bytes:
             event = Revocation(binding.fingerprint, True, "", 0, "alice", "SN0")
-            service.world.revocations.append(event)
+            service.services.revocations.append(event)
             return PIN
 
         held = await service.login(unbound)
         refused(held, Code.USER_UNKNOWN, ErrorName.NOT_ENROLLED, asked=True)
-        service.world.bindings.add(binding)
+        service.services.bindings.add(binding)
         refused(await service.login(revoked), Code.AUTH_ERR, ErrorName.REVOKED, asked=True)
 
     run(tmp_path, scene)
@@ -174,7 +179,7 @@ def test_from_afar_is_refused_unless_the_service_may(tmp_path: Path, ukey: Softk
 def test_names_that_make_the_name_service_hang_keep_nobody_else_out(
     tmp_path: Path, ukey: Softkey
 ) -> None:
-    """Whoever knows one gives it to su as often as he may have sessions."""
+    """An attacker who knows one gives it to su as often as they may have sessions."""
     release = threading.Event()
 
     def resolve_slowly(name: str) -> Person:
@@ -184,8 +189,8 @@ def test_names_that_make_the_name_service_hang_keep_nobody_else_out(
 
     async def scene(service: Service) -> None:
         service.bind(ukey)
-        service.world.resolve = resolve_slowly
-        hanging = [service.begin(login("hangs"), SU) for _ in range(PER_PERSON)]
+        service.services.resolve = resolve_slowly
+        hanging = [service.begin(login("hangs"), SU) for _ in range(SESSIONS[Share.PEOPLE].each)]
         await asyncio.sleep(0)
         assert (await service.login(PIN)).code is Code.SUCCESS
         bob = dataclasses.replace(SU, ruid=1001, loginuid=1001, logind_session="bobs")
@@ -193,5 +198,32 @@ def test_names_that_make_the_name_service_hang_keep_nobody_else_out(
         release.set()
         for session in hanging:
             assert (await carry(session)).code is Code.USER_UNKNOWN
+
+    run(tmp_path, scene)
+
+
+def test_one_person_at_all_prompts_of_a_ukey_spends_three_tries_and_no_other_ukeys_time(
+    tmp_path: Path, make: Make
+) -> None:
+    """If no password is asked before, anybody may have su ask for alice's PIN."""
+    alices, carols = make(), make(1)
+
+    async def scene(service: Service) -> None:
+        service.bind(alices)
+        service.bind(carols, "carol")
+        bob = dataclasses.replace(SU, ruid=1001, loginuid=1001, logind_session="bobs")
+        alices.control.misbehave(slow=300, ins=[VERIFY_PIN])
+        alices.control.reset_apdus()
+        guesses = [
+            asyncio.create_task(carry(service.begin(login(), bob), WRONG))
+            for _ in range(SESSIONS[Share.PEOPLE].each)
+        ]
+        while all(ins != VERIFY_PIN for ins, _ in alices.control.apdus()):
+            await asyncio.sleep(MOMENT)
+        assert (await service.login(PIN, user="carol")).code is Code.SUCCESS
+        assert not any(guess.done() for guess in guesses)
+        for guess in guesses:
+            assert (await guess).code is not Code.SUCCESS
+        assert [ins for ins, _ in alices.control.apdus()].count(VERIFY_PIN) == 3
 
     run(tmp_path, scene)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +11,30 @@ import pytest
 
 from keyservice.access.conversation import Request
 from keyservice.access.settings import Rules
-from keyservice.contract.names import Code, ErrorName, Operation
+from keyservice.contract import operations
+from keyservice.contract.names import Code, ErrorName
 from keyservice.contract.steps import Error, Info, Prompt
 from keyservice.core.secret import Secret
+from keyservice.store.throttle import PinName
 from tests.softkey.state import FACTORY_PIN, new
 from tests.support.ukeys import Softkey
 
 from .conftest import Make
-from .rig import ADMIN_PIN, GETTY, LOCKER, NEW, PIN, ROOT, WRONG, Service, run
+from .rig import ADMIN_PIN, GETTY, LOCKER, NEW, PIN, ROOT, WRONG, Service, hang_up_at, run
 
 PATIENT = Rules(allow_virtual_readers=True, wait_for_ukey=0, throttle_after=10)
 
 
 def change(**fields: Any) -> Request:
-    return Request(Operation.CHANGE_PIN, **fields)
+    return Request(operations.CHANGE_PIN, **fields)
 
 
 def verify(**fields: Any) -> Request:
-    return Request(Operation.VERIFY_PIN, **fields)
+    return Request(operations.VERIFY_PIN, **fields)
 
 
 def unblock(serial: str = "SN0", **fields: Any) -> Request:
-    return Request(Operation.UNBLOCK_PIN, serial=serial, **fields)
+    return Request(operations.UNBLOCK_PIN, serial=serial, **fields)
 
 
 def test_a_user_changes_the_pin_of_their_own(tmp_path: Path, ukey: Softkey) -> None:
@@ -182,7 +183,7 @@ def test_root_changes_a_default_pin_before_binding(tmp_path: Path, make: Make) -
         assert held.verdict.detail == {"serial": "SN1"}
         held = await service.hold(change(serial="SN0"), FACTORY_PIN, NEW, NEW, caller=ROOT)
         assert held.verdict.detail == {"serial": "SN0"}
-        held = await service.hold(Request(Operation.BIND, "alice", serial="SN0"), NEW, caller=ROOT)
+        held = await service.hold(Request(operations.BIND, "alice", serial="SN0"), NEW, caller=ROOT)
         assert held.code is Code.SUCCESS
 
     run(tmp_path, scene)
@@ -196,8 +197,8 @@ def test_unblocking(tmp_path: Path, make: Make) -> None:
         await service.login(WRONG)
         assert (await service.login()).verdict.error is ErrorName.PIN_LOCKED
         for _ in range(2):
-            await service.world.throttle.failed("SN0")
-        assert service.world.throttle.pause("SN0") == 60  # which unblocking ends
+            await service.services.throttle.failed(PinName("SN0", "ukey"))
+        assert service.services.throttle.pause("SN0") == 60  # which unblocking ends
         held = await service.hold(unblock(), ADMIN_PIN, NEW, NEW, caller=ROOT)
         assert held.kinds == ["Info", "Prompt", "Prompt", "Prompt", "Verdict"]
         first = held.steps[0]
@@ -215,7 +216,7 @@ def test_the_admin_pins_last_try_is_never_spent(tmp_path: Path, make: Make) -> N
         held = await service.hold(unblock(), WRONG, NEW, NEW, caller=ROOT)
         assert held.verdict.error is ErrorName.PIN_WRONG
         assert held.verdict.text == "The admin PIN is wrong. 1 try is left."
-        assert service.world.throttle._failures == {}
+        assert service.services.throttle.pause("SN0") == 0  # the user PIN's
         for caller in (ROOT, GETTY):
             held = await service.hold(unblock(), caller=caller)
             assert (held.kinds, held.code) == (["Info", "Verdict"], Code.MAXTRIES)
@@ -254,7 +255,7 @@ def test_which_application_is_meant(tmp_path: Path, make: Make) -> None:
     ukey.remove()
     ukey.close()
     made = ukey.file.load()
-    (other,) = new(application="other", pin=PIN, admin_pin=ADMIN_PIN).applications
+    (other,) = new(application="my other", pin=PIN, admin_pin=ADMIN_PIN).applications
     other.ident = bytes.fromhex("0902")
     made.applications.append(other)
     ukey.file.write(made)
@@ -267,24 +268,24 @@ def test_which_application_is_meant(tmp_path: Path, make: Make) -> None:
     async def scene(service: Service) -> None:
         held = await service.hold(change(serial="SN0"), caller=ROOT)
         assert held.verdict.error is ErrorName.BAD_REQUEST
-        assert "name one of other, ukey" in held.verdict.text
+        assert "name one of 'my other', ukey" in held.verdict.text
         for bound in (False, True):
             if bound:
                 service.bind(ukey)
-            named = verify(serial="SN0", application="other")
+            named = verify(serial="SN0", application="my other")
             assert (await service.hold(named, WRONG, caller=ROOT)).code is Code.AUTH_ERR
             assert left() == [10, 9]
             assert (await service.hold(named, PIN, caller=ROOT)).code is Code.SUCCESS
         await service.hold(verify(), WRONG, caller=LOCKER)
         assert left() == [9, 10]
-        named = change(application="other")
+        named = change(application="my other")
         assert (await service.hold(named, PIN, NEW, NEW, caller=LOCKER)).code is Code.SUCCESS
-        named = unblock(application="other")
+        named = unblock(application="my other")
         held = await service.hold(named, ADMIN_PIN, PIN, PIN, caller=ROOT)
         assert held.code is Code.SUCCESS
         held = await service.hold(verify(application="none"), caller=LOCKER)
         assert "no such application" in held.verdict.text
-        named = verify(application="other")
+        named = verify(application="my other")
         assert (await service.hold(named, PIN, caller=LOCKER)).code is Code.SUCCESS
         assert left() == [9, 10]
 
@@ -306,13 +307,12 @@ def test_a_changed_pin_is_told_as_changed_even_to_nobody(tmp_path: Path, ukey: S
     async def scene(service: Service) -> None:
         service.bind(ukey)
         assert (await service.login(PIN)).code is Code.SUCCESS
-        ukey.control.misbehave(slow=300, ins=[0x16])
+        ukey.control.misbehave(slow=200, ins=[0x16])
         session = service.begin(change(), LOCKER)
         for answer in (PIN, NEW, NEW):
             assert isinstance(await session.next_step(), Prompt)
             session.answer(Secret(answer))
-        await asyncio.sleep(0.1)
-        session.cancel()
+        await hang_up_at(ukey, 0x16, session)
         await session.ended()
         assert "event=change-pin" in (line := service.lines()[-1])
         assert "verdict=SUCCESS" in line

@@ -10,21 +10,24 @@ import pytest
 
 from keyservice.access import policy
 from keyservice.access.conversation import Caller, Request
-from keyservice.contract.names import Flag, Operation
+from keyservice.access.operations import FUNCTIONS
+from keyservice.contract import operations
+from keyservice.contract.names import Flag
+from keyservice.contract.operations import Operation
 from keyservice.core.errors import BadRequest, NotAllowed
 from keyservice.core.username import Person
-from keyservice.ukeys.base import Keep
+from keyservice.ukeys.base import TryReserve
 
 from .rig import GETTY, LOCKER, ROOT, SSHD, SU
 
 NOBODY = Caller(65534, 0, None, None, None, ":1.9")
 
 
-@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("operation", FUNCTIONS, ids=lambda each: each.name)
 def test_who_may_begin_what(operation: Operation) -> None:
     for caller in (ROOT, GETTY, SU):
         policy.check_begin(caller, Request(operation, "bob"))
-    own = operation in (Operation.AUTHENTICATION, Operation.CHANGE_PIN, Operation.VERIFY_PIN)
+    own = operation in (operations.AUTHENTICATION, operations.CHANGE_PIN, operations.VERIFY_PIN)
     for caller in (LOCKER, NOBODY):
         if own:
             policy.check_begin(caller, Request(operation))
@@ -44,14 +47,14 @@ def test_who_may_act_for_whom() -> None:
             policy.check_own(caller, Person("root", 0))
 
 
-@pytest.mark.parametrize("operation", Operation)
+@pytest.mark.parametrize("operation", FUNCTIONS, ids=lambda each: each.name)
 @pytest.mark.parametrize("flag", Flag)
 def test_a_flag_without_a_meaning_is_refused(operation: Operation, flag: Flag) -> None:
     meant = {
-        Operation.AUTHENTICATION: (Flag.UNIFORM, Flag.NOUSEROK, Flag.SILENT),
-        Operation.BIND: (Flag.GENERATE, Flag.ALLOW_DEFAULT_PIN),
-        Operation.UNBIND: (Flag.FORCE,),
-        Operation.CHANGE_PIN: (Flag.SILENT,),
+        operations.AUTHENTICATION: (Flag.UNIFORM, Flag.NOUSEROK, Flag.SILENT),
+        operations.BIND: (Flag.GENERATE, Flag.ALLOW_DEFAULT_PIN),
+        operations.UNBIND: (Flag.FORCE,),
+        operations.CHANGE_PIN: (Flag.SILENT,),
     }
     request = Request(operation, "alice", flags=flag)
     if flag in meant.get(operation, ()):
@@ -63,34 +66,38 @@ def test_a_flag_without_a_meaning_is_refused(operation: Operation, flag: Flag) -
 
 def test_unknown_flags_and_timeouts_are_refused() -> None:
     for request in (
-        Request(Operation.AUTHENTICATION, flags=Flag(0x8000)),
-        Request(Operation.AUTHENTICATION, timeout=301),
-        Request(Operation.AUTHENTICATION, timeout=-1),
+        Request(operations.AUTHENTICATION, flags=Flag(0x8000)),
+        Request(operations.AUTHENTICATION, timeout=301),
+        Request(operations.AUTHENTICATION, timeout=-1),
     ):
         with pytest.raises(BadRequest):
             policy.check_begin(ROOT, request)
-    policy.check_begin(ROOT, Request(Operation.AUTHENTICATION, timeout=300))
+    policy.check_begin(ROOT, Request(operations.AUTHENTICATION, timeout=300))
 
 
 @pytest.mark.parametrize(
     ("caller", "local", "kept"),
     [
-        (GETTY, True, Keep.NONE),
-        (GETTY, False, Keep.LAST),
-        (SSHD, False, Keep.LAST),
-        (SU, True, Keep.LAST),
-        (SU, False, Keep.LAST),
-        (ROOT, True, Keep.LAST),
-        (dataclasses.replace(GETTY, ruid=None), True, Keep.LAST),
-        (dataclasses.replace(GETTY, loginuid=0), True, Keep.LAST),
-        (dataclasses.replace(GETTY, logind_session="desk"), True, Keep.LAST),  # sudo, no audit
-        (LOCKER, True, Keep.RESERVE),
-        (LOCKER, False, Keep.RESERVE),
-        (NOBODY, True, Keep.RESERVE),
+        (GETTY, True, TryReserve.NONE),
+        (GETTY, False, TryReserve.LAST),
+        (SSHD, False, TryReserve.LAST),
+        (SU, True, TryReserve.LAST),
+        (SU, False, TryReserve.LAST),
+        (ROOT, True, TryReserve.LAST),
+        (dataclasses.replace(GETTY, ruid=None), True, TryReserve.LAST),
+        (dataclasses.replace(GETTY, loginuid=0), True, TryReserve.LAST),
+        (
+            dataclasses.replace(GETTY, logind_session="desk"),
+            True,
+            TryReserve.LAST,
+        ),  # sudo, no audit
+        (LOCKER, True, TryReserve.RESERVE),
+        (LOCKER, False, TryReserve.RESERVE),
+        (NOBODY, True, TryReserve.RESERVE),
     ],
 )
-def test_the_tries_that_stay(caller: Caller, local: bool, kept: Keep) -> None:
-    assert policy.keep(caller, Operation.AUTHENTICATION, local=local) is kept
-    others = set(Operation) - {Operation.AUTHENTICATION}
-    at_least = Keep.RESERVE if kept is Keep.RESERVE else Keep.LAST
-    assert {policy.keep(caller, operation, local=local) for operation in others} == {at_least}
+def test_the_tries_that_stay(caller: Caller, local: bool, kept: TryReserve) -> None:
+    assert policy.reserve(caller, operations.AUTHENTICATION, local=local) is kept
+    others = set(FUNCTIONS) - {operations.AUTHENTICATION}
+    at_least = TryReserve.RESERVE if kept is TryReserve.RESERVE else TryReserve.LAST
+    assert {policy.reserve(caller, operation, local=local) for operation in others} == {at_least}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Which domain SELinux runs the keyservice in, told from what other security modules write there.
+"""The domain that SELinux runs the keyservice in, told apart from other security modules' labels.
 
 The guest's tests ask the real one.
 """

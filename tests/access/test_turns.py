@@ -37,6 +37,26 @@ def test_turns_come_in_order_and_leave_nothing() -> None:
     assert "1 waits" in order
 
 
+def test_who_comes_between_two_turns_has_waited_too() -> None:
+    """The ukey is free then, but the next session has been called already."""
+    waited: list[bool] = []
+
+    async def nothing() -> None: ...
+
+    async def take(turns: Turns, times: int) -> None:
+        for _ in range(times):  # the next time at once, before anybody else runs
+            async with turns.of("SN1", nothing) as others:
+                waited.append(others)
+                await asyncio.sleep(0.01)
+
+    async def play() -> None:
+        turns = Turns()
+        await asyncio.gather(take(turns, 2), take(turns, 1))
+
+    asyncio.run(play())
+    assert waited == [False, True, True]
+
+
 @pytest.mark.parametrize("lasting", [True, False])
 def test_work_is_not_broken_off(lasting: bool) -> None:
     async def nothing() -> None: ...

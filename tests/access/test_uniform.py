@@ -7,18 +7,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import pytest
 
-from keyservice.access import audit, verdicts
+from keyservice.access import audit, authentication, identity, lookups, verdicts
+from keyservice.access import uniform as module
+from keyservice.access.context import Context
+from keyservice.access.messages import Texts
 from keyservice.access.settings import Rules
-from keyservice.access.uniform import MARGIN, TICK
 from keyservice.contract.names import SSHD_JUNK, Code, ErrorName, Flag
 from keyservice.contract.steps import Prompt, Verdict
 from keyservice.core.errors import BadRequest, UkeyError
+from keyservice.core.logsocket import Severity
 from keyservice.core.username import Person
 from keyservice.store.revocations import Revocation
 
@@ -37,6 +40,7 @@ from .rig import (
     carry,
     resolve,
     run,
+    run_beside,
     uniform,
 )
 
@@ -49,25 +53,37 @@ DECOY = Flag.UNIFORM | Flag.DECOY
 RULES = Rules(allow_virtual_readers=True, wait_for_ukey=15)
 
 
+@pytest.fixture(autouse=True)
+def shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ticks half as long. Those of the product are in ``test_on_pcscd``."""
+    monkeypatch.setattr(module, "TICK", module.TICK / 2)
+    monkeypatch.setattr(module, "MARGIN", module.MARGIN / 2)
+
+
 def alike(held: Held, ticks: int = 1) -> None:
-    """One prompt, one verdict, nothing that tells one failure from another, at the tick."""
+    """Check for one prompt and one verdict at the tick, and nothing that tells failures apart."""
     assert held.steps == [
         Prompt("PIN of the ukey: "),
         Verdict(Code.AUTH_ERR, "Authentication failed."),
     ]
-    assert 0 <= held.ended - held.answered - ticks * TICK < LATE
+    assert 0 <= held.ended - held.answered - ticks * module.TICK < LATE
+
+
+def reasons(lines: list[str]) -> list[str]:
+    """Why the logins of these lines failed, sorted."""
+    return sorted(line.split('reason="')[1].split(":")[0] for line in lines)
 
 
 def test_every_failure_looks_the_same(tmp_path: Path, make: Make) -> None:
     ukey, locked = make(), make(1, tries=1)
 
-    async def scene(service: Service) -> None:
-        binding = service.bind(ukey)
+    async def with_whole_records(service: Service) -> None:
+        service.bind(ukey)
         service.bind(locked, "bob")
         service.bind(ukey, "carol", serial="ABSENT", public_key=bytes([9] * 64).hex())
         service.bind(locked, "dave", serial="SN1-forged", public_key=bytes([8] * 64).hex())
         revocation = Revocation(bytes(32).hex(), True, "", 0, "", "")
-        service.world.revocations.append(revocation)
+        service.services.revocations.append(revocation)
         assert (await service.login(WRONG, user="bob")).code in (Code.AUTH_ERR, Code.MAXTRIES)
 
         cases: dict[str, Awaitable[Held]] = {
@@ -86,23 +102,24 @@ def test_every_failure_looks_the_same(tmp_path: Path, make: Make) -> None:
         service.lines()
         for held in await asyncio.gather(*cases.values()):
             alike(held)
-        reasons = sorted(line.split('reason="')[1].split(":")[0] for line in service.lines())
-        assert reasons == sorted(cases)
+        assert reasons(service.lines()) == sorted(cases)
 
+    async def with_a_damaged_one(service: Service) -> None:
+        binding = service.bind(ukey)
+        service.bind(locked, "dave", serial="SN1-forged", public_key=bytes([8] * 64).hex())
         (service.records.path / "dave").write_text("{")
         event = Revocation(binding.fingerprint, True, "", 0, "alice", "SN0")
-        service.world.revocations.append(event)
-        more = {
+        service.services.revocations.append(event)
+        cases = {
             "Revoked": service.hold(uniform(), PIN),
             "RecordDamaged": service.hold(uniform("dave"), PIN),
         }
         service.lines()
-        for held in await asyncio.gather(*more.values()):
+        for held in await asyncio.gather(*cases.values()):
             alike(held)
-        reasons = sorted(line.split('reason="')[1].split(":")[0] for line in service.lines())
-        assert reasons == sorted(more)
+        assert reasons(service.lines()) == sorted(cases)
 
-    run(tmp_path, scene, RULES)
+    run_beside(tmp_path, with_whole_records, with_a_damaged_one, rules=RULES)
 
 
 def test_a_throttled_ukey_looks_the_same(tmp_path: Path, make: Make) -> None:
@@ -112,20 +129,24 @@ def test_a_throttled_ukey_looks_the_same(tmp_path: Path, make: Make) -> None:
         service.bind(ukey)
         for held in await asyncio.gather(*(service.hold(uniform(), WRONG) for _ in range(4))):
             alike(held)
+        assert reasons(service.lines()) == ["PinWrong"] * 3 + ["Throttled"]
         assert ukey.tries_left() == 7
 
     run(tmp_path, scene, RULES, clock=Clock())
 
 
 def test_how_long_the_ukey_takes_does_not_show(tmp_path: Path, make: Make) -> None:
-    ukey = make()
+    ukeys = {"alice": make(), "bob": make(1)}
 
     async def scene(service: Service) -> None:
-        service.bind(ukey)
-        assert (await service.login(PIN)).code is Code.SUCCESS
-        for slow, ticks in ((1500, 1), (2300, 2)):
-            ukey.control.misbehave(slow=slow, ins=[0x18])
-            alike(await service.hold(uniform(), WRONG), ticks)
+        slow = {"alice": (750, 1), "bob": (1150, 2)}  #: milliseconds, and the tick after that
+        for user, ukey in ukeys.items():
+            service.bind(ukey, user)
+            assert (await service.login(PIN, user=user)).code is Code.SUCCESS
+            ukey.control.misbehave(slow=slow[user][0], ins=[0x18])
+        logins = (service.hold(uniform(user), WRONG) for user in ukeys)
+        for held, (_, ticks) in zip(await asyncio.gather(*logins), slow.values(), strict=True):
+            alike(held, ticks)
 
     run(tmp_path, scene, RULES)
 
@@ -157,33 +178,101 @@ def test_a_decoy_touches_no_ukey_and_never_lets_in(tmp_path: Path, make: Make) -
     run(tmp_path, scene, RULES)
 
 
-@pytest.mark.parametrize("seconds", (0.35, 0.7, 1.1))
-def test_how_many_log_in_at_once_does_not_show(tmp_path: Path, make: Make, seconds: float) -> None:
-    """They wait for each other at the ukey, and only with the right password."""
+def test_a_decoy_looks_up_what_a_login_does(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same work in threads and on readers, whatever ends a login: every account sees it."""
+    ukey, seen = make(), list[str]()
+
+    def record(holder: object, *names: str) -> None:
+        for name in names:
+            whole = getattr(holder, name)
+
+            def noted(*args: Any, name: str = name, whole: Any = whole) -> Any:
+                seen.append(name)
+                return whole(*args)
+
+            monkeypatch.setattr(holder, name, noted)
+
+    async def scene(service: Service) -> None:
+        service.bind(ukey)
+        service.bind(ukey, "carol", serial="ABSENT", public_key=bytes([9] * 64).hex())
+        record(lookups, "look_up")
+        record(identity, "judge", "check_revoked")
+        record(service.services.bindings, "own", "prove_none")
+        record(service.services.ukeys, "settled", "find")
+        requests = {
+            "absent": (uniform("carol"), GETTY),
+            "not enrolled": (uniform("root"), GETTY),
+            "unknown": (uniform("mallory"), GETTY),
+            "remote": (uniform(rhost="192.0.2.1"), SSHD),
+            "somebody else's": (uniform("bob"), LOCKER),
+        }
+        for why, (request, caller) in requests.items():
+            steps = []
+            for flags in (Flag.UNIFORM, DECOY):
+                seen.clear()
+                asked = dataclasses.replace(request, flags=flags)
+                alike(await service.hold(asked, PIN, caller=caller))
+                steps.append(list(seen))
+            assert steps[0] == steps[1] != [], why
+        assert "flags=uniform,decoy verdict=AUTH_ERR" in service.lines()[-1]
+
+    run(tmp_path, scene, RULES)
+
+
+def test_a_decoy_whose_way_is_clear_ends_all_the_same(
+    tmp_path: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decoy is refused whether its look-ups succeed or hit a bug."""
     ukey = make()
 
     async def scene(service: Service) -> None:
         service.bind(ukey)
+        whole = authentication._ready
+
+        async def broken(*_: object) -> None:
+            raise RuntimeError
+
+        for way in (whole, broken):
+            monkeypatch.setattr(authentication, "_ready", way)
+            alike(await service.hold(uniform(flags=DECOY), PIN))
+
+    run(tmp_path, scene, RULES)
+
+
+def test_how_many_log_in_at_once_does_not_show(tmp_path: Path, make: Make) -> None:
+    """They wait for each other at the ukey, and only with the right password."""
+    ukeys = {"alice": (make(), 0.175), "bob": (make(1), 0.35), "carol": (make(2), 0.55)}
+
+    async def crowd(service: Service, user: str) -> None:
+        ukey, seconds = ukeys[user]
         ukey.control.misbehave(slow=1000 * seconds, ins=[0x18])
+        logins = [service.hold(uniform(user), WRONG) for _ in range(7)]
+        for held in await asyncio.gather(*logins):
+            alike(held)
+        ukey.control.behave()
+
+    async def scene(service: Service) -> None:
+        for user, (ukey, _) in ukeys.items():
+            service.bind(ukey, user)
         for _ in range(2):  # not known yet, and known, is how long the ukey takes
             service.lines()
-            logins = [service.hold(uniform(), WRONG) for _ in range(7)]
-            for held in await asyncio.gather(*logins):
-                alike(held)
-            reasons = [line.split('reason="')[1].split(":")[0] for line in service.lines()]
-            tried = reasons.count("PinWrong")
-            fit = (TICK - MARGIN) // seconds
-            assert max(1, fit - 1) <= tried <= fit
-            assert reasons.count("DeadlinePassed") == len(logins) - tried
-            ukey.control.behave()
-            assert (await service.login(PIN)).code is Code.SUCCESS
-            ukey.control.misbehave(slow=1000 * seconds, ins=[0x18])
+            await asyncio.gather(*(crowd(service, user) for user in ukeys))
+            lines = service.lines()
+            for user, (_, seconds) in ukeys.items():
+                why = reasons([line for line in lines if f" user={user} " in line])
+                tried = why.count("PinWrong")
+                fit = (module.TICK - module.MARGIN) // seconds
+                assert 1 <= tried <= fit, user  # on a busy machine fewer fit
+                assert why.count("DeadlinePassed") == 7 - tried, user
+                assert (await service.login(PIN, user=user)).code is Code.SUCCESS
 
     run(tmp_path, scene, dataclasses.replace(RULES, throttle_after=9))
 
 
 def test_what_comes_before_the_ukey_does_not_show(tmp_path: Path, make: Make) -> None:
-    """A name service that hangs is none of a decoy's troubles."""
+    """A name service that hangs delays a login and a decoy alike."""
     ukey, hanging = make(), threading.Event()
 
     def resolve_slowly(name: str) -> Person:
@@ -192,18 +281,12 @@ def test_what_comes_before_the_ukey_does_not_show(tmp_path: Path, make: Make) ->
 
     async def scene(service: Service) -> None:
         service.bind(ukey)
-        service.world.resolve = resolve_slowly
-        alike(await service.hold(uniform(), PIN))
+        service.services.resolve = resolve_slowly
+        both = (service.hold(uniform(flags=flags), PIN) for flags in (Flag.UNIFORM, DECOY))
+        for held in await asyncio.gather(*both):
+            alike(held)
         hanging.set()
         assert (await service.hold(uniform(), PIN)).code is Code.SUCCESS
-
-    run(tmp_path, scene, RULES)
-
-
-def test_a_bug_looks_the_same(tmp_path: Path) -> None:
-    async def scene(service: Service) -> None:
-        service.world.resolve = lambda name: 1 / 0  # type: ignore[assignment, return-value]
-        alike(await service.hold(uniform(), PIN))
 
     run(tmp_path, scene, RULES)
 
@@ -215,38 +298,60 @@ class Unspeakable(UkeyError):
         raise RuntimeError
 
 
-@pytest.mark.parametrize("where", ("in the verdict", "in the line", "in the log", "in the error"))
-def test_a_bug_at_the_very_end_looks_the_same_and_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+def test_a_bug_looks_the_same_and_is_logged_at_the_very_end_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object, **__: object) -> NoReturn:
-        raise RuntimeError(where)
+    """In the login, in its error, and in its verdict, its line and its log, which fail once."""
+    of, attempt_fields = verdicts.of, audit.attempt_fields
+    left = {"verdict", "line", "log"}
+
+    def fail(where: str, user: object) -> None:
+        if user == where and where in left:
+            left.discard(where)
+            raise RuntimeError(where)
+
+    def failing_of(error: BaseException, texts: Texts) -> Verdict:
+        fail("verdict", error.facts.get("user") if isinstance(error, UkeyError) else None)
+        return of(error, texts)
+
+    def failing_fields(attempt: Context, *more: Any) -> dict[str, object]:
+        fail("line", attempt.request.user)
+        return attempt_fields(attempt, *more)
+
+    def failing_resolve(name: str) -> Person:
+        if name == "login":
+            raise RuntimeError(name)
+        if name == "error":
+            raise Unspeakable()
+        return resolve(name)
 
     async def scene(service: Service) -> None:
-        if where == "in the verdict":
-            monkeypatch.setattr(verdicts, "of", fail)
-        if where == "in the line":
-            monkeypatch.setattr(audit, "attempt_fields", fail)
-        if where == "in the log":
-            once = iter((fail, service.world.audit._write))
-            monkeypatch.setattr(service.world.audit, "_write", lambda *line: next(once)(*line))
-        if where == "in the error":
-            service.world.resolve = lambda name: raise_(Unspeakable())
-        alike(await service.hold(uniform(), PIN))
-        (line,) = service.lines()
-        assert "event=authentication user=alice " in line
-        assert " verdict=AUTH_ERR reason=" in line
-        assert "RuntimeError" in line
+        monkeypatch.setattr(verdicts, "of", failing_of)
+        monkeypatch.setattr(audit, "attempt_fields", failing_fields)
+        write = service.services.audit._write
+
+        def failing_write(severity: Severity, fields: Mapping[str, object], **more: Any) -> None:
+            fail("log", fields["user"])
+            write(severity, fields, **more)
+
+        monkeypatch.setattr(service.services.audit, "_write", failing_write)
+        service.services.resolve = failing_resolve
+        where = ("login", "error", "verdict", "line", "log")
+        for held in await asyncio.gather(*(service.hold(uniform(user), PIN) for user in where)):
+            alike(held)
+        assert left == set()
+        lines = {line.split(" user=")[1].split()[0]: line for line in service.lines()}
+        assert lines.keys() == set(where)
+        for line in lines.values():
+            assert "event=authentication " in line
+            assert " verdict=AUTH_ERR reason=" in line
+            assert "RuntimeError" in line
 
     run(tmp_path, scene, RULES)
 
 
-def raise_(error: Exception) -> NoReturn:
-    raise error
-
-
 def test_hanging_up(tmp_path: Path, make: Make) -> None:
-    """Without an answer, that is all there is; after one, it looks like any failure."""
+    """Without an answer, nothing else is seen; after one, it looks like any failure."""
     ukey = make()
 
     async def scene(service: Service) -> None:
@@ -254,8 +359,6 @@ def test_hanging_up(tmp_path: Path, make: Make) -> None:
         held = await service.hold(uniform(), CANCEL)
         assert (held.code, held.verdict.error) == (Code.CONV_ERR, ErrorName.CANCELLED)
         assert held.ended - held.answered < 1
-        held = await service.hold(uniform(timeout=1), SILENCE)
-        assert held.verdict == Verdict(Code.AUTH_ERR, "Authentication failed.")
 
         session = service.begin(uniform())
         ukey.control.misbehave(slow=500, ins=[0x18])
@@ -264,7 +367,10 @@ def test_hanging_up(tmp_path: Path, make: Make) -> None:
             asyncio.get_running_loop().call_later(0.1, session.cancel)
             return PIN
 
-        alike(await carry(session, hang_up_later))
+        silent = service.hold(uniform(timeout=1), SILENCE)
+        silence, held = await asyncio.gather(silent, carry(session, hang_up_later))
+        assert silence.verdict == Verdict(Code.AUTH_ERR, "Authentication failed.")
+        alike(held)
 
     run(tmp_path, scene, RULES)
 
@@ -284,7 +390,7 @@ def test_options_that_contradict_each_other_begin_nothing(tmp_path: Path, flags:
 
 
 def test_a_uid_that_is_nobodys_is_asked_nothing(tmp_path: Path) -> None:
-    """Whoever has 65,536 subordinate ones would hold as many prompts open."""
+    """A person with 65,536 subordinate uids would hold as many prompts open."""
 
     async def scene(service: Service) -> None:
         stranger = dataclasses.replace(LOCKER, uid=100007, ruid=100007)

@@ -25,7 +25,10 @@ def test_every_login_is_a_right_one_and_is_timed() -> None:
     assert all(len(samples) == 2 and min(samples) > 0 for samples in logins.values())
     pairs = zip(figures["session"]["card"], figures["session"]["total"], strict=True)
     assert all(0 < card < total for card, total in pairs)
+    assert all(floor > 0 for floor in figures["session"]["floor"])
+    assert len(figures["memory"]) == 4  # three processes, and all of them
     assert figures["sm2"]["engine"] == "openssl"
+    assert all(len(turns) == 2 for turns in (figures["sm2"]["ours"], figures["sm2"]["openssl"]))
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,8 @@ def zsh(folder: Path) -> Shell:
         # By itself zsh's TAB expands what was typed, commands too, before it completes anything.
         "bindkey '^I' complete-word",
         "autoload -Uz compinit",
-        "compinit -u -D",
+        # What completes which command: the first test's zsh looks, and writes it down for the rest.
+        f"compinit -C -u -d {shlex.quote(str(folder.parent / 'zcompdump'))}",
         "zle -C all-matches complete-word _generic",
         "bindkey '^T' all-matches",
         "zstyle ':completion:all-matches::::' completer _all_matches _complete",

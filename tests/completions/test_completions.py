@@ -100,7 +100,8 @@ def test_choices(shell: Shell) -> None:
 
 def test_zsh_offers_nothing_that_would_be_refused(tmp_path: Path) -> None:
     shell = zsh(tmp_path)
-    assert shell.offers("chpinpw --serial 1 --") == ["--application", "--help", "--json"]
+    offered = ["--application", "--help", "--json", "--version"]
+    assert shell.offers("chpinpw --serial 1 --") == offered
     shell.close()
 
 

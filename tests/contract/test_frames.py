@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyservice.contract import frames
+from keyservice.contract import frames, operations
 from keyservice.contract.frames import FrameError, Kind, Tag
-from keyservice.contract.names import Code, ErrorName, Operation, WaitFor
+from keyservice.contract.names import Code, ErrorName, WaitFor
 from keyservice.contract.requests import build_begin, parse_begin
 from keyservice.contract.steps import Error, Info, Prompt, Step, Verdict, Wait
 
@@ -52,8 +52,13 @@ def test_the_other_frames_have_these_bytes() -> None:
     assert frames.build_refused(ErrorName.BUSY, "no") == bytes.fromhex(
         "01 82 000c 25 0004 42757379 21 0002 6e6f"
     )
+    refused = frames.build_refused(ErrorName.BUSY, "no", {"why": "calls"})
+    assert refused == bytes.fromhex("01 82 001f 25 0004 42757379 21 0002 6e6f 26 0010") + (
+        b'{"why": "calls"}'
+    )
+    assert frames.parse_refused(refused[4:]) == (ErrorName.BUSY, "no", {"why": "calls"})
     assert build_begin(
-        Operation.VERIFY_PIN, {"user": "al", "serial": "", "flags": 0, "timeout": 258}
+        operations.VERIFY_PIN, {"user": "al", "serial": "", "flags": 0, "timeout": 258}
     ) == bytes.fromhex("01 06 000a 01 0002 616c 07 0002 0102")
 
 
@@ -81,12 +86,12 @@ def test_a_step_that_is_not_known_is_an_error(body: bytes) -> None:
 def test_unknown_tags_pass() -> None:
     body = bytearray(HEAD + b"\x7e\0\x03new\x20\0\x01\x01")
     assert frames.parse_step(body) == (ID, Info(""))
-    assert parse_begin(Operation.UNBIND, bytearray(b"\x7e\0\0\x01\0\x01a"))["user"] == "a"
+    assert parse_begin(operations.UNBIND, bytearray(b"\x7e\0\0\x01\0\x01a"))["user"] == "a"
 
 
 def test_a_refusal_by_a_newer_service_is_failed() -> None:
     body = bytearray(b"\x25\0\x06Newest\x21\0\x01x")
-    assert frames.parse_refused(body) == (ErrorName.FAILED, "x")
+    assert frames.parse_refused(body) == (ErrorName.FAILED, "x", {})
 
 
 def test_an_answer_is_seen_in_place_and_bounded() -> None:

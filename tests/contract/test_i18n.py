@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Which language is spoken, and that nothing else decides it."""
+"""The language of the texts, and that nothing else decides it."""
 
 from __future__ import annotations
 

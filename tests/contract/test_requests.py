@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from keyservice.access.operations import BY_NUMBER, FUNCTIONS
+from keyservice.contract import operations
 from keyservice.contract.frames import Kind, Tag
-from keyservice.contract.names import ErrorName, Flag, Operation
+from keyservice.contract.names import ErrorName, Flag
+from keyservice.contract.operations import Operation
 from keyservice.contract.requests import (
-    BEGIN_METHODS,
-    FIELDS,
     RequestError,
     arguments,
     build_begin,
@@ -22,14 +23,14 @@ from keyservice.contract.requests import (
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("operation", list(Operation))
+@pytest.mark.parametrize("operation", FUNCTIONS, ids=lambda each: each.name)
 def test_what_is_built_is_parsed(operation: Operation) -> None:
     values: dict[str, str | int] = {
         field.name: "x" * field.limit if field.signature == "s" else field.limit
-        for field in FIELDS[operation]
+        for field in operation.fields
     }
     frame = build_begin(operation, values)
-    assert frame[1] == operation
+    assert frame[1] == operation.number
     assert parse_begin(operation, frame[4:]) == values
     empty = parse_begin(operation, bytearray())
     assert all(value in ("", 0) for value in empty.values())
@@ -54,13 +55,14 @@ def test_what_is_built_is_parsed(operation: Operation) -> None:
 )
 def test_what_cannot_be_meant_is_refused(values: dict[str, str | int], why: str) -> None:
     with pytest.raises(RequestError) as caught:
-        build_begin(Operation.UNBIND, values)
+        build_begin(operations.UNBIND, values)
     assert str(caught.value) == why
 
 
 def test_all_flags_and_operations_are_within_the_tables() -> None:
     assert sum(Flag) == 127
-    assert set(FIELDS) == set(BEGIN_METHODS) == set(Operation)
+    assert len(BY_NUMBER) == len(FUNCTIONS)
+    assert not set(BY_NUMBER) & set(Kind)
 
 
 def test_the_documents_name_every_tag_kind_flag_method_and_error() -> None:
@@ -73,14 +75,14 @@ def test_the_documents_name_every_tag_kind_flag_method_and_error() -> None:
     for flag in Flag:
         assert f"{flag.name} 0x{flag:04x}" in sockets
     rows = sockets.partition("| Operation |")[2].splitlines()
-    for operation, fields in FIELDS.items():
-        (row,) = (line for line in rows if line.startswith(f"| 0x{operation:02x} |"))
+    for operation in FUNCTIONS:
+        (row,) = (line for line in rows if line.startswith(f"| 0x{operation.number:02x} |"))
         common = ("service", "lang", "flags", "timeout")
-        names = [field.tag.name for field in fields if field.name not in common]
+        names = [field.tag.name for field in operation.fields if field.name not in common]
         assert row.split("|")[3].strip() == ", ".join(names)
     bus = (DOCS / "dbus-api.md").read_text()
-    for operation, method in BEGIN_METHODS.items():
-        takes = ", ".join(f"{field.signature} {field.name}" for field in FIELDS[operation])
-        assert f"| `{method}` | {takes} |" in bus
+    for operation in FUNCTIONS:
+        takes = ", ".join(f"{field.signature} {field.name}" for field in operation.fields)
+        assert f"| `{operation.method}` | {takes} |" in bus
     for error in ErrorName:
         assert f"`{error}`" in bus

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""SM2 written down from GB/T 32918 once more, to sign for the tests; shares nothing with the
-service, so that a misreading is not shared either. Not constant-time, not for use."""
+"""SM2 written again from GB/T 32918, to sign for the tests. It shares nothing with the service, so
+that a misreading is not shared either. Not constant-time, not for use."""
 
 from __future__ import annotations
 

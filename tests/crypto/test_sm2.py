@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from keyservice.core.errors import ConfigurationError, UkeyFailed
-from keyservice.crypto import openssl, sm2
+from keyservice.crypto import library, openssl, sm2
 from keyservice.crypto.engine import EngineUnavailable
 from keyservice.crypto.gmssl_engine import Gmssl
 from tests.crypto import sm2_reference as reference
@@ -196,7 +196,7 @@ def test_an_x_with_leading_04_is_taken_as_it_is(engine: sm2.Engine) -> None:
 
 
 def test_a_sum_at_infinity_is_refused(engine: sm2.Engine) -> None:
-    # s·G + t·P at infinity: t = -s/d, r = t - s; no signer makes it, anybody who knows d can
+    # s·G + t·P at infinity: t = -s/d, r = t - s; no signer makes it, but anybody who knows d can
     d, point = reference.key_pair()
     s = 1 + secrets.randbelow(N - 1)
     t = -s * pow(d, -1, N) % N
@@ -217,9 +217,9 @@ def test_engines_are_chosen_by_name() -> None:
 def test_without_libcrypto_auto_falls_back_and_openssl_says_why(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(openssl, "_LIBRARY", "libcrypto.so.0")
+    monkeypatch.setattr(library, "LIBRARY", "libcrypto.so.0")
     assert sm2.engine("auto").name == "gmssl"
-    with pytest.raises(ConfigurationError, match=r"openssl: libcrypto\.so\.0"):
+    with pytest.raises(ConfigurationError, match=r"openssl: .*libcrypto\.so\.0"):
         sm2.engine("openssl")
 
 
@@ -298,8 +298,9 @@ def _resident_pages() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1])
 
 
-def test_a_thousand_keys_and_messages_agree_among_three(tmp_path: Path) -> None:
+def test_many_keys_and_messages_agree_among_three(tmp_path: Path, soak: bool) -> None:
     """EVP, gmssl behind its wrapper and the openssl command; every fourth signature is spoilt."""
+    count = 1000 if soak else 200
     fast, slow = sm2.engine("openssl"), sm2.engine("gmssl")
 
     def check(index: int) -> tuple[bool, bool, bool, bool]:
@@ -314,9 +315,9 @@ def test_a_thousand_keys_and_messages_agree_among_three(tmp_path: Path) -> None:
         return good, fast.verify(*given), slow.verify(*given), command
 
     with ThreadPoolExecutor(2) as threads:
-        answers = list(threads.map(check, range(1000)))
+        answers = list(threads.map(check, range(count)))
     assert all(len(set(answer)) == 1 for answer in answers)
-    assert sum(answer[0] for answer in answers) == 750
+    assert sum(answer[0] for answer in answers) == count * 3 // 4
 
 
 def _openssl_command(folder: Path, point: bytes, message: bytes, signature: bytes) -> bool:

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import cast
 
-from keyservice.access.audit import Attempt, attempt_fields
+from keyservice.access.audit import attempt_fields
+from keyservice.access.context import Context
 from keyservice.access.conversation import Caller, Request
-from keyservice.contract.names import Code, Operation
+from keyservice.access.services import Services
+from keyservice.contract import operations
+from keyservice.contract.names import Code
 from keyservice.contract.steps import Verdict
 
 TEXT = (Path(__file__).parents[2] / "docs/operate.md").read_text()
@@ -18,7 +22,7 @@ SECTION = TEXT.split("## The audit log")[1].split("\n## ")[0]
 
 def fields() -> list[str]:
     caller = Caller(uid=0, pid=1, ruid=0, loginuid=None, logind_session=None, source="root.sock")
-    attempt = Attempt(caller, Request(Operation.AUTHENTICATION), bytes(16))
+    attempt = Context(cast(Services, None), caller, Request(operations.AUTHENTICATION), bytes(16))
     return list(attempt_fields(attempt, Verdict(Code.SUCCESS), None))
 
 

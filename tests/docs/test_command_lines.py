@@ -113,7 +113,7 @@ def test_there_are_commands() -> None:
     typed = {line.split()[0] for path in PAGES for line in code(path)}
     assert typed == TOOLS
     assert set(code(DEBIAN)) >= {"getpubkey alice"}
-    assert set(quoted(DEBIAN)) >= {"ukey bindings", "ukey check-pam"}
+    assert set(quoted(DEBIAN)) >= {"ukey bindings --missing", "ukey check-pam"}
     for paths in (PAGES, CATALOGUES, MANUALS):
         assert any(" " in line for path in paths for line in quoted(path)), paths
 

@@ -9,6 +9,7 @@ block that a machine with nothing installed, and a network, has to get through.
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,35 @@ def test_a_ukey_from_the_factory_is_bound_as_described(running: Host, document: 
     ukey = running.softkey(pin=None)
     run_blocks(document, ukey)
     assert ukey.serial in Path("/etc/usbkey/alice").read_text()
+
+
+def test_it_is_turned_on_and_taken_back_as_described() -> None:
+    """What the page copies is in force in between, and in the end all of it is as it was."""
+    folders = (Path("/etc/pam.d"), Path("/etc/ssh/sshd_config.d"))
+    before = [contents(folder) for folder in folders]
+    saved = Path("/root/before-ukey")
+    commands = [script for _, script in blocks("docs/turn-on.md")]
+    try:
+        for script in commands[:-1]:
+            sh(script)
+        for service in ("login", "sshd"):
+            assert "pam_ukey.so" in Path("/etc/pam.d", service).read_text()
+        assert Path("/etc/ssh/sshd_config.d/10-ukey.conf").exists()
+        assert run(["sh", "-euc", commands[0]]).returncode != 0  # the first copy stays
+        assert contents(saved / "pam.d") == before[0]
+    finally:
+        sh(commands[-1])
+        shutil.rmtree(saved)
+    assert [contents(folder) for folder in folders] == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {each.name: each.read_bytes() for each in folder.iterdir() if each.is_file()}
+
+
+def sh(script: str) -> None:
+    done = run(["sh", "-euc", script], cwd=CHECKOUT)
+    assert done.returncode == 0, f"{script}{done.stdout}{done.stderr}"
 
 
 def test_a_lost_ukey_is_given_up_and_a_pin_unblocked_as_described(running: Host) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from keyservice import config
+from keyservice.core.tables import Table
 
 TEXT = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
 _ROW = re.compile(r"^\| `([\w.]+)` \| (?:`(.+?)`)? ?\|", re.MULTILINE)
@@ -28,14 +29,14 @@ def as_toml(key: str, value: str) -> str:
 
 def test_every_key_of_the_configuration_is_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = set[str]()
-    take = config._Table._take
+    take = Table._take
 
-    def recording(table: config._Table, key: str, default: object) -> object:
+    def recording(table: Table, key: str, default: object) -> object:
         asked.add(re.sub(r"\[\d+\]", "", table._full(key)))
         return take(table, key, default)
 
-    monkeypatch.setattr(config._Table, "_take", recording)
-    config.parse("[services.NAME]\nwait_for_ukey = 1\n[[quirks]]\n")
+    monkeypatch.setattr(Table, "_take", recording)
+    config.parse("[services.NAME]\nallow_remote = true\nwait_for_ukey = 1\n[[quirks]]\n")
     tables = {key.rpartition(".")[0] for key in asked} | {"services"}
     assert asked - tables == set(DOCUMENTED)
 

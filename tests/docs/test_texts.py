@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ import pytest
 from tests.support import CHECKOUT
 
 DOCUMENT = CHECKOUT / "docs" / "troubleshooting.md"
-SOURCE = CHECKOUT / "keyservice" / "access" / "messages.py"
+SOURCES = (
+    CHECKOUT / "keyservice/access/messages.py",
+    *(CHECKOUT / "keyservice/core/errors").glob("*.py"),
+)
 _SECTION = DOCUMENT.read_text().split("## The login says …")[1].split("\n## ")[0]
 #: What is quoted in the first column, sentence by sentence.
 QUOTED = [
@@ -24,10 +28,11 @@ QUOTED = [
 ]
 
 
-def said(path: Path) -> str:
-    """Every text of the module, numbers as they are filled in."""
+def said(paths: Iterable[Path]) -> str:
+    """Every text of the modules, numbers as they are filled in."""
     texts = [
         node.value
+        for path in paths
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
@@ -36,7 +41,7 @@ def said(path: Path) -> str:
 
 @pytest.mark.parametrize("sentence", QUOTED)
 def test_a_quoted_text_is_one_of_the_service(sentence: str) -> None:
-    assert sentence in said(SOURCE)
+    assert sentence in said(SOURCES)
 
 
 def test_there_are_quotations() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import socket
 import time
@@ -13,7 +14,7 @@ import pexpect
 from pexpect.socket_pexpect import SocketSpawn
 
 #: An emulated processor on a busy machine: what takes a second may take many.
-PATIENCE = 120
+PATIENCE = 300
 
 GETTY = r"guest login: $"
 SHELL = r"(?:^|\n)\S*\[?(\w+)@guest[^\n]*[$#] $"
@@ -63,8 +64,14 @@ class Console:
     def type(self, text: str) -> None:
         self._line.send(text.encode() + b"\r")
 
-    def interrupt(self) -> None:
-        self._line.send(b"\x03")
+    def interrupt_until(self, pattern: str) -> None:
+        """^C until `pattern` comes: sudo loses a signal between its prompt and its read."""
+        for _ in range(10):
+            self._line.send(b"\x03")
+            with contextlib.suppress(AssertionError):
+                self.expect(pattern, seconds=PATIENCE / 10)
+                return
+        self.expect(pattern)
 
     def begin(self, name: str, *, pin: bool = True) -> None:
         """From getty's prompt on, up to the PIN's, or with the last answer given."""
@@ -72,7 +79,7 @@ class Console:
         self.expect(PASSWORD)
         self.type(f"{name}-password")
         if pin:
-            self.expect(PIN)
+            assert self.expect(PIN, _DENIED) == 0, self.text
 
     def shell_came(self) -> bool:
         """How it ended; if not with a shell, it is asked for a name again."""

@@ -18,8 +18,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
+from keyservice.core.closing import Closing
 from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import must
@@ -66,7 +66,7 @@ class Attempt:
     entered: bool
 
 
-class Scene:
+class Scene(Closing):
     """Made with the two people enrolled; ended with everything as it was."""
 
     def __init__(self) -> None:
@@ -77,10 +77,7 @@ class Scene:
             self._exit.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *details: object) -> None:
+    def close(self) -> None:
         self._exit.close()
 
     def _make(self) -> None:

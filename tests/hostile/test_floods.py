@@ -29,7 +29,7 @@ FEW = 32
 ENOUGH = 2.0
 LOGINS = 5
 
-#: Holds connections to a socket, or waits in the kernel for its turn to be let in; dials anew,
+#: Holds connections to a socket, or waits in the kernel for its turn to be let in; dials again,
 #: after a pause, when it is thrown out.
 _HOLD = """
 import contextlib, socket, sys, threading, time

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 import os
 import shutil
 import sys
@@ -13,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.docs.test_links import local
-from tests.install.conftest import WHEELS, Below
+from tests.install.conftest import WHEELS, Below, copy, copy_checkout
 from tests.support import CHECKOUT
 from tests.support.doors import open_to_others
 from tests.support.machine import differences, tree
-from tests.support.process import run
+from tests.support.process import must, run
 
 LAUNCHERS = (
     "sbin/getpubkey",
@@ -25,8 +26,12 @@ LAUNCHERS = (
     "bin/chpinpw",
     "bin/ukey",
     "libexec/ukey/keyservice",
+    "libexec/ukey/glass-console",
+    "libexec/ukey/users-may",
 )
 CONFIG = "etc/ukey/keyservice.toml"
+#: A module that nothing imports while the product is staged.
+GONE = "pam_ukey/pam_python_entry.py"
 #: Prints nothing if uninstalling gives back the machine that was there before installing.
 THERE_AND_BACK = """
 from tests.support.machine import differences, tree
@@ -49,9 +54,8 @@ def test_uninstalling_gives_back_the_machine() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_everything_is_placed_below_the_root(below: Below) -> None:
-    assert below.install().returncode == 0
-    files = below.files()
+def test_everything_is_placed_below_the_root(fresh: Path) -> None:
+    files = Below(CHECKOUT, fresh).files()
     assert {f"usr/{launcher}" for launcher in LAUNCHERS} <= files
     assert {
         CONFIG,
@@ -62,7 +66,6 @@ def test_everything_is_placed_below_the_root(below: Below) -> None:
         "usr/lib/x86_64-linux-gnu/security/pam_ukey.so",
         "usr/libexec/ukey/breakglass",
         "usr/libexec/ukey/device-worker",
-        "usr/libexec/ukey/users-may",
         "usr/share/dbus-1/system.d/org.ukey.KeyService1.conf",
         "usr/share/dbus-1/system-services/org.ukey.KeyService1.service",
         "usr/lib/systemd/system/ukey-keyservice.service",
@@ -73,6 +76,8 @@ def test_everything_is_placed_below_the_root(below: Below) -> None:
         "usr/lib/tmpfiles.d/ukey.conf",
         "usr/lib/udev/rules.d/69-ukey.rules",
         "usr/lib/udev/rules.d/71-ukey.rules",
+        "usr/lib/udev/rules.d/74-ukey.rules",
+        "usr/share/doc/pam-ukey/README.md",
         "usr/share/doc/pam-ukey/docs/install.md",
         "usr/share/doc/pam-ukey/pam.d-examples/README.md",
         "usr/share/locale/zh_CN/LC_MESSAGES/ukey.mo",
@@ -97,7 +102,6 @@ def test_modes_are_the_product_s_not_the_checkout_s(copied: Below) -> None:
             "libexec/ukey/device-worker",
             "libexec/ukey/in-use",
             "libexec/ukey/selinux-module",
-            "libexec/ukey/users-may",
             "lib/systemd/system-generators/ukey-generator",
         ):
             assert mode == 0o755, relative
@@ -116,78 +120,124 @@ def test_launchers_import_nothing_of_the_caller_s(launcher: str, tmp_path: Path)
     assert "usage" in done.stdout
 
 
-def test_everything_is_compiled_and_says_where_it_lies(below: Below) -> None:
+@pytest.mark.parametrize("launcher", [each for each in LAUNCHERS if "keyservice" not in each])
+@pytest.mark.parametrize("name", ["PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__"])
+def test_launchers_take_no_interpreter_of_the_caller_s(
+    launcher: str, name: str, tmp_path: Path
+) -> None:
+    """By either variable, Python takes the files of a virtual environment, isolated or not."""
+    obeyed = tmp_path / "obeyed"
+    packages = tmp_path / f"lib/python3.{sys.version_info.minor}/site-packages"
+    packages.mkdir(parents=True)
+    (packages / "x.pth").write_text(f"import os; open({str(obeyed)!r}, 'w').close()\n")
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    env = {"PATH": os.environ["PATH"], name: f"{tmp_path}/bin/python3"}
+    assert "usage" in run([f"/usr/{launcher}", "--help"], cwd=tmp_path, env=env).stdout
+    assert not obeyed.exists()
+    must(["/usr/bin/python3", "-I", "-c", ""], env=env)
+    assert obeyed.exists()  # so the test would see it
+
+
+def test_launchers_leave_no_folder_that_others_may_write() -> None:
+    """Python makes one for byte code where there is none, and runs what it finds there later."""
+    library = Path("/usr/lib/ukey")
+    compiled = [each for each in library.rglob("__pycache__") if "vendor" not in each.parts]
+    assert len(compiled) > 5
+    for each in compiled:
+        each.rename(each.with_name("away"))
+    try:
+        for launcher in LAUNCHERS:
+            must(["sh", "-c", f"umask 0; exec /usr/{launcher} --help"])
+            assert not {*library.rglob("__pycache__")} & {*compiled}, launcher
+    finally:
+        for each in compiled:
+            shutil.rmtree(each, ignore_errors=True)
+            each.with_name("away").rename(each)
+
+
+def test_everything_is_compiled_and_says_where_it_lies(fresh: Path) -> None:
     """Nobody but root could keep a compiled file; and tracebacks name the installed file."""
-    assert below.install().returncode == 0
-    library = below.path / "usr/lib/ukey"
+    library = fresh / "usr/lib/ukey"
     tag = sys.implementation.cache_tag
     for source in library.rglob("*.py"):
         compiled = source.parent / f"__pycache__/{source.stem}.{tag}.pyc"
         content = compiled.read_bytes()
         assert int.from_bytes(content[8:12], "little") == int(source.stat().st_mtime)
-        assert b"/usr/lib/ukey/" in content or source.stat().st_size < 200
-        assert os.fsencode(below.path) not in content
+        assert marshal.loads(content[16:]).co_filename == f"/{source.relative_to(fresh)}"
 
 
-def test_installing_again_changes_nothing(below: Below) -> None:
+def test_installing_again_changes_nothing(installed: Below) -> None:
     """A running service does not lose a file that it has yet to import."""
-    below.install()
-    before = tree(below.path)
-    assert below.install().returncode == 0
-    manifest = str(below.path / "usr/lib/ukey/manifest.json")
-    assert set(differences(before, tree(below.path))) <= {manifest}
+    before = tree(installed.path)
+    assert installed.install().returncode == 0
+    manifest = str(installed.path / "usr/lib/ukey/manifest.json")
+    assert set(differences(before, tree(installed.path))) <= {manifest}
 
 
-def test_compiled_files_fit_after_a_fresh_clone(copied: Below) -> None:
-    """A new clone has the same files with new times; Python compares times with the compiled."""
-    copied.install()
-    source = copied.checkout / "tools/output.py"
-    os.utime(source, (1, 1))
-    copied.install()
-    installed = copied.path / "usr/lib/ukey/tools/output.py"
-    compiled = installed.parent / f"__pycache__/output.{sys.implementation.cache_tag}.pyc"
-    assert int.from_bytes(compiled.read_bytes()[8:12], "little") == int(installed.stat().st_mtime)
-
-
-def test_an_edited_configuration_is_kept_and_said(below: Below) -> None:
-    below.install()
-    config = below.path / CONFIG
+def test_an_edited_configuration_is_kept_and_said(installed: Below) -> None:
+    config = installed.path / CONFIG
     config.write_text("[service]\ndeadline = 30\n")
-    for step in (below.install, below.uninstall):
+    for step in (installed.install, installed.uninstall):
         done = step()
         assert done.returncode == 0
         assert f"kept your /{CONFIG}" in done.stderr
         assert config.read_text() == "[service]\ndeadline = 30\n"
-    assert below.files() == {"etc", "etc/ukey", CONFIG}
+    assert installed.files() == {"etc", "etc/ukey", CONFIG}
 
 
-def test_an_untouched_configuration_is_updated(copied: Below) -> None:
-    copied.install()
-    (copied.checkout / "data/keyservice.toml").write_text("# new defaults\n")
-    assert copied.install().stderr == ""
-    assert (copied.path / CONFIG).read_text() == "# new defaults\n"
+@pytest.fixture(scope="module")
+def updated(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Below:
+    """A root with a later version, from a new clone: another configuration, a module fewer, and a
+    module that is the same but for its time."""
+    folder = tmp_path_factory.mktemp("updated")
+    later = Below(copy_checkout(folder / "checkout"), copy(fresh, folder / "root"))
+    (later.checkout / "data/keyservice.toml").write_text("# new defaults\n")
+    (later.checkout / GONE).unlink()
+    os.utime(later.checkout / "tools/output.py", (1, 1))
+    done = later.install()
+    assert (done.returncode, done.stderr) == (0, "")
+    return later
 
 
-def test_bindings_and_state_are_kept_and_said(below: Below) -> None:
-    below.install()
-    (below.path / "etc/usbkey/alice").write_text("{}")
-    (below.path / "var/lib/ukey/revoked").write_text("")
-    done = below.uninstall()
+def test_compiled_files_fit_after_a_fresh_clone(fresh: Path, updated: Below) -> None:
+    """A new clone has the same files with new times; Python compares times with the compiled."""
+    source = "usr/lib/ukey/tools/output.py"
+    installed = updated.path / source
+    assert installed.stat().st_mtime != (fresh / source).stat().st_mtime
+    compiled = installed.parent / f"__pycache__/output.{sys.implementation.cache_tag}.pyc"
+    assert int.from_bytes(compiled.read_bytes()[8:12], "little") == int(installed.stat().st_mtime)
+
+
+def test_an_untouched_configuration_is_updated(updated: Below) -> None:
+    assert (updated.path / CONFIG).read_text() == "# new defaults\n"
+
+
+def test_what_a_new_version_no_longer_has_goes(fresh: Path, updated: Below) -> None:
+    """Its compiled file too."""
+    files = (Below(CHECKOUT, root).files() for root in (fresh, updated.path))
+    was, gone = ([file for file in each if Path(GONE).stem in file] for each in files)
+    assert len(was) == 2
+    assert gone == []
+
+
+def test_bindings_and_state_are_kept_and_said(installed: Below) -> None:
+    (installed.path / "etc/usbkey/alice").write_text("{}")
+    (installed.path / "var/lib/ukey/revoked").write_text("")
+    done = installed.uninstall()
     assert done.returncode == 0
     assert "kept /etc/usbkey" in done.stderr
     assert "kept /var/lib/ukey" in done.stderr
     kept = {"etc/usbkey/alice", "var/lib/ukey/revoked"}
-    assert {file for file in below.files() if (below.path / file).is_file()} == kept
+    assert {file for file in installed.files() if (installed.path / file).is_file()} == kept
 
 
-def test_what_a_new_version_no_longer_has_goes(copied: Below) -> None:
-    extra = copied.checkout / "tools/extra.py"
-    extra.write_text("")
-    copied.install()
-    assert "usr/lib/ukey/tools/extra.py" in copied.files()
-    extra.unlink()
-    copied.install()
-    assert not any("extra" in file for file in copied.files())
+@pytest.mark.parametrize("kept", [set(), {"var/lib/ukey/people"}])
+def test_what_tells_of_loss_stays_with_what_is_kept(installed: Below, kept: set[str]) -> None:
+    told = {"etc/usbkey/.witness", "var/lib/ukey/witness"} | kept
+    for file in told:
+        (installed.path / file).touch()
+    assert ("kept /etc/usbkey" in installed.uninstall().stderr) is bool(kept)
+    assert {f for f in installed.files() if (installed.path / f).is_file()} == (kept and told)
 
 
 def test_files_of_others_are_left_alone(below: Below) -> None:
@@ -201,69 +251,9 @@ def test_files_of_others_are_left_alone(below: Below) -> None:
     assert (below.path / "usr/bin").is_dir()
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "auth [success=ok default=die] pam_ukey.so uniform",
-        "auth required /usr/lib/x86_64-linux-gnu/security/pam_ukey.so",
-        "-auth required pam_ukey.so",
-        "auth required pam_python.so /usr/lib/ukey/pam_ukey/entry.py",
-        "auth sufficient pam_exec.so /usr/libexec/ukey/breakglass",
-    ],
-)
-def test_what_a_stack_uses_is_not_removed(below: Below, line: str) -> None:
-    below.install()
-    stack = below.path / "etc/pam.d/sshd"
-    stack.parent.mkdir()
-    stack.write_text(f"# auth required pam_ukey.so\n{line}\n")
-    before = tree(below.path)
-    done = below.uninstall()
-    assert done.returncode == 1
-    assert f"\n  /etc/pam.d/sshd:2:{line}\n" in done.stderr
-    assert differences(before, tree(below.path)) == []
-    stack.write_text("# auth required pam_ukey.so\nauth required pam_unix.so # not pam_ukey.so\n")
-    assert below.uninstall().returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("stack", "include", "part"),
-    [
-        ("etc/pam.d/sshd", "@include /etc/security/both", "etc/security/both"),
-        ("etc/pam.d/sshd", "auth include /etc/security/both # so", "etc/security/both"),
-        ("etc/pam.d/sshd", "-auth\tsubstack  parts/both", "etc/pam.d/parts/both"),
-        ("etc/pam.d/sshd", "@include both.old", "etc/pam.d/both.old"),
-        ("usr/etc/pam.d/sshd", "auth include parts/both", "usr/lib/pam.d/parts/both"),
-    ],
-)
-def test_what_a_stack_includes_is_used_too(
-    below: Below, stack: str, include: str, part: str
-) -> None:
-    below.install()
-    line = "auth required pam_ukey.so"
-    for name, text in ((stack, f"{include}\n"), (part, f"{include}\n# caf\xe9 *\n{line}\n")):
-        path = below.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text.encode("latin-1"))
-    done = below.uninstall()
-    assert done.returncode == 1
-    assert f"\n  /{part}:3:{line}\n" in done.stderr
-    (below.path / stack).write_text(f"#{include}\n")
-    assert below.uninstall().returncode == 0
-
-
-@pytest.mark.parametrize("name", ["sshd.dpkg-old", "common-auth.pam-old", "su~", "login.bak"])
-def test_former_versions_of_stacks_do_not_count(below: Below, name: str) -> None:
-    """Nothing reads them: pam-auth-update keeps one itself, when it is forced."""
-    below.install()
-    stack = below.path / "etc/pam.d" / name
-    stack.parent.mkdir()
-    stack.write_text("auth required pam_ukey.so\n")
-    assert below.uninstall().returncode == 0
-
-
-def test_what_a_package_brought_is_the_package_manager_s(below: Below) -> None:
+def test_what_a_package_brought_is_the_package_manager_s(packaged: Below, tmp_path: Path) -> None:
     """Neither updated nor removed behind its back."""
-    below("--package", "--wheels", WHEELS)
+    below = Below(CHECKOUT, copy(packaged.path, tmp_path / "root"))
     before = tree(below.path)
     for step, told in ((below.install, "is a package's"), (below.uninstall, "nothing of pam-ukey")):
         done = step()
@@ -272,9 +262,8 @@ def test_what_a_package_brought_is_the_package_manager_s(below: Below) -> None:
     assert differences(before, tree(below.path)) == []
 
 
-def test_a_package_has_neither_byte_code_nor_a_list(below: Below) -> None:
-    assert below("--package", "--wheels", WHEELS).returncode == 0
-    files = below.files()
+def test_a_package_has_neither_byte_code_nor_a_list(packaged: Below) -> None:
+    files = packaged.files()
     assert "usr/lib/ukey/keyservice/__main__.py" in files
     assert not any("__pycache__" in file or "manifest" in file for file in files)
     done = run([CHECKOUT / "scripts/install", "--package"])
@@ -282,9 +271,8 @@ def test_a_package_has_neither_byte_code_nor_a_list(below: Below) -> None:
     assert "--root names it" in done.stderr
 
 
-def test_links_between_the_documents_lead_somewhere_where_they_are_installed(below: Below) -> None:
-    below.install()
-    documents = below.path / "usr/share/doc/pam-ukey"
+def test_links_between_the_documents_lead_somewhere_where_they_are_installed(fresh: Path) -> None:
+    documents = fresh / "usr/share/doc/pam-ukey"
     found = list(documents.rglob("*.md"))
     assert len(found) > 10
     for document in found:

@@ -13,6 +13,7 @@ import pytest
 from keyservice import config
 from keyservice.contract.names import DEADLINE_DEFAULT, DEADLINE_MAX, Code
 from keyservice.store.bindings import RECORD_MAX, Binding, parse
+from keyservice.store.people import Event, Kind
 from keyservice.store.revocations import Revocation
 from pam_ukey.options import Options
 from tests.manuals.pages import read, section, tags
@@ -77,10 +78,13 @@ def test_the_page_s_example_is_a_configuration() -> None:
 
 
 def test_the_record_s_page_has_its_fields_in_order() -> None:
-    record, _, revoked = section("usbkey.5", "DESCRIPTION").partition(".SS The revocations")
+    record, _, histories = section("usbkey.5", "DESCRIPTION").partition(".SS The revocations")
     assert tags(record) == ["version", *Binding.__annotations__]
-    named = [name for tag in tags(revoked) for name in tag.replace(",", " ").split()]
-    assert sorted(named) == sorted(["version", *Revocation.__annotations__])
+    revoked, _, people = histories.partition(".SS Who had a ukey")
+    for text, line in ((revoked, Revocation), (people, Event)):
+        named = [name for tag in tags(text) for name in tag.replace(",", " ").split()]
+        assert sorted(named) == sorted(["version", *line.__annotations__])
+    assert all(kind in people for kind in Kind)
     assert f"at most {RECORD_MAX} bytes" in read("usbkey.5")
 
 

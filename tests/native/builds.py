@@ -21,7 +21,7 @@ PAM = CHECKOUT / "tests/pam"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 ASAN = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
 TSAN = ("-fsanitize=thread",)
-#: With what the sanitizers look for beyond their defaults. 99: they found something.
+#: The sanitizers' checks beyond their defaults. 99: they found something.
 SANITIZER_ENV = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:"
     "check_initialization_order=1:exitcode=99",
@@ -62,21 +62,33 @@ class Build:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        command = ["make", "--quiet", "-C", str(self.source), f"O={self.folder}"]
-        if self.sanitize:  # some of which cannot be where FORTIFY or -z defs is
-            command.append(f"CFLAGS=-O1 -g {' '.join(self.sanitize)}")
-            command += ["HARDENING=-fPIC", "LINKING=-shared"]
-        if self.source != NATIVE:  # a mistake may be one that the compiler warns of
-            command.append("WARNINGS=")
-        must([*command, *self.make], seconds=120)
+        self._make()
         compile_ = ["cc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", *WARNINGS]
         for name, source, more in (
             ("many", HERE / "many.c", self.sanitize),
             ("count_fds", HERE / "count_fds.c", ()),
             ("pam_row.so", PAM / "pam_row.c", ("-fPIC", "-shared")),
         ):
-            output = str(self.folder / name)
-            must([*compile_, "-o", output, str(source), *more, "-lpam"], seconds=120)
+            output = self.folder / name
+            if not output.exists():
+                must([*compile_, "-o", output, source, *more, "-lpam"], seconds=120)
+
+    def _make(self) -> None:
+        command = ["make", "--quiet", "-C", str(self.source), f"O={self.folder}"]
+        if self.sanitize:  # some of these do not work with FORTIFY or -z defs
+            command.append(f"CFLAGS=-O1 -g {' '.join(self.sanitize)}")
+            command += ["HARDENING=-fPIC", "LINKING=-shared"]
+        if self.source != NATIVE:  # a mistake may be one that the compiler warns of
+            command.append("WARNINGS=")
+        must([*command, *self.make], seconds=120)
+
+    def changed(self, folder: Path, *changes: Change, make: Sequence[str] = ()) -> Build:
+        """The same with mistakes in the sources, or more words for make, in `folder`. Only what
+        these change is compiled again."""
+        made = folder / "build"
+        without = shutil.ignore_patterns(self.module.name)
+        shutil.copytree(self.folder, made, ignore=without)  # times too, since make compares these
+        return Build(made, self.sanitize, make, sources(folder, *changes))
 
     @property
     def module(self) -> Path:
@@ -108,7 +120,7 @@ def stacks(build: Build, folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Line:
-    """A transaction for `many`: what is called how, and what it has to return."""
+    """A transaction for `many`: the calls, their arguments, and the values they must return."""
 
     code: int
     user: str
@@ -122,7 +134,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Told:
-    """What `many` wrote, and what was written about it."""
+    """The output of `many`, and the sanitizers' reports about it."""
 
     status: int
     stderr: str
@@ -132,7 +144,7 @@ class Told:
 
     @property
     def found(self) -> list[str]:
-        """Everything that is not as it has to be, but for the heap."""
+        """All faults, except those of the heap."""
         faults = [f"line, wanted, got: {each}" for each in self.wrong]
         for name in ("mapped", "left", "most", "inherited"):
             if self.numbers.get(name) != 0:

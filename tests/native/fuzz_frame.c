@@ -44,7 +44,7 @@ static bool is_field(const struct frame *frame, enum frame_tag tag, const char *
     return text[0] == '\0';
 }
 
-/* What is read says what the bytes do, and reads the same when it is written anew. */
+/* What is read says what the bytes do, and reads the same when it is written again. */
 static void check(const struct frame *read, struct step *step)
 {
     static struct frame frame;

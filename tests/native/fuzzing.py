@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""libFuzzer on the module: what it is fed first, how it is built and run, what it has covered."""
+"""libFuzzer on the module: its first inputs, how it is built and run, what it has covered."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from keyservice.contract import frames
@@ -28,7 +29,7 @@ from tests.pam.scripted import (
 )
 from tests.support.process import must, run
 
-#: The system's calls that fuzz_system.c has in place of the system.
+#: The system's functions that fuzz_system.c replaces.
 FAKED = (
     *("clock_gettime", "close", "connect", "fcntl", "free", "getenv", "geteuid", "getsockopt"),
     *("recv", "send", "setsockopt", "socket"),
@@ -57,7 +58,7 @@ def _bytes(act: Act) -> bytes:
 
 
 def seeds(name: str) -> Iterator[bytes]:
-    """What every ending says: each frame, or each stream by itself and with some settings."""
+    """The frames of every ending: each frame, or each stream by itself and with some settings."""
     for number, ending in enumerate(ENDINGS.values()):
         said = [_bytes(act)[:LONGEST] for act in ending.acts]
         if name == "frame":
@@ -84,7 +85,7 @@ def dictionary() -> str:
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """What a run came to."""
+    """The result of a run."""
 
     status: int
     runs: int
@@ -95,43 +96,72 @@ class Fuzzed:
         return self.status != 0
 
 
+class Kept:
+    """A folder that all fuzzers share: objects, each compiled once, and the first inputs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def seeds(self, name: str) -> Path:
+        """The folder of the harness's first inputs."""
+        made = self._folder / f"seeds-{name}"
+        if not made.exists():
+            made.mkdir()
+            for number, content in enumerate(seeds(name)):
+                (made / f"seed-{number}").write_bytes(content)
+        return made
+
+    def object(self, source: Path, headers: Path, *flags: str) -> Path:
+        """`source` compiled; at once if one of the same content, headers and flags was before."""
+        read = [source, *sorted(headers.glob("*.h")), *sorted(source.parent.glob("*.h"))]
+        digest = sha256("\0".join((source.name, *flags)).encode())
+        for path in read:
+            digest.update(sha256(path.read_bytes()).digest())
+        made = self._folder / f"{source.stem}-{digest.hexdigest()}.o"
+        if not made.exists():
+            command = ["clang", *flags, "-Wall", "-Wextra", f"-I{headers}", "-c"]
+            must([*command, "-o", str(made), str(source)], seconds=120)
+        return made
+
+
 class Fuzzer:
     """A harness on the module's sources, with a corpus of its own."""
 
-    def __init__(self, name: str, folder: Path, source: Path = NATIVE) -> None:
-        self.name, self._folder = name, folder
-        self.corpus = folder / "corpus"
-        self.corpus.mkdir(parents=True)
-        for number, content in enumerate(seeds(name)):
-            (self.corpus / f"seed-{number}").write_bytes(content)
+    def __init__(self, name: str, folder: Path, kept: Kept, source: Path = NATIVE) -> None:
+        self.name, self._folder, self._kept = name, folder, kept
+        self._found = folder / "found"  # inputs that reach more than those before
+        self._found.mkdir(parents=True)
+        self._corpus = [str(self._found), str(kept.seeds(name))]
         (folder / "dictionary").write_text(dictionary())
         files = ["frame.c"] if name == "frame" else [path.name for path in source.glob("*.c")]
-        self._sources = [source / file for file in sorted(files)]
+        self._source, self._files = source, sorted(files)
 
     def _build(self, name: str, *flags: str) -> Path:
-        """The harness sees the system as it is, the module what the harness makes of it."""
+        """Compile them so that the harness sees the real system, and the module the harness's."""
         flags = ("-std=c11", "-D_GNU_SOURCE", "-g", *flags)
-        compile_ = ["clang", *flags, "-Wall", "-Wextra", f"-I{self._sources[0].parent}", "-c"]
         faked = [f"-D{call}=fake_{call}" for call in FAKED if self.name == "session"]
-        harness = [HERE / f"fuzz_{each}.c" for each in HARNESSES[self.name]]
-        objects = []
-        for path in (*self._sources, *harness):
-            objects.append(str(self._folder / f"{name}-{path.stem}.o"))
-            more = faked if path not in harness else []
-            must([*compile_, *more, "-o", objects[-1], str(path)], seconds=120)
+        made = [
+            self._kept.object(self._source / file, self._source, *flags, *faked)
+            for file in self._files
+        ]
+        made += [
+            self._kept.object(HERE / f"fuzz_{each}.c", self._source, *flags)
+            for each in HARNESSES[self.name]
+        ]
         program = self._folder / name
+        objects = map(str, made)
         must(["clang", *flags, "-fsanitize=fuzzer", "-o", str(program), *objects], seconds=120)
         return program
 
     def run(self, *limits: str, seconds: float) -> Fuzzed:
-        """Until one of libFuzzer's `limits`, such as ``-runs=1000``, or a mistake."""
+        """Run until one of libFuzzer's `limits`, such as ``-runs=1000``, or a mistake."""
         program = self._build(
             "fuzz", "-O1", f"-fsanitize=fuzzer-no-link,{SANITIZE}", "-fno-sanitize-recover=all"
         )
         limits += (f"-max_len={LONGEST}", "-len_control=0", "-timeout=5", "-print_final_stats=1")
         limits += (f"-dict={self._folder / 'dictionary'}", f"-artifact_prefix={self._folder}/")
         done = run(
-            [str(program), str(self.corpus), *limits, "-seed=20261121"],
+            [str(program), *self._corpus, *limits, "-seed=20261121"],
             seconds=seconds,
             cwd=self._folder,
             env={"PATH": "/usr/bin:/bin", "ASAN_OPTIONS": "quarantine_size_mb=8"},
@@ -140,11 +170,11 @@ class Fuzzer:
         return Fuzzed(done.returncode, int(runs[1]) if runs else 0, done.stderr[-6000:])
 
     def covered(self) -> dict[str, float]:
-        """Of each file that parses, the percentage of its lines that the corpus reaches."""
+        """For each file that parses, the percentage of its lines that the corpus reaches."""
         program = self._build("covered", "-O0", "-fsanitize=fuzzer-no-link", *PROFILE)
         raw, data = self._folder / "raw", self._folder / "data"
         must(
-            [str(program), "-runs=0", str(self.corpus)],
+            [str(program), "-runs=0", *self._corpus],
             seconds=120,
             env={"PATH": "/usr/bin:/bin", "LLVM_PROFILE_FILE": str(raw)},
         )

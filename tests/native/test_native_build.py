@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""How pam_ukey.so is built: what the installed one has and has not, and what checkers say of it."""
+"""How pam_ukey.so is built: what the installed one has and has not, and the checkers' reports."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_it_is_hardened(shipped: Path) -> None:
 
 
 def test_it_keeps_no_state(shipped: Path) -> None:
-    """Nothing of it can be written once it is loaded, but the two words of the compiler's."""
+    """Once it is loaded, nothing of it can be written, except the compiler's two words."""
     sections = must(["readelf", "-SW", shipped])
     size = {name: int(each, 16) for name, each in re.findall(SECTION, sections)}
     assert size[".data.rel.ro"] > 0
@@ -71,6 +71,34 @@ def test_it_keeps_no_state(shipped: Path) -> None:
 
 
 SECTION = r"\[ *\d+\] (\.\S+) +\S+ +[0-9a-f]{16} [0-9a-f]+ ([0-9a-f]+)"
+
+
+#: In what gcc tells of calls: a function with its own bytes of stack, and who calls whom.
+_FRAME = re.compile(
+    r'^node: .* label: "(?P<name>\w+)\\n.*\\n(?P<size>\d+) bytes \((?P<kind>.*)\)"', re.MULTILINE
+)
+_CALL = re.compile(r'sourcename: "(?:[^":]*:)?(\w+)" targetname: "(?:[^":]*:)?(\w+)"')
+_RETURN_ADDRESS = 8
+
+
+def test_it_takes_less_than_1_kib_of_its_callers_stack(tmp_path: Path) -> None:
+    """This counts its own stack, as gcc reports it for the shipped module: su's caller chooses how
+    much stack there is."""
+    made = ["make", "--quiet", "-C", str(NATIVE), f"O={tmp_path}", "CC=gcc"]
+    must([*made, "CFLAGS=-O2 -g -fcallgraph-info=su"], seconds=120)
+    told = "".join(path.read_text() for path in tmp_path.glob("*.ci"))
+    frames = {found["name"]: int(found["size"]) for found in _FRAME.finditer(told)}
+    assert {found["kind"] for found in _FRAME.finditer(told)} == {"static"}
+
+    def deepest(name: str) -> int:
+        """The stack of the function and of ours that it calls; libc's and libpam's do not count."""
+        if name not in frames:
+            return 0
+        below = (deepest(called) for caller, called in _CALL.findall(told) if caller == name)
+        return frames[name] + _RETURN_ADDRESS + max(below, default=0)
+
+    assert 256 < deepest("pam_sm_authenticate") < 1024
+    assert all(deepest(name) < 1024 for name in frames)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +115,9 @@ def test_no_compiler_warns(words: tuple[str, ...], tmp_path: Path) -> None:
     must(["make", "--quiet", "-C", str(NATIVE), f"O={tmp_path}", *words], seconds=120)
 
 
-def tidy(folder: Path) -> str:
-    """What clang-tidy finds; empty if nothing."""
-    done = run(["make", "--quiet", "-C", str(folder), "tidy"], seconds=120)
+def tidy(folder: Path, *words: str) -> str:
+    """clang-tidy's findings; empty if there are none."""
+    done = run(["make", "--quiet", "-C", str(folder), "tidy", *words], seconds=120)
     return done.stdout if done.returncode != 0 else ""
 
 
@@ -106,7 +134,7 @@ def test_a_linter_finds_nothing() -> None:
     ],
 )
 def test_a_mistake_would_be_found(change: Change, check: str, tmp_path: Path) -> None:
-    assert check in tidy(sources(tmp_path, change))
+    assert check in tidy(sources(tmp_path, change), f"SOURCES={change.file}")
 
 
 def test_nothing_is_written_where_it_is_built_from(tmp_path: Path) -> None:

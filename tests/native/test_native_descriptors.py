@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What pam_ukey.so asks the kernel for, as seen from outside, and what is left of it."""
+"""The system calls of pam_ukey.so, as seen from outside, and what they leave behind."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.builds import Build, Change, Line, many, sources
+from keyservice.contract.pam import PamCode
+from tests.native.builds import Build, Change, Line, many
 from tests.native.endings import ENDINGS, Keyservice
-from tests.pam.libpam import Code
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def traced(build: Build, folder: Path, lines: list[Line]) -> list[Call]:
 
 
 def _depth(call: Call) -> int:
-    """How many frames are further in than the module's first."""
+    """The number of frames further in than the module's first."""
     return next(depth for depth, file in enumerate(call.files) if file.endswith("/pam_ukey.so"))
 
 
@@ -58,7 +58,7 @@ def by_libpam(call: Call) -> bool:
 #: Of the module itself. libpam's pam_syslog, which it calls, also opens /dev/log.
 OWN = {"socket", "fcntl", "geteuid", "connect", "getsockopt", "setsockopt", "sendto", "recvfrom"}
 OWN |= {"close", "clock_gettime"}
-#: What gives a new descriptor, and what it must say.
+#: The calls that give a new descriptor, and the flag that each must have.
 MADE = {
     "socket": "SOCK_CLOEXEC",
     "openat": "O_CLOEXEC",
@@ -73,7 +73,7 @@ NEVER |= {"execve", "clone", "clone3", "fork", "vfork", "rt_sigaction", "chdir",
 
 
 def faults(calls: list[Call]) -> list[str]:
-    """What is said too little, and what must not be said at all."""
+    """Calls without a flag that they must have, and calls that must not be made at all."""
     return [
         f"{call.name}({call.text}"
         for call in calls
@@ -98,8 +98,8 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_would_be_seen(mistake: str, tmp_path: Path) -> None:
-    build = Build(tmp_path / "build", source=sources(tmp_path, MISTAKES[mistake]))
+def test_a_mistake_would_be_seen(mistake: str, plain: Build, tmp_path: Path) -> None:
+    build = plain.changed(tmp_path, MISTAKES[mistake])
     line = ENDINGS["8-right-without-descriptors"].line
     assert faults(traced(build, tmp_path, [line])) != []
 
@@ -109,7 +109,7 @@ def test_a_program_started_at_a_prompt_gets_none(plain: Build, tmp_path: Path) -
     with Keyservice():
         told = many(plain, tmp_path, [line])
     assert (told.found, told.numbers["spawned"]) == ([], 1)
-    build = Build(tmp_path / "build", source=sources(tmp_path, MISTAKES["for everybody"]))
+    build = plain.changed(tmp_path, MISTAKES["for everybody"])
     (tmp_path / "other").mkdir()
     with Keyservice():
         told = many(build, tmp_path / "other", [line])
@@ -117,5 +117,5 @@ def test_a_program_started_at_a_prompt_gets_none(plain: Build, tmp_path: Path) -
 
 
 def test_without_a_service_none_is_left(plain: Build, tmp_path: Path) -> None:
-    line = Line(Code.AUTHINFO_UNAVAIL, "alice")
+    line = Line(PamCode.AUTHINFO_UNAVAIL, "alice")
     assert many(plain, tmp_path, [line] * 100).found == []

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.builds import ASAN, Build, Change, Line, Told, many, sources
+from keyservice.contract.pam import PamCode
+from tests.native.builds import Build, Change, Line, Told, many
 from tests.native.endings import IGNORED, Keyservice, lines
-from tests.pam.libpam import Code
 from tests.support.host import Host
 
-pytestmark = pytest.mark.timeout(240)  # seconds: of a process that is traced, on a busy machine
+# Seconds for a traced process on a busy machine.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 TRACED = 200
 
 
@@ -28,7 +29,7 @@ def test_ten_thousand_authentications_under_sanitizers(sanitized: Build, tmp_pat
         told = many(sanitized, tmp_path, lines(10_000, rare=2), seconds=TRACED)
     assert told.found == []
     assert told.numbers["spawned"] > 50
-    # LeakSanitizer knows what nothing points to; this knows what something still does.
+    # LeakSanitizer finds memory that nothing points to; this finds what something points to.
     assert grown(told) == 0, told.heaps
 
 
@@ -38,19 +39,19 @@ def test_the_real_keyservice_and_ukey_too(host: Host, sanitized: Build, tmp_path
     demo, clerk, ukey = host.user(), host.user("clerk"), host.softkey()
     host.bind(demo, ukey)
     assert ukey.pin is not None
-    right = Line(Code.SUCCESS, demo.name, f"={ukey.pin.decode()}")
+    right = Line(PamCode.SUCCESS, demo.name, f"={ukey.pin.decode()}")
     turn = [
         *[right] * 15,
-        Line(Code.AUTH_ERR, demo.name, "=000000"),
+        Line(PamCode.AUTH_ERR, demo.name, "=000000"),
         right,
-        Line(Code.CONV_ERR, demo.name, "error"),
-        Line(Code.CONV_ERR, demo.name, "="),
-        Line(Code.USER_UNKNOWN, clerk.name),
+        Line(PamCode.CONV_ERR, demo.name, "error"),
+        Line(PamCode.CONV_ERR, demo.name, "="),
+        Line(PamCode.USER_UNKNOWN, clerk.name),
         Line(IGNORED, clerk.name, service="nouserok"),
-        Line(Code.USER_UNKNOWN, "nobody-here"),
+        Line(PamCode.USER_UNKNOWN, "nobody-here"),
         *[right] * 3,
     ]
-    on_a_beat = [Line(Code.AUTH_ERR, clerk.name, service=name) for name in ("uniform", "decoy")]
+    on_a_beat = [Line(PamCode.AUTH_ERR, clerk.name, service=name) for name in ("uniform", "decoy")]
     told = many(sanitized, tmp_path, [*on_a_beat, *turn * 10], seconds=TRACED)
     assert told.found == []
     assert grown(told) == 0, told.heaps
@@ -81,15 +82,15 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_would_be_seen(mistake: str, tmp_path: Path) -> None:
-    build = Build(tmp_path / "build", ASAN, source=sources(tmp_path, MISTAKES[mistake]))
+def test_a_mistake_would_be_seen(mistake: str, sanitized: Build, tmp_path: Path) -> None:
+    build = sanitized.changed(tmp_path, MISTAKES[mistake])
     with Keyservice():
         told = many(build, tmp_path, lines(250, rare=0))
     assert told.found or grown(told), mistake
 
 
-def test_a_module_that_stays_would_be_seen(tmp_path: Path) -> None:
-    build = Build(tmp_path / "build", make=["LINKING=-shared -Wl,-z,nodelete"])
+def test_a_module_that_stays_would_be_seen(plain: Build, tmp_path: Path) -> None:
+    build = plain.changed(tmp_path, make=["LINKING=-shared -Wl,-z,nodelete"])
     with Keyservice():
         told = many(build, tmp_path, lines(250, rare=0))
     assert told.found == ["mapped 250"]

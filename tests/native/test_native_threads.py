@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.builds import TSAN, Build, Change, many, sources
+from tests.native.builds import Build, Change, many
 from tests.native.endings import Keyservice, lines
+
+pytestmark = pytest.mark.slow
 
 THREADS = 4
 #: ThreadSanitizer wants its addresses where they always are.
@@ -41,8 +43,8 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_would_be_seen(mistake: str, tmp_path: Path) -> None:
-    build = Build(tmp_path / "build", TSAN, source=sources(tmp_path, MISTAKES[mistake]))
+def test_a_mistake_would_be_seen(mistake: str, raced: Build, tmp_path: Path) -> None:
+    build = raced.changed(tmp_path, MISTAKES[mistake])
     with Keyservice():
         sent = lines(500, rare=0, threads=True)
         told = many(build, tmp_path, sent, threads=THREADS, prefix=FIXED)

@@ -16,13 +16,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from keyservice.contract.pam import PamCode
 from tests.packages.meanwhile import Meanwhile
 from tests.support.daemons import bus_owned
 from tests.support.host import PIN, Host
 from tests.support.machine import differences, tree
 from tests.support.people import User
 from tests.support.process import Daemon, must, run
-from tests.support.stacks import PamCode
 from tests.support.ukeys import Softkey
 
 PAM_D, CONFIG = Path("/etc/pam.d"), Path("/etc/ukey/keyservice.toml")

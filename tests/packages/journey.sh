@@ -1,14 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-# journey.sh PACKAGE LATER-PACKAGE: in a sandbox with a bare Debian and this machine's network, show
-# that the package brings all it needs, then go through a host's life with it (journey.py).
+# journey.sh PACKAGE LATER-PACKAGE: in a sandbox that has what the package depends on, nothing else,
+# and no network (scripts/sandbox --for host), show that this is all it needs, then go through a
+# host's life with it (journey.py).
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 
-# Some images leave documents out; people's machines do not.
-rm -f /etc/dpkg/dpkg.cfg.d/*
-apt-get update >/dev/null
 apt-get install --yes --no-install-recommends "$1" >/dev/null
 
 # Every module finds what it imports in what the package depends on. Nothing else is installed yet.
@@ -27,8 +25,8 @@ PYTHON
 # With what it depends on still there, the host is as new.
 apt-get purge --yes pam-ukey >/dev/null
 
+# The root has these as packages only (scripts/lib/package-roots.sh).
 apt-get install --yes --no-install-recommends iproute2 openssl vsmartcard-vpcd >/dev/null
-
-# From here on without the machine's network, which is no place for virtual readers' ports.
+ip link set lo up
 export PYTHONPATH=/usr/src/ukey
-exec unshare --net sh -euc 'ip link set lo up; exec python3 -B -m tests.packages.journey "$@"' sh "$@"
+exec python3 -B -m tests.packages.journey "$@"

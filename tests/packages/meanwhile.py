@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from tests.support.stacks import PamCode
+from keyservice.contract.pam import PamCode
 
 #: What a login may come to while parts are replaced: in, or out for want of a part.
 EXPECTED = frozenset({PamCode.SUCCESS, PamCode.AUTHINFO_UNAVAIL, PamCode.MODULE_UNKNOWN})

@@ -13,27 +13,13 @@ from pathlib import Path
 import pytest
 
 import keyservice
-from tests.support import CHECKOUT
+from tests.packages.conftest import SANDBOX, package
 from tests.support.process import must, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(400)]
 
-SANDBOX = str(CHECKOUT / "scripts/sandbox")
 #: Debian 12 with Python 3.11, for which the vendored library is compiled, and 13 with 3.13.
 SUITES = ("bookworm", "trixie")
-
-
-def package(*arguments: str | Path) -> Path:
-    """Build one; its path is all that is printed."""
-    told = must([CHECKOUT / "scripts/package", *arguments], seconds=300)
-    [path] = told.splitlines()
-    return Path(path)
-
-
-@pytest.fixture(scope="module")
-def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As people build it: with what it declares alone."""
-    return package("deb", "--out", tmp_path_factory.mktemp("deb"))
 
 
 @dataclass(frozen=True)
@@ -45,14 +31,14 @@ class Journey:
         return self.process.returncode, told
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def journeys(deb: Path) -> Iterator[dict[str, Journey]]:
-    """One on each Debian, at the same time."""
+    """One on each Debian, at the same time, and beside what else is asked of the package."""
     later = package("deb", "--offline", "--suffix", "+later", "--out", deb.parent)
     under_way = {}
     for suite in SUITES:
         inside = [f"/out/{path.name}" for path in (deb, later)]
-        command = [SANDBOX, "--bare", "--suite", suite, "--network", "host", "--out"]
+        command = [SANDBOX, "--for", "host", "--suite", suite, "--out"]
         under_way[suite] = Journey(
             subprocess.Popen(
                 [*command, deb.parent, "--", "sh", "tests/packages/journey.sh", *inside],

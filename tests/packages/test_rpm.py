@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import keyservice
-from tests.packages.test_deb import SANDBOX, package
+from tests.packages.conftest import SANDBOX, package
 from tests.support import CHECKOUT
 from tests.support.process import must, run
 
@@ -103,8 +103,7 @@ def test_rpmlint_finds_nothing(source: Path, binary: Path) -> None:
     assert done.returncode == 0
 
 
-def test_it_has_what_the_deb_has(binary: Path, tmp_path: Path) -> None:
-    deb = package("deb", "--offline", "--out", tmp_path)
+def test_it_has_what_the_deb_has(binary: Path, deb: Path) -> None:
     theirs = {line.split()[5][1:]: line.split()[0] for line in lines("dpkg-deb", "-c", deb)}
     ours = {line.split()[8]: line.split()[0] for line in lines("rpm", "-qplv", binary)}
     of_deb = {

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What the PAM tests stand on: the modules built from this checkout, a user, a bus, the log."""
+"""What the PAM tests need: the modules built from this checkout, a user, a bus, the log."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ from tests.pam.stacks import EXAMPLES
 from tests.support import CHECKOUT
 from tests.support.authlog import Authlog
 from tests.support.doors import open_to_others
+from tests.support.host import Host
+from tests.support.people import User
 from tests.support.process import must
 
 SOURCES = Path(__file__).parent
 PASSWORD = "right password"
+GLASS_PASSWORD = "a good password"  #: of who are at real programs
 
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder, open to everybody, with pam_ukey.so, pam_row.so and the driver."""
+    """A folder, open to everybody, with pam_ukey.so, pam_row.so, the driver and rows."""
     folder = tmp_path_factory.mktemp("pam")
     open_to_others(folder)
     make = ["make", "--quiet", "-C", str(CHECKOUT / "pam_ukey/native"), f"O={folder}"]
     must(make, seconds=120)
     compile_ = ["cc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"]
     for output, source, more in (
-        # Resolved when it starts: a resolver saves registers to the stack, answers in them too.
+        # Resolved when it starts: a resolver saves registers to the stack, and with them answers.
         ("driver", "driver.c", ("-Wl,-z,now",)),
         ("pam_row.so", "pam_row.c", ("-fPIC", "-shared")),
+        ("rows", "rows.c", ()),
     ):
         command = [*compile_, *more, "-o", str(folder / output), str(SOURCES / source), "-lpam"]
         must(command, seconds=120)
@@ -58,7 +62,7 @@ def log() -> Iterator[Authlog]:
 
 
 def whole(log: Authlog) -> str:
-    """All lines that were sent until now: a datagram arrives in its turn."""
+    """All lines that were sent until now: datagrams arrive in order."""
     must(["logger", "-t", "tests", "up to here"])
     log.wait_for("up to here")
     return log.text
@@ -92,7 +96,7 @@ def module(request: pytest.FixtureRequest) -> Module:
 
 @pytest.fixture
 def pam_d() -> Iterator[Path]:
-    """/etc/pam.d, and pam-auth-update's memory, which come back."""
+    """/etc/pam.d, and pam-auth-update's memory, which are restored."""
     kept = [Path("/etc/pam.d"), Path("/var/lib/pam")]
     profile = Path("/usr/share/pam-configs/ukey")
     before = profile.exists()
@@ -105,3 +109,27 @@ def pam_d() -> Iterator[Path]:
     for path in kept:
         shutil.rmtree(path)
         Path(f"{path}.kept").rename(path)
+
+
+@pytest.fixture
+def rescue(host: Host) -> User:
+    """A member of ukey-breakglass, without a ukey."""
+    return host.user("rescue", GLASS_PASSWORD, groups=["ukey-breakglass"])
+
+
+@pytest.fixture
+def clerk(host: Host) -> User:
+    return host.user("clerk", GLASS_PASSWORD)
+
+
+@pytest.fixture
+def helpful(host: Host) -> None:
+    """Debian's helpful examples are in /etc/pam.d, without their delays."""
+    put(host, "helpful")
+
+
+def put(host: Host, variant: str) -> None:
+    for name in ("login", "su", "sshd"):
+        text = (EXAMPLES / "debian" / variant / name).read_text()
+        quick = text.replace("pam_unix.so", "pam_unix.so nodelay").replace("=3000000", "=0")
+        host.pam.stack(name, quick)

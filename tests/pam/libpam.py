@@ -7,29 +7,9 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 
-
-class Code(IntEnum):
-    """PAM return codes that tests name (security/_pam_types.h)."""
-
-    SUCCESS = 0
-    SERVICE_ERR = 3
-    SYSTEM_ERR = 4
-    BUF_ERR = 5
-    PERM_DENIED = 6
-    AUTH_ERR = 7
-    CRED_INSUFFICIENT = 8
-    AUTHINFO_UNAVAIL = 9
-    USER_UNKNOWN = 10
-    MAXTRIES = 11
-    NEW_AUTHTOK_REQD = 12
-    CONV_ERR = 19
-    AUTHTOK_ERR = 20
-    TRY_AGAIN = 24
-    IGNORE = 25
-    MODULE_UNKNOWN = 28
+from keyservice.contract.pam import PamCode
 
 
 class _Message(ctypes.Structure):
@@ -62,11 +42,22 @@ _ITEMS = {"tty": 3, "rhost": 4, "ruser": 8}
 
 @dataclass
 class Outcome:
-    """What a run of the stack gave."""
+    """The result of a run of the stack."""
 
     code: int = -1
     setcred: int = -1
     shown: list[str] = field(default_factory=list)  #: every text, prompts included
+
+
+def keep_loaded(folder: Path, service: str) -> None:
+    """Keep the stack's modules in this process: to load them takes longer than most of a login."""
+    none = _Conversation(_CONVERSE(), None)
+    handle = ctypes.byref(ctypes.c_void_p())
+    confdir = str(folder).encode()
+    started = _libpam.pam_start_confdir(
+        service.encode(), b"nobody", ctypes.byref(none), confdir, handle
+    )
+    assert started == PamCode.SUCCESS, started
 
 
 def authenticate(
@@ -93,7 +84,7 @@ def authenticate(
             if message.style in _PROMPTS:
                 array[index].text = _libc.strdup(answers(text).encode())
         responses[0] = array  # type: ignore[index]
-        return Code.SUCCESS
+        return PamCode.SUCCESS
 
     callback = _CONVERSE(converse)
     conversation = _Conversation(callback, None)
@@ -105,7 +96,7 @@ def authenticate(
         str(folder).encode(),
         ctypes.byref(handle),
     )
-    assert started == Code.SUCCESS, started
+    assert started == PamCode.SUCCESS, started
     try:
         for name, value in items.items():
             _libpam.pam_set_item(handle, _ITEMS[name], value.encode())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Steps that are none: what a module must take as SERVICE_ERR, each with its fault."""
+"""Malformed steps, each with its fault: a module must take them as SERVICE_ERR."""
 
 from __future__ import annotations
 

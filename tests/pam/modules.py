@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Both modules behind one handle: how a stack names each, and what each is served by."""
+"""Both modules behind one handle: how a stack names each, and which service each asks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keyservice.contract.names import Code as Said
+from keyservice.contract.pam import PamCode
 from keyservice.contract.steps import Prompt, Verdict
-from tests.pam.libpam import Code
 from tests.pam.scripted import Act, SocketService
 from tests.pam.scripted_bus import BusService
 
@@ -26,7 +26,7 @@ ENTRY = "/usr/lib/ukey/pam_ukey/pam_python_entry.py"
 
 @dataclass
 class Run:
-    """What the driver told of a run."""
+    """The driver's report of a run."""
 
     history: list[tuple[str, int]] = field(default_factory=list)  #: each call and its code
     shown: list[tuple[str, str]] = field(default_factory=list)  #: (style, text)
@@ -36,7 +36,7 @@ class Run:
 
     @property
     def codes(self) -> dict[str, int]:
-        """Of each call, the last code."""
+        """The last code of each call."""
         return dict(self.history)
 
     @property
@@ -129,5 +129,5 @@ def _read(output: str) -> Run:
             run.left, run.inherited = int(left), int(inherited)
         else:
             code = int(text)
-            run.history.append((what, Code(code) if code in set(Code) else code))
+            run.history.append((what, PamCode(code) if code in set(PamCode) else code))
     return run

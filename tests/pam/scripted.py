@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A keyservice that plays a script, on the real socket paths: what modules are tested against.
+"""A keyservice that plays a script, on the real socket paths: modules are tested against it.
 
 Beside the steps themselves a script holds acts of misbehaviour. A script is played from its start
 for each session.
@@ -18,8 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from keyservice.access.operations import BY_NUMBER
 from keyservice.contract import frames
-from keyservice.contract.names import ROOT_SOCKET, USER_SOCKET, ErrorName, Operation, StepKind
+from keyservice.contract.names import ROOT_SOCKET, USER_SOCKET, ErrorName, StepKind
+from keyservice.contract.operations import Operation
 from keyservice.contract.requests import Value, parse_begin
 from keyservice.contract.steps import Prompt, Step, Verdict
 
@@ -36,12 +38,12 @@ class Raw:
 
 @dataclass(frozen=True)
 class Silence:
-    """Nothing more is said; the line stays open until the client goes."""
+    """The service says nothing more; the connection stays open until the client goes."""
 
 
 @dataclass(frozen=True)
 class HangUp:
-    """The line is closed."""
+    """The service closes the connection."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ Act = Step | Raw | Silence | HangUp | Refuse | NewVerdict
 
 @dataclass
 class Seen:
-    """What clients said."""
+    """The clients' messages."""
 
     begun: list[tuple[Operation, dict[str, Value]]] = field(default_factory=list)
     answers: list[bytes] = field(default_factory=list)
@@ -72,7 +74,7 @@ class Seen:
 
 @contextlib.contextmanager
 def euid(uid: int) -> Iterator[None]:
-    """Do as `uid` what the kernel remembers of whom it was done by."""
+    """Act as `uid`, for acts whose doer the kernel remembers."""
     os.seteuid(uid)
     try:
         yield
@@ -81,16 +83,18 @@ def euid(uid: int) -> Iterator[None]:
 
 
 class SocketServer:
-    """Listens where the keyservice does, and hands each connection to :meth:`serve` in turn."""
+    """Listens where the keyservice does, and hands each connection to :meth:`serve`, in a thread
+    of its own: clients do not wait for each other."""
 
     def __init__(self, uid: int) -> None:
-        """`uid`: whom SO_PEERCRED shows to clients, the one who called listen()."""
+        """`uid`: the caller of listen(), whom SO_PEERCRED shows to clients."""
         self.seen = Seen()
         self._sockets = [_listen(path, uid) for path in (ROOT_SOCKET, USER_SOCKET)]
-        self._threads = [
+        self._listening = [
             threading.Thread(target=self._accept, args=(listener,), daemon=True)
             for listener in self._sockets
         ]
+        self._serving: set[threading.Thread] = set()
 
     def serve(self, connection: socket.socket) -> None:
         raise NotImplementedError
@@ -99,12 +103,18 @@ class SocketServer:
         with contextlib.suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                with connection, contextlib.suppress(OSError, EOFError):
-                    connection.settimeout(WAIT_SECONDS)
-                    self.serve(connection)
+                thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
+                self._serving.add(thread)
+                thread.start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError, EOFError):
+            connection.settimeout(WAIT_SECONDS)
+            self.serve(connection)
+        self._serving.discard(threading.current_thread())
 
     def __enter__(self) -> Self:
-        for thread in self._threads:
+        for thread in self._listening:
             thread.start()
         return self
 
@@ -118,7 +128,7 @@ class SocketServer:
             path = listener.getsockname()
             listener.shutdown(socket.SHUT_RDWR)
             Path(path).unlink(missing_ok=True)
-        for thread in self._threads:
+        for thread in (*self._listening, *self._serving):
             thread.join(5)
         for listener in self._sockets:
             listener.close()
@@ -132,12 +142,12 @@ class SocketService(SocketServer):
         self._script = tuple(script)
 
     def script(self, begun: Mapping[str, Value]) -> Sequence[Act]:
-        """What is played for a session that began with these fields."""
+        """The script for a session that began with these fields."""
         return self._script
 
     def serve(self, connection: socket.socket) -> None:
         kind, body = receive(connection)
-        operation = Operation(kind)
+        operation = BY_NUMBER[kind]
         begun = parse_begin(operation, body)
         self.seen.begun.append((operation, begun))
         for act in self.script(begun):

@@ -16,10 +16,11 @@ from jeepney import HeaderFields, Message, MessageType, new_error, new_method_re
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
+from keyservice.access.operations import FUNCTIONS
 from keyservice.contract import frames
 from keyservice.contract.bus_steps import to_bus
-from keyservice.contract.names import BUS_NAME, ERROR_PREFIX, SYSTEM_BUS, ErrorName, Operation
-from keyservice.contract.requests import BEGIN_METHODS, FIELDS
+from keyservice.contract.names import BUS_NAME, ERROR_PREFIX, SYSTEM_BUS, ErrorName
+from keyservice.contract.operations import Operation
 from tests.pam.scripted import (
     SESSION,
     WAIT_SECONDS,
@@ -48,7 +49,7 @@ _CONFIG = """\
   </policy>
 </busconfig>
 """
-_OPERATIONS = {method: operation for operation, method in BEGIN_METHODS.items()}
+_OPERATIONS = {operation.method: operation for operation in FUNCTIONS}
 
 
 @contextlib.contextmanager
@@ -71,10 +72,10 @@ class BusService(SocketServer):
     """Plays the script over the bus; answers come over the sockets."""
 
     def __init__(self, script: Sequence[Act], *, uid: int = 0) -> None:
-        """`uid`: who owns the name on the bus."""
+        """`uid`: the owner of the name on the bus."""
         super().__init__(0)
         self._script = tuple(script)
-        self._rest: Iterator[Act] = iter(())
+        self._rest: dict[str, Iterator[Act]] = {}  #: of the script, for each client
         with euid(uid):
             self._connection: DBusConnection = open_dbus_connection(SYSTEM_BUS)
         self._connection.send_and_get_reply(message_bus.RequestName(BUS_NAME))
@@ -107,15 +108,16 @@ class BusService(SocketServer):
     def _reply(self, call: Message) -> bool:
         """Act upon one call. False to hang up."""
         member = call.header.fields[HeaderFields.member]
+        client = call.header.fields[HeaderFields.sender]
         first: tuple[str, ...] = ()
         if member in _OPERATIONS:
-            self._begin(_OPERATIONS[member], call.body)
+            self._begin(client, _OPERATIONS[member], call.body)
             first = (SESSION.hex(),)
         elif call.body != (SESSION.hex(),):
             name = f"{ERROR_PREFIX}{ErrorName.NO_SESSION}"
             self._connection.send(new_error(call, name, "s", ("another session",)))
             return True
-        match next(self._rest, Silence()):
+        match next(self._rest.get(client, iter(())), Silence()):
             case Raw(content):
                 reply = new_method_return(call, "ay", (content,))
             case Silence():
@@ -132,10 +134,10 @@ class BusService(SocketServer):
         self._connection.send(reply)
         return True
 
-    def _begin(self, operation: Operation, body: tuple[Any, ...]) -> None:
-        names = [each.name for each in FIELDS[operation]]
+    def _begin(self, client: str, operation: Operation, body: tuple[Any, ...]) -> None:
+        names = [each.name for each in operation.fields]
         self.seen.begun.append((operation, dict(zip(names, body, strict=True))))
-        self._rest = iter(self._script)
+        self._rest[client] = iter(self._script)
 
 
 def _step_reply(call: Message, first: tuple[str, ...], step: tuple[Any, ...]) -> Message:

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
-from tests.pam.libpam import Code
+from keyservice.contract.pam import PamCode
 from tests.support import CHECKOUT
 
 EXAMPLES = CHECKOUT / "pam.d-examples"
@@ -24,10 +25,12 @@ class Line:
     control: str
     module: str
     args: str
+    #: Whether it stands before a decoy, which is the next line after a wrong password.
+    wrong: bool = False
 
     @property
     def role(self) -> str:
-        """What the line is for; unique in a stack but for the two looks at the group."""
+        """The line's purpose; unique in a stack."""
         name = self.module.removeprefix("pam_").removesuffix(".so")
         words = self.args.split()
         match name:
@@ -36,10 +39,15 @@ class Line:
             case "ukey":
                 return "decoy" if "decoy" in words else "ukey"
             case "exec":
-                return "gate"
+                return "mock" if "stdout" in words else "gate"
             case "succeed_if":
-                return "member" if "success=ignore" in self.control else "look"
+                return "look" if self.wrong else "member"
         return name
+
+    @property
+    def fixed(self) -> bool:
+        """Whether its module always says the same; it is then run itself."""
+        return self.module in ("pam_permit.so", "pam_deny.so")
 
     def __str__(self) -> str:
         return f"{self.type} {self.control} {self.module} {self.args}\n"
@@ -67,24 +75,46 @@ def auth_lines(text: str) -> list[Line]:
         match = _LINE.fullmatch(raw.strip())
         assert match, raw
         if match["type"] == "auth":
-            lines.append(Line(**match.groupdict()))
+            lines.append(Line(match["type"], match["control"], match["module"], match["args"]))
+    decoys = [number for number, line in enumerate(lines) if line.role == "decoy"]
+    for number in range(decoys[0] if decoys else 0):
+        lines[number] = replace(lines[number], wrong=True)
     return lines
 
 
-#: What a module's pam_setcred returns, as its source says; the others SUCCESS.
-_SETCRED = {"member": Code.IGNORE, "look": Code.IGNORE, "gate": Code.IGNORE}
+#: The value of a module's pam_setcred, by its source; for the other modules it is SUCCESS.
+_SETCRED = dict.fromkeys(("member", "look", "gate", "mock"), PamCode.IGNORE)
 
 
-def with_outcomes(lines: list[Line], row_module: Path, outcomes: Mapping[str, Code | None]) -> str:
+@cache
+def told(role: str, code: PamCode) -> str:
+    """The words for pam_row.so: the module that it stands for, and the value that it returns."""
+    return f"{role} {int(code)} {int(_SETCRED.get(role, PamCode.SUCCESS))}"
+
+
+def with_outcomes(
+    lines: list[Line], row_module: Path, outcomes: Mapping[str, PamCode | None]
+) -> str:
     """The stack with each module replaced by its outcome; None for a module that is missing."""
+    codes = {line.role: outcomes.get(line.role, PamCode.SUCCESS) for line in lines}
+    words = {role: told(role, code) for role, code in codes.items() if code is not None}
+    return _replaced(lines, row_module, words)
+
+
+def with_roles(lines: list[Line], row_module: Path, missing: Set[str]) -> str:
+    """The stack with each module replaced by one that asks for its outcome (rows.c), or by one
+    that does not exist, if its role is among the `missing`."""
+    words = {line.role: line.role for line in lines if line.role not in missing}
+    return _replaced(lines, row_module, words)
+
+
+def _replaced(lines: list[Line], row_module: Path, words: Mapping[str, str]) -> str:
     out = []
     for line in lines:
-        code = outcomes.get(line.role, Code.SUCCESS)
-        if line.module in ("pam_permit.so", "pam_deny.so"):
+        if line.fixed:
             out.append(str(line))
-        elif code is None:
-            out.append(f"auth {line.control} /nowhere/{line.module}\n")
+        elif line.role in words:
+            out.append(f"auth {line.control} {row_module} {words[line.role]}\n")
         else:
-            cred = _SETCRED.get(line.role, Code.SUCCESS)
-            out.append(f"auth {line.control} {row_module} {line.role} {int(code)} {int(cred)}\n")
+            out.append(f"auth {line.control} /nowhere/{line.module}\n")
     return "".join(out)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from keyservice.contract.names import Code as Said
+from keyservice.contract.pam import PamCode
 from keyservice.contract.steps import Info, Prompt, Verdict
 from tests.pam.conftest import PASSWORD
-from tests.pam.libpam import Code
 from tests.pam.modules import ASK, PIN, YES, Module
 from tests.pam.scripted import Act
 from tests.support.authlog import Authlog
@@ -24,7 +24,7 @@ def test_no_answer_ends_it(module: Module, answer: str | None, options: str) -> 
     module.stack(options)
     with module.service(YES) as service:
         run = module.run(answers=[] if answer is None else [answer])
-    assert run.code == (Code.AUTH_ERR if options else Code.CONV_ERR)
+    assert run.code == (PamCode.AUTH_ERR if options else PamCode.CONV_ERR)
     assert service.seen.answers == []
 
 
@@ -33,7 +33,7 @@ def test_a_null_conversation_or_response_ends_it(native: Module, words: Sequence
     """pam_python itself crashes upon either, and with it the login."""
     native.stack()
     with native.service((Info("hello"), *YES)) as service:
-        assert native.run(*words, answers=["none"]).code == Code.CONV_ERR
+        assert native.run(*words, answers=["none"]).code == PamCode.CONV_ERR
     assert service.seen.answers == []
 
 
@@ -41,7 +41,7 @@ def test_a_null_conversation_or_response_ends_it(native: Module, words: Sequence
 def test_answers_up_to_the_limit_are_sent(module: Module, length: int) -> None:
     module.stack()
     with module.service(YES) as service:
-        assert module.run(answers=["=" + "1" * length]).code == Code.SUCCESS
+        assert module.run(answers=["=" + "1" * length]).code == PamCode.SUCCESS
     assert service.seen.answers == [b"1" * length]
 
 
@@ -49,19 +49,19 @@ def test_answers_up_to_the_limit_are_sent(module: Module, length: int) -> None:
 def test_longer_answers_are_not(module: Module, length: int) -> None:
     module.stack()
     with module.service(YES) as service:
-        assert module.run(answers=["=" + "1" * length]).code == Code.CONV_ERR
+        assert module.run(answers=["=" + "1" * length]).code == PamCode.CONV_ERR
     assert service.seen.answers == []
 
 
 def test_an_empty_answer_is_the_services_to_judge(module: Module) -> None:
     module.stack()
     with module.service((ASK, Verdict(Said.AUTH_ERR))) as service:
-        assert module.run(answers=["="]).code == Code.AUTH_ERR
+        assert module.run(answers=["="]).code == PamCode.AUTH_ERR
     assert service.seen.answers == [b""]
 
 
 class TestThePassword:
-    """An answer that is the password is a program's, which gives it to whoever asks."""
+    """An answer that is the password comes from a program, which gives it to anything that asks."""
 
     STACK = "auth optional pam_unix.so nodelay\n"
 
@@ -74,27 +74,33 @@ class TestThePassword:
         return run.code, service.seen.answers
 
     def test_is_never_sent(self, module: Module, alice: None, log: Authlog) -> None:
-        assert self.run(module, "", YES, f"={PASSWORD}") == (Code.CONV_ERR, [])
+        assert self.run(module, "", YES, f"={PASSWORD}") == (PamCode.CONV_ERR, [])
         log.wait_for("ukey-test answers every prompt with the password; use keyboard-interactive")
 
     def test_nor_a_wrong_one(self, module: Module, alice: None) -> None:
         module.stack(before=self.STACK)
         with module.service(YES) as service:
-            assert module.run(answers=["=wrong", "=wrong"]).code == Code.CONV_ERR
+            assert module.run(answers=["=wrong", "=wrong"]).code == PamCode.CONV_ERR
         assert service.seen.answers == []
+
+    def test_may_be_one_that_is_not_utf8(self, module: Module, alice: None) -> None:
+        module.stack("uniform", before=self.STACK)
+        with module.service(YES) as service:
+            assert module.run(answers=["=na\udcefve", PIN]).code == PamCode.SUCCESS
+        assert service.seen.answers == [PIN[1:].encode()]
 
     def test_in_uniform_it_fails_when_all_else_does(self, module: Module, alice: None) -> None:
         acts = (ASK, Verdict(Said.AUTH_ERR, "Authentication failed."))
-        assert self.run(module, "uniform", acts, f"={PASSWORD}") == (Code.AUTH_ERR, [b""])
+        assert self.run(module, "uniform", acts, f"={PASSWORD}") == (PamCode.AUTH_ERR, [b""])
 
     def test_may_be_shown(self, module: Module, alice: None) -> None:
         acts = (Prompt("Name: ", echo=True), Verdict(Said.SUCCESS))
         sent = [PASSWORD.encode()]
-        assert self.run(module, "", acts, f"={PASSWORD}") == (Code.SUCCESS, sent)
+        assert self.run(module, "", acts, f"={PASSWORD}") == (PamCode.SUCCESS, sent)
 
     def test_a_like_one_is_sent(self, module: Module, alice: None) -> None:
         for pin in (PASSWORD + "1", PASSWORD[:-1], PASSWORD.upper()):
-            assert self.run(module, "", YES, f"={pin}") == (Code.SUCCESS, [pin.encode()])
+            assert self.run(module, "", YES, f"={pin}") == (PamCode.SUCCESS, [pin.encode()])
 
     def test_stays_as_it_was(
         self, module: Module, alice: None, tmp_path: Path, built: Path
@@ -106,5 +112,5 @@ class TestThePassword:
         after = f"auth required pam_exec.so expose_authtok quiet {script}\n"
         module.stack(before=self.STACK, after=after)
         with module.service(YES):
-            assert module.run(answers=[f"={PASSWORD}", PIN]).code == Code.SUCCESS
+            assert module.run(answers=[f"={PASSWORD}", PIN]).code == PamCode.SUCCESS
         assert kept.read_text() == PASSWORD

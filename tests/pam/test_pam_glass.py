@@ -2,52 +2,43 @@
 # Copyright the pam-ukey authors
 """The examples on the real su, login and sshd with pam_unix, and the glass that can be broken.
 
-The keyservice is scripted; for the break-glass line it is down, with all else.
+The keyservice is scripted; for the break-glass line it is down, like everything else.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from keyservice import glass_console
 from keyservice.contract.names import Code as Said
+from keyservice.contract.pam import PamCode
 from keyservice.contract.steps import Prompt, Verdict
+from tests.pam.conftest import GLASS_PASSWORD as PASSWORD
+from tests.pam.conftest import put
 from tests.pam.modules import ENTRY
 from tests.pam.scripted import SocketService
 from tests.pam.stacks import EXAMPLES, auth_lines
+from tests.support.consoles import kernel_has
 from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import must
-from tests.support.stacks import PamCode
 from tests.support.terminal import Terminal
 
-PASSWORD, PIN = "a good password", "314159"
+PIN = "314159"
 ALERT = r"ukey-breakglass: the password alone lets in .*user={} service={} tty={} "
 VARIANTS = ("helpful", "uniform")
-
-
-@pytest.fixture
-def rescue(host: Host) -> User:
-    """A member of ukey-breakglass, without a ukey."""
-    return host.user("rescue", PASSWORD, groups=["ukey-breakglass"])
-
-
-@pytest.fixture
-def clerk(host: Host) -> User:
-    return host.user("clerk", PASSWORD)
+#: Of ARM, Xen, and s390.
+SERIAL = ("ttyAMA0", "ttyS0", "hvc0", "xvc0", "ttysclp0", "sclp_line0", "3270/tty1")
 
 
 @pytest.fixture(params=VARIANTS)
 def examples(request: pytest.FixtureRequest, host: Host) -> str:
     """Debian's examples are in /etc/pam.d, in each variant in turn, without their delays."""
-    for name in ("login", "su", "sshd"):
-        text = (EXAMPLES / "debian" / request.param / name).read_text()
-        quick = text.replace("pam_unix.so", "pam_unix.so nodelay").replace("=3000000", "=0")
-        host.pam.stack(name, quick)
+    put(host, request.param)
     return str(request.param)
 
 
@@ -56,7 +47,7 @@ def ukey(code: Said) -> SocketService:
 
 
 class TestBothFactors:
-    """With the service up, success is where both are right, and nowhere else."""
+    """With the service up, a login succeeds only if both are right."""
 
     @pytest.mark.parametrize("program", ["login", "su", "ssh"])
     def test_on_the_real_programs(
@@ -109,7 +100,13 @@ class TestBreakGlass:
     def test_not_with_a_wrong_password(self, host: Host, rescue: User, examples: str) -> None:
         for enter in (host.login, host.su):
             assert not enter(rescue, ["wrong"]).allowed
-        assert host.authlog.find("ukey-breakglass: ") is None
+        assert host.authlog.find("ukey-breakglass: the password alone") is None
+        if examples == "uniform":
+            for service in ("login", "su"):
+                refused = f"refused, the password was wrong: user=rescue service={service} "
+                host.authlog.wait_for(refused)
+        else:
+            assert host.authlog.find("ukey-breakglass: ") is None
 
     def test_nobody_else_passes(self, host: Host, clerk: User, examples: str) -> None:
         for enter in (host.login, host.su):
@@ -128,6 +125,11 @@ class TestBreakGlass:
             serial = host.console("ttyS0")
             assert not host.su(rescue, [PASSWORD], terminal=serial).allowed
             assert host.login(rescue, [PASSWORD], terminal=serial).allowed
+            arm = host.console("ttyAMA0")
+            assert not host.login(rescue, [PASSWORD], terminal=arm).allowed
+            with kernel_has("ttyAMA0"):
+                assert host.login(rescue, [PASSWORD], terminal=arm).allowed
+                assert not host.su(rescue, [PASSWORD], terminal=arm).allowed
         host.authlog.wait_for("ukey-breakglass: refused, (not a console|remote): user=rescue")
 
     def test_not_by_handing_su_a_console(
@@ -171,9 +173,10 @@ class TestBreakGlass:
             away.rename(gate)
 
 
-def gate(terminal: Terminal, **env: str) -> int:
-    """The gate's exit status when a program on `terminal` runs it."""
-    script = "/usr/libexec/ukey/breakglass; echo status=$?"
+def gate(terminal: Terminal, around: str = "{}", **env: str) -> int:
+    """The gate's exit status when a program on `terminal` runs it; `around`: the sh command around
+    it."""
+    script = around.format("/usr/libexec/ukey/breakglass; echo status=$? >/dev/tty")
     terminal.start(["sh", "-c", script], env={"PAM_TYPE": "auth", "PAM_USER": "x", **env})
     terminal.converse([])
     return int(terminal.screen.partition("status=")[2])
@@ -188,6 +191,10 @@ class TestTheGate:
             ("sudo", "/dev/tty63", True),
             ("login", "/dev/console", True),
             ("login", "hvc0", True),
+            ("login", "/dev/ttyS0", True),
+            ("login", "ttyAMA0", False),
+            ("su", "ttyS0", False),
+            ("sudo", "ttyS0", False),
             ("su", "console", False),
             ("su", "hvc0", False),
             ("login", "tty0", False),
@@ -200,9 +207,68 @@ class TestTheGate:
         terminal = host.console(tty.removeprefix("/dev/"))
         assert (gate(terminal, PAM_SERVICE=service, PAM_TTY=tty) == 0) == passes
 
-    @pytest.mark.parametrize("tty", ["", "ssh", ":0", "../dev/tty1", "tty1/../tty1", "/dev//tty1"])
+    def test_knows_the_kernels_consoles_too(self, host: Host) -> None:
+        for tty in SERIAL:
+            with kernel_has("tty0", tty):
+                assert glass_console.main([tty]) == glass_console.YES, tty
+        terminal = host.console(tty)
+        with kernel_has("tty0", tty):
+            assert gate(terminal, PAM_SERVICE="login", PAM_TTY=tty) == 0
+            assert gate(terminal, PAM_SERVICE="login", PAM_TTY=f"/dev/{tty}") == 0
+            assert gate(terminal, PAM_SERVICE="login", PAM_TTY="console") == 0
+            assert gate(terminal, PAM_SERVICE="su", PAM_TTY=tty) == 1
+            assert gate(host.console(), PAM_SERVICE="login", PAM_TTY=tty) == 1  # not at it
+            host.authlog.wait_for("refused, not the controlling terminal: .* tty=3270/tty1 ")
+
+    def test_knows_those_that_are_configured(self, host: Host) -> None:
+        host.configure('surprise = 1\n[locality]\nttys = ["/dev/ttyAMA*"]\n')
+        for tty, status in (("ttyAMA0", 0), ("ttyS0", 1), ("tty1", 0)):
+            assert gate(host.console(tty), PAM_SERVICE="login", PAM_TTY=tty) == status
+        host.authlog.wait_for("refused, not a console: .* tty=ttyS0 ")
+
+    @pytest.mark.parametrize(
+        ("config", "why"),
+        [
+            ("[breakglass]\nserial = false\n", "kept out of serial consoles"),
+            ('[breakglass]\nserial = "false"\n', "keyservice.toml cannot be read"),
+            ("[breakglass\n", "keyservice.toml cannot be read"),
+        ],
+    )
+    def test_opens_at_the_screen_alone_where_that_is_said_or_not_known(
+        self, host: Host, config: str, why: str
+    ) -> None:
+        host.configure(config)
+        for tty in ("ttyS0", "console"):
+            assert gate(host.console(tty), PAM_SERVICE="login", PAM_TTY=tty) == 1
+            host.authlog.wait_for(f"refused, {why}: .* tty={tty} ")
+        for service in ("login", "su"):
+            assert gate(host.console(), PAM_SERVICE=service, PAM_TTY="tty1") == 0
+
+    def test_a_configuration_that_others_may_write_opens_nothing(self, host: Host) -> None:
+        host.configure("").chmod(0o666)
+        assert gate(host.console("ttyS0"), PAM_SERVICE="login", PAM_TTY="ttyS0") == 1
+        host.authlog.wait_for("refused, keyservice.toml cannot be read")
+
+    @pytest.mark.parametrize(
+        "tty", ["", "ssh", ":0", "../dev/tty1", "tty1/../tty1", "/dev//tty1", "--help"]
+    )
     def test_refuses_what_is_none(self, host: Host, tty: str) -> None:
         assert gate(host.console(), PAM_SERVICE="login", PAM_TTY=tty) == 1
+
+    def test_never_opens_where_its_output_goes_into_a_pipe(self, host: Host) -> None:
+        """It runs like this after a wrong password."""
+        for service in ("login", "su"):
+            terminal = host.console()
+            assert gate(terminal, "({}) | cat", PAM_SERVICE=service, PAM_TTY="tty1") == 1
+        host.authlog.wait_for("refused, the password was wrong: .* service=su ")
+        assert host.authlog.find("the password alone") is None
+
+    def test_prints_nothing_whatever_goes_wrong(self, host: Host) -> None:
+        """After a wrong password the person would read it."""
+        host.configure("[breakglass\n")
+        terminal = host.console("ttyS0")
+        assert gate(terminal, "({}) 2>&1 | cat", PAM_SERVICE="login", PAM_TTY="ttyS0") == 1
+        assert terminal.screen.strip() == "status=1"
 
     def test_refuses_remote_hosts(self, host: Host) -> None:
         assert gate(host.console(), PAM_SERVICE="login", PAM_TTY="tty1", PAM_RHOST="tty1") == 1
@@ -248,7 +314,9 @@ def test_debians_profile_is_off_until_it_is_asked_for(pam_d: Path, host: Host, c
     must(["pam-auth-update", "--package"])
     assert "ukey" not in (pam_d / "common-auth").read_text()
     must(["pam-auth-update", "--package", "--enable", "ukey"])
-    lines = auth_lines((pam_d / "common-auth").read_text())
+    made = (pam_d / "common-auth").read_text()
+    (pam_d / "common-auth").write_text(made.replace("pam_unix.so", "pam_unix.so nodelay"))
+    lines = auth_lines(made)
     assert [line.role for line in lines][:3] == ["unix", "deny", "permit"]
     assert [line.role for line in lines][-4:] == ["member", "gate", "ukey", "permit"]
     with ukey(Said.SUCCESS):
@@ -258,23 +326,3 @@ def test_debians_profile_is_off_until_it_is_asked_for(pam_d: Path, host: Host, c
     with ukey(Said.AUTH_ERR):
         assert not host.su(clerk, [PASSWORD, PIN]).allowed
     assert not host.su(clerk, [PASSWORD, PIN]).allowed
-
-
-def test_sshd_takes_the_drop_in(tmp_path: Path) -> None:
-    drop_in = EXAMPLES / "sshd_config.d/10-ukey.conf"
-    key = tmp_path / "key"
-    must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
-    config = tmp_path / "sshd_config"
-    config.write_text(f"Include {drop_in}\nHostKey {key}\nPasswordAuthentication yes\n")
-    Path("/run/sshd").mkdir(exist_ok=True)
-    said = subprocess.run(
-        ["/usr/sbin/sshd", "-T", "-f", config], capture_output=True, text=True, timeout=20
-    )
-    assert said.returncode == 0, said.stderr
-    settings = set(said.stdout.splitlines())
-    assert {
-        "authenticationmethods keyboard-interactive:pam",
-        "passwordauthentication no",
-        "kbdinteractiveauthentication yes",
-        "usepam yes",
-    } <= settings

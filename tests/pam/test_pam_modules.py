@@ -1,61 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What both modules do, row by row, by the real libpam against a scripted keyservice."""
+"""The behaviour of both modules, row by row, in the real libpam against a scripted keyservice."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
+from keyservice.contract import operations
 from keyservice.contract.names import Code as Said
-from keyservice.contract.names import ErrorName, Flag, Operation, WaitFor
+from keyservice.contract.names import ErrorName, Flag, WaitFor
+from keyservice.contract.pam import PamCode
 from keyservice.contract.steps import Error, Info, Prompt, Verdict, Wait
 from tests.pam.conftest import whole
-from tests.pam.libpam import Code
 from tests.pam.modules import ASK, PIN, YES, Module
 from tests.pam.scripted import Act, HangUp, NewVerdict, Raw, Refuse, Silence
 from tests.support.authlog import Authlog
 
 #: A stack that shows IGNORE as this.
-IGNORED = Code.CRED_INSUFFICIENT
+IGNORED = PamCode.CRED_INSUFFICIENT
 
 MEANING = {
-    Said.SUCCESS: Code.SUCCESS,
-    Said.AUTH_ERR: Code.AUTH_ERR,
-    Said.AUTHINFO_UNAVAIL: Code.AUTHINFO_UNAVAIL,
-    Said.USER_UNKNOWN: Code.USER_UNKNOWN,
-    Said.MAXTRIES: Code.MAXTRIES,
-    Said.PERM_DENIED: Code.PERM_DENIED,
-    Said.CONV_ERR: Code.CONV_ERR,
-    Said.BUF_ERR: Code.BUF_ERR,
-    Said.SERVICE_ERR: Code.SERVICE_ERR,
-    Said.IGNORE: Code.SERVICE_ERR,
+    Said.SUCCESS: PamCode.SUCCESS,
+    Said.AUTH_ERR: PamCode.AUTH_ERR,
+    Said.AUTHINFO_UNAVAIL: PamCode.AUTHINFO_UNAVAIL,
+    Said.USER_UNKNOWN: PamCode.USER_UNKNOWN,
+    Said.MAXTRIES: PamCode.MAXTRIES,
+    Said.PERM_DENIED: PamCode.PERM_DENIED,
+    Said.CONV_ERR: PamCode.CONV_ERR,
+    Said.BUF_ERR: PamCode.BUF_ERR,
+    Said.SERVICE_ERR: PamCode.SERVICE_ERR,
+    Said.IGNORE: PamCode.SERVICE_ERR,
 }
 
-#: What a refusal means; all others are SERVICE_ERR.
+#: The codes of refusals; all others are SERVICE_ERR.
 REFUSALS = {
-    ErrorName.NOT_ALLOWED: Code.PERM_DENIED,
-    ErrorName.BUSY: Code.AUTHINFO_UNAVAIL,
-    ErrorName.DEADLINE_PASSED: Code.AUTHINFO_UNAVAIL,
+    ErrorName.NOT_ALLOWED: PamCode.PERM_DENIED,
+    ErrorName.BUSY: PamCode.AUTHINFO_UNAVAIL,
+    ErrorName.DEADLINE_PASSED: PamCode.AUTHINFO_UNAVAIL,
 }
 
-#: What a session is cut short by, and the code outside `uniform`.
-TROUBLE: dict[str, tuple[Sequence[Act], Code]] = {
-    "no prompt, refused": ((Refuse(ErrorName.BAD_REQUEST, "no"),), Code.SERVICE_ERR),
-    "not allowed": ((Refuse(ErrorName.NOT_ALLOWED, "no"),), Code.PERM_DENIED),
-    "busy": ((Refuse(ErrorName.BUSY, "no"),), Code.AUTHINFO_UNAVAIL),
-    "new verdict": ((ASK, NewVerdict("BETTER")), Code.SERVICE_ERR),
-    "empty verdict": ((ASK, NewVerdict("")), Code.SERVICE_ERR),
-    "garbage first": ((Raw(b"\xff" * 64),), Code.SERVICE_ERR),
-    "garbage after the answer": ((ASK, Raw(b"\0" * 64)), Code.SERVICE_ERR),
-    "silence first": ((Silence(),), Code.AUTHINFO_UNAVAIL),
-    "silence after the answer": ((ASK, Silence()), Code.AUTHINFO_UNAVAIL),
-    "hung up first": ((HangUp(),), Code.AUTHINFO_UNAVAIL),
-    "hung up after the answer": ((ASK, HangUp()), Code.AUTHINFO_UNAVAIL),
-    "a long text": ((Info("x" * 1025),), Code.SERVICE_ERR),
+#: The acts that cut a session short, and the code outside `uniform`.
+TROUBLE: dict[str, tuple[Sequence[Act], PamCode]] = {
+    "no prompt, refused": ((Refuse(ErrorName.BAD_REQUEST, "no"),), PamCode.SERVICE_ERR),
+    "not allowed": ((Refuse(ErrorName.NOT_ALLOWED, "no"),), PamCode.PERM_DENIED),
+    "busy": ((Refuse(ErrorName.BUSY, "no"),), PamCode.AUTHINFO_UNAVAIL),
+    "new verdict": ((ASK, NewVerdict("BETTER")), PamCode.SERVICE_ERR),
+    "empty verdict": ((ASK, NewVerdict("")), PamCode.SERVICE_ERR),
+    "garbage first": ((Raw(b"\xff" * 64),), PamCode.SERVICE_ERR),
+    "garbage after the answer": ((ASK, Raw(b"\0" * 64)), PamCode.SERVICE_ERR),
+    "hung up first": ((HangUp(),), PamCode.AUTHINFO_UNAVAIL),
+    "hung up after the answer": ((ASK, HangUp()), PamCode.AUTHINFO_UNAVAIL),
+    "a long text": ((Info("x" * 1025),), PamCode.SERVICE_ERR),
 }
+OPTIONS = ("timeout=1", "timeout=1 uniform", "timeout=1 decoy")
 
 
 @pytest.mark.smoke
@@ -75,14 +77,14 @@ def test_uniform_knows_one_failure(module: Module, said: Said) -> None:
     module.stack("uniform")
     with module.service((ASK, Verdict(said))) as service:
         run = module.run(answers=[PIN])
-    assert run.code == (Code.SUCCESS if said is Said.SUCCESS else Code.AUTH_ERR)
+    assert run.code == (PamCode.SUCCESS if said is Said.SUCCESS else PamCode.AUTH_ERR)
     assert service.seen.begun[0][1]["flags"] == Flag.UNIFORM
 
 
 def test_a_decoy_never_lets_in(module: Module) -> None:
     module.stack("decoy")
     with module.service(YES) as service:
-        assert module.run(answers=[PIN]).code == Code.AUTH_ERR
+        assert module.run(answers=[PIN]).code == PamCode.AUTH_ERR
     assert service.seen.begun[0][1]["flags"] == Flag.UNIFORM | Flag.DECOY
 
 
@@ -95,10 +97,10 @@ def test_ignore_takes_the_option_and_the_verdict(module: Module) -> None:
     for acts in ((Verdict(Said.USER_UNKNOWN),), (HangUp(),), (Silence(),), (Raw(b"x" * 9),)):
         module.stack("nouserok timeout=1")
         with module.service(acts):
-            assert module.run().code not in (IGNORED, Code.SUCCESS)
+            assert module.run().code not in (IGNORED, PamCode.SUCCESS)
 
 
-@pytest.mark.parametrize("options", ["timeout=1", "timeout=1 uniform", "timeout=1 decoy"])
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_trouble_lets_nobody_in(module: Module, trouble: str, options: str) -> None:
     acts, code = TROUBLE[trouble]
@@ -107,8 +109,25 @@ def test_trouble_lets_nobody_in(module: Module, trouble: str, options: str) -> N
         began = time.monotonic()
         run = module.run(answers=[PIN])
         took = time.monotonic() - began
-    assert run.code == (code if options == "timeout=1" else Code.AUTH_ERR)
+    assert run.code == (code if options == "timeout=1" else PamCode.AUTH_ERR)
     assert took < 3
+
+
+@pytest.mark.parametrize("acts", [(Silence(),), (ASK, Silence())], ids=["first", "later"])
+def test_silence_lets_nobody_in(module: Module, acts: Sequence[Act]) -> None:
+    """Side by side, since each waits for its deadline."""
+
+    def run(options: str) -> tuple[int, float]:
+        mine = replace(module, folder=module.folder / options.replace(" ", "-"))
+        mine.folder.mkdir()
+        mine.stack(options)
+        began = time.monotonic()
+        return mine.run(answers=[PIN]).code, time.monotonic() - began
+
+    with module.service(acts), ThreadPoolExecutor() as pool:
+        codes, took = zip(*pool.map(run, OPTIONS), strict=True)
+    assert codes == (PamCode.AUTHINFO_UNAVAIL, PamCode.AUTH_ERR, PamCode.AUTH_ERR)
+    assert min(took) > 0.9 and max(took) < 5
 
 
 @pytest.mark.parametrize("name", ErrorName)
@@ -116,7 +135,7 @@ def test_every_refusal_is_a_code(module: Module, name: ErrorName) -> None:
     module.stack()
     with module.service((Refuse(name, "no"),)):
         run = module.run()
-    assert run.code == REFUSALS.get(name, Code.SERVICE_ERR)
+    assert run.code == REFUSALS.get(name, PamCode.SERVICE_ERR)
     assert run.shown == [("error", "no")]
 
 
@@ -125,14 +144,14 @@ def test_a_service_that_dies_is_noticed_at_once(module: Module) -> None:
     for acts in ((HangUp(),), (ASK, HangUp())):
         with module.service(acts):
             began = time.monotonic()
-            assert module.run(answers=[PIN]).code == Code.AUTHINFO_UNAVAIL
+            assert module.run(answers=[PIN]).code == PamCode.AUTHINFO_UNAVAIL
             assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize(
-    ("options", "code"), [("", Code.AUTHINFO_UNAVAIL), ("uniform", Code.AUTH_ERR)]
+    ("options", "code"), [("", PamCode.AUTHINFO_UNAVAIL), ("uniform", PamCode.AUTH_ERR)]
 )
-def test_without_the_service(module: Module, log: Authlog, options: str, code: Code) -> None:
+def test_without_the_service(module: Module, log: Authlog, options: str, code: PamCode) -> None:
     module.stack(options)
     run = module.run()
     assert (run.code, run.shown) == (code, [])
@@ -143,15 +162,15 @@ def test_a_service_that_is_not_roots_is_told_nothing(module: Module) -> None:
     module.stack()
     with module.service(YES, uid=65534) as service:
         run = module.run(answers=[PIN])
-    assert (run.code, run.shown) == (Code.AUTHINFO_UNAVAIL, [])
+    assert (run.code, run.shown) == (PamCode.AUTHINFO_UNAVAIL, [])
     assert (service.seen.begun, service.seen.answers) == ([], [])
 
 
 def test_an_answer_after_the_deadline_is_not_sent(module: Module) -> None:
     module.stack("timeout=1")
     with module.service(YES) as service:
-        run = module.run(answers=["sleep=1500=314159"])
-    assert run.code == Code.AUTHINFO_UNAVAIL
+        run = module.run(answers=["sleep=1100=314159"])
+    assert run.code == PamCode.AUTHINFO_UNAVAIL
     assert service.seen.answers == []
 
 
@@ -161,14 +180,14 @@ def test_signals_of_the_application_change_nothing(module: Module) -> None:
         began = time.monotonic()
         run = module.run("disturbed", "authenticate", answers=[PIN])
         assert 0.9 < time.monotonic() - began < 3
-    assert run.code == Code.AUTHINFO_UNAVAIL
+    assert run.code == PamCode.AUTHINFO_UNAVAIL
 
 
 @pytest.mark.parametrize(("options", "verdict"), [("", Said.SUCCESS), ("nouserok", Said.IGNORE)])
 def test_a_user_who_changes_is_not_let_in(module: Module, options: str, verdict: Said) -> None:
     module.stack(options)
     with module.service((ASK, Verdict(verdict))):
-        assert module.run(answers=["user=root=314159"]).code == Code.SERVICE_ERR
+        assert module.run(answers=["user=root=314159"]).code == PamCode.SERVICE_ERR
 
 
 def test_everything_is_shown_in_order(module: Module) -> None:
@@ -191,7 +210,7 @@ def test_everything_is_shown_in_order(module: Module) -> None:
         ("shown", "Container: "),
         ("hidden", "PIN: "),
     ]
-    assert (run.code, service.seen.answers) == (Code.SUCCESS, [b"C1", b"314159"])
+    assert (run.code, service.seen.answers) == (PamCode.SUCCESS, [b"C1", b"314159"])
 
 
 def test_silent_drops_all_but_prompts(module: Module) -> None:
@@ -199,7 +218,7 @@ def test_silent_drops_all_but_prompts(module: Module) -> None:
     acts = (Info("a"), Error("b"), Wait("c", WaitFor.TURN), ASK, Verdict(Said.MAXTRIES, "d"))
     with module.service(acts) as service:
         run = module.run("silent", "authenticate", answers=[PIN])
-    assert (run.code, run.shown) == (Code.MAXTRIES, [("hidden", "PIN: ")])
+    assert (run.code, run.shown) == (PamCode.MAXTRIES, [("hidden", "PIN: ")])
     assert service.seen.begun[0][1]["flags"] == Flag.SILENT
 
 
@@ -208,10 +227,10 @@ def test_the_service_learns_what_libpam_knows(module: Module) -> None:
     words = ("tty=/dev/tty7", "rhost=h.example", "env=LANG=zh_CN.UTF-8", "authenticate")
     with module.service(YES) as service:
         run = module.run(*words, answers=[PIN], user="älice", env={"LC_ALL": "C.UTF-8"})
-    assert run.code == Code.SUCCESS
+    assert run.code == PamCode.SUCCESS
     assert service.seen.begun == [
         (
-            Operation.AUTHENTICATION,
+            operations.AUTHENTICATION,
             {
                 "user": "älice",
                 "service": "ukey-test",
@@ -267,7 +286,7 @@ def test_an_option_that_cannot_be_meant_lets_nobody_in(
     module.stack(options)
     with module.service(YES) as service:
         run = module.run("authenticate", "chauthtok", answers=[PIN])
-    assert run.codes == {"authenticate": Code.SERVICE_ERR, "chauthtok": Code.SERVICE_ERR}
+    assert run.codes == {"authenticate": PamCode.SERVICE_ERR, "chauthtok": PamCode.SERVICE_ERR}
     assert service.seen.begun == []
     log.wait_for("nobody is let in")
 
@@ -276,7 +295,7 @@ def test_the_other_calls_ask_nobody(module: Module) -> None:
     module.stack()
     calls = ("account", "open", "close", "chauthtok")
     run = module.run("setcred", *calls)
-    assert run.codes == {"setcred": Code.SUCCESS, **dict.fromkeys(calls, IGNORED)}
+    assert run.codes == {"setcred": PamCode.SUCCESS, **dict.fromkeys(calls, IGNORED)}
 
 
 class TestChangingThePin:
@@ -286,27 +305,27 @@ class TestChangingThePin:
         module.stack("change_pin")
         with module.service(self.ACTS) as service:
             run = module.run("chauthtok", answers=[PIN, "=271828", "=271828"])
-        assert run.codes == {"chauthtok": Code.SUCCESS}
-        assert service.seen.begun[0][0] is Operation.CHANGE_PIN
+        assert run.codes == {"chauthtok": PamCode.SUCCESS}
+        assert service.seen.begun[0][0] is operations.CHANGE_PIN
         assert service.seen.begun[0][1]["user"] == "alice"
         assert service.seen.answers == [b"314159", b"271828", b"271828"]
 
     def test_is_not_begun_without_the_service(self, module: Module) -> None:
         module.stack("change_pin")
         run = module.run("chauthtok")
-        assert (run.codes, run.shown) == ({"chauthtok": Code.TRY_AGAIN}, [])
+        assert (run.codes, run.shown) == ({"chauthtok": PamCode.TRY_AGAIN}, [])
 
     def test_fails_as_the_service_says(self, module: Module) -> None:
         module.stack("change_pin")
         with module.service((ASK, Verdict(Said.MAXTRIES))):
-            assert module.run("chauthtok", answers=[PIN]).codes == {"chauthtok": Code.MAXTRIES}
+            assert module.run("chauthtok", answers=[PIN]).codes == {"chauthtok": PamCode.MAXTRIES}
 
     @pytest.mark.parametrize("secret", ["old secret", "new secret"])
     def test_keeps_both_passwords(self, module: Module, secret: str) -> None:
         module.stack("change_pin", old=True)
         with module.service(self.ACTS) as service:
             run = module.run("chauthtok", answers=[f"={secret}"])
-        assert (run.codes, service.seen.answers) == ({"chauthtok": Code.CONV_ERR}, [])
+        assert (run.codes, service.seen.answers) == ({"chauthtok": PamCode.CONV_ERR}, [])
 
     def test_is_not_asked_for_because_a_password_has_aged(self, module: Module) -> None:
         module.stack("change_pin")
@@ -330,7 +349,7 @@ def test_a_locker_asks_as_its_user(module: Module, alice: None) -> None:
     module.folder.chmod(0o755)
     with module.service(YES) as service:
         run = module.run(answers=[PIN], prefix=["setpriv", "--reuid=alice", "--clear-groups"])
-    assert (run.code, service.seen.answers) == (Code.SUCCESS, [b"314159"])
+    assert (run.code, service.seen.answers) == (PamCode.SUCCESS, [b"314159"])
 
 
 def test_the_log_never_has_an_answer(module: Module, log: Authlog) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.pam.libpam import Code
+from keyservice.contract.pam import PamCode
 from tests.pam.modules import ENTRY, PIN, YES, Module
 from tests.pam.scripted import SocketService
 from tests.support import CHECKOUT
@@ -23,7 +23,7 @@ from tests.support.process import must
 
 @pytest.fixture
 def as_alice(alice: None, built: Path, tmp_path: Path) -> dict[str, Any]:
-    """How the driver is run as alice's su would be: setuid root."""
+    """Run the driver as alice's su would be run: setuid root."""
     tmp_path.chmod(0o755)
     driver = built / "setuid-driver"
     shutil.copy(built / "driver", driver)
@@ -40,9 +40,9 @@ def test_in_a_setuid_program_only_the_native_module_lets_in(
     with module.service(YES) as service:
         run = module.run("authenticate", "chauthtok", answers=[PIN], **as_alice)
     if module.name == "native":
-        assert run.code == (Code.AUTH_ERR if options == "decoy" else Code.SUCCESS)
+        assert run.code == (PamCode.AUTH_ERR if options == "decoy" else PamCode.SUCCESS)
         return
-    assert run.codes == {"authenticate": Code.SERVICE_ERR, "chauthtok": Code.SERVICE_ERR}
+    assert run.codes == {"authenticate": PamCode.SERVICE_ERR, "chauthtok": PamCode.SERVICE_ERR}
     assert (service.seen.begun, service.seen.answers, run.shown) == ([], [], [])
     log.wait_for("not in a setuid program")
 
@@ -62,7 +62,7 @@ def test_the_environment_chooses_no_bus(python: Module, tmp_path: Path) -> None:
     env = {"DBUS_SYSTEM_BUS_ADDRESS": nowhere, "DBUS_SESSION_BUS_ADDRESS": nowhere}
     env |= {"PYTHONPATH": str(tmp_path), "PYTHONHOME": str(tmp_path), "PYTHONSTARTUP": "/x"}
     with python.service(YES):
-        assert python.run(answers=[PIN], env=env).code == Code.SUCCESS
+        assert python.run(answers=[PIN], env=env).code == PamCode.SUCCESS
 
 
 def test_with_the_bus_down_it_is_unavailable(built: Path, tmp_path: Path) -> None:
@@ -72,9 +72,9 @@ def test_with_the_bus_down_it_is_unavailable(built: Path, tmp_path: Path) -> Non
     if bus.exists():
         bus.rename(away)
     try:
-        for options, code in (("", Code.AUTHINFO_UNAVAIL), ("uniform", Code.AUTH_ERR)):
+        for options, code in (("", PamCode.AUTHINFO_UNAVAIL), ("uniform", PamCode.AUTH_ERR)):
             module.stack(options)
-            with SocketService(YES):  # the sockets alone do not serve it
+            with SocketService(YES):  # the sockets alone are not enough for it
                 assert module.run(answers=[PIN]).code == code
     finally:
         if away.exists():
@@ -85,7 +85,7 @@ def test_an_answer_that_is_not_utf8_is_none(python: Module, log: Authlog) -> Non
     python.stack()
     with python.service(YES) as service:
         run = python.run(answers=["=12\udcff456"])
-    assert (run.code, service.seen.answers) == (Code.CONV_ERR, [])
+    assert (run.code, service.seen.answers) == (PamCode.CONV_ERR, [])
     log.wait_for("the prompt was not answered")
 
 
@@ -93,7 +93,7 @@ def test_it_starts_no_machinery_of_pythons() -> None:
     """asyncio, signal and subprocess swap SIGINT's handler; threads do not live through fork."""
     code = (
         "import sys; sys.path.insert(0, '/usr/lib/ukey'); before = set(sys.modules)\n"
-        "from pam_ukey import calls; import jeepney.auth, keyservice.contract.bus_link\n"
+        "from pam_ukey import calls; import jeepney.auth, keyservice.client.bus_link\n"
         "print(*sorted(set(sys.modules) - before))"
     )
     imported = must(["/usr/bin/python3", "-I", "-S", "-c", _with_packages(code)]).split()
@@ -107,7 +107,7 @@ def _with_packages(code: str) -> str:
     return f"import sys; sys.path.append('/usr/lib/python3/dist-packages')\n{code}"
 
 
-# -- what pam_python makes of values: False and 2**32 are PAM_SUCCESS, None and True are chance
+# -- how pam_python reads values: False and 2**32 are PAM_SUCCESS, None and True are chance
 
 
 @pytest.fixture
@@ -121,7 +121,9 @@ def entry() -> Any:
     return module
 
 
-PAMH: Any = SimpleNamespace(PAM_SUCCESS=0, PAM_SERVICE_ERR=3, PAM_BUF_ERR=5, PAM_IGNORE=25)
+PAMH: Any = SimpleNamespace(
+    PAM_SUCCESS=0, PAM_SERVICE_ERR=3, PAM_BUF_ERR=5, PAM_AUTH_ERR=7, PAM_IGNORE=25
+)
 
 
 def raising(error: BaseException) -> Any:
@@ -158,6 +160,9 @@ def test_only_an_int_of_pams_comes_out(
     monkeypatch.setattr("pam_ukey.calls", calls, raising=False)
     returned = entry.pam_sm_authenticate(PAMH, 0, [ENTRY])
     assert (type(returned), returned) == (int, code)
+    for option in ("uniform", "decoy"):
+        alike = entry.pam_sm_authenticate(PAMH, 0, [ENTRY, "timeout=9", option])
+        assert (type(alike), alike) == (int, 7 if code in (3, 5) else code)
     assert "314159" not in log.text
 
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What the tests of check-pam stand on: hosts made of files, and a module that tells its lines."""
+"""The base of the tests of check-pam: hosts made of files, and a module that tells its lines."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.pamcheck.hosts import Host
+from tests.pamcheck.hosts import Host, Judge, Judged
 from tests.support import CHECKOUT
 from tests.support.process import must
 from tests.tools.running import Commands
@@ -26,6 +27,18 @@ def commands() -> Iterator[Commands]:
 def place(tmp_path: Path) -> Host:
     """An empty host."""
     return Host(tmp_path / "host")
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Judge:
+    """Judges a stack once for all tests that ask; each stack has a host of its own."""
+
+    @functools.cache
+    def judge(service: str, text: str) -> Judged:
+        host = Host(tmp_path_factory.mktemp("judged"))
+        return Judged(host, host.check(service, text))
+
+    return judge
 
 
 @pytest.fixture(scope="session")

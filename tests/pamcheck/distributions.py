@@ -2,14 +2,14 @@
 # Copyright the pam-ukey authors
 """The auth stacks of distributions, written down from what they ship; Debian's are this host's.
 
-What is not of the auth stack is left out, but for a line here and there that has to be passed over.
+Lines that are not of the auth stack are left out, except a few that have to be passed over.
 """
 
 from __future__ import annotations
 
 Files = dict[str, str]
 
-#: What every service of Red Hat's family comes to, by ``substack`` or ``include``.
+#: The lines that every service of Red Hat's family reaches, by ``substack`` or ``include``.
 _REDHAT: Files = {
     "login": """\
 #%PAM-1.0
@@ -127,7 +127,7 @@ REDHAT = {
     "sssd-faillock": redhat(_SSSD_FAILLOCK),
     "winbind": redhat(_WINBIND),
 }
-#: Whose table says that a finger is enough.
+#: Stacks whose table says that a finger is enough.
 FINGERPRINT = redhat(_FINGERPRINT)
 
 ARCH: Files = {
@@ -208,7 +208,7 @@ auth       required   pam_unix.so nullok
 
 
 def debian_auth(*modules: str) -> str:
-    """What pam-auth-update makes of `modules`, the primary ones in order."""
+    """The lines that pam-auth-update makes of `modules`, the primary ones in order."""
     lines = [
         f"auth\t[success={len(modules) - at} default=ignore]\t{module}\n"
         for at, module in enumerate(modules)

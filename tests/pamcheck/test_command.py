@@ -165,7 +165,7 @@ def test_what_may_not_be_read_is_said(commands: Commands, place: Host) -> None:
 
 @pytest.mark.parametrize("kind", ["helpful", "uniform"])
 def test_an_example_on_this_host(commands: Commands, kind: str) -> None:
-    """Installed as it is meant to be, the module that it names included."""
+    """It is installed as meant, with the module that it names."""
     login = Path("/etc/pam.d/login")
     before = login.read_bytes()
     try:
@@ -211,12 +211,12 @@ def test_libpam_opens_nothing_of_the_host(commands: Commands, tmp_path: Path) ->
     lines = trace.read_text().splitlines()
     first = lines[0].split()[0]
     opened = [match.groups() for match in map(_OPENED.match, lines) if match]
-    assert (first, "/etc/pam.d/login") in opened  # our own reading is seen
+    assert (first, "/etc/pam.d/login") in opened  # our own reading is seen too
     children = {pid for pid, _path in opened} - {first}
-    assert len(children) > 3  # one for each stack, and for each line that is proposed
+    assert len(children) > 3  # one for each stack, and one for each line that is proposed
     theirs = {path for pid, path in opened if pid in children}
     assert any(path.endswith("/stack") for path in theirs)
-    # What is left is what libraries look for when they are loaded.
+    # The rest are the files that libraries look for when they are loaded.
     ours = re.compile(r"/run/ukey-check-pam-\w+/|/dev/null$|(/usr)?/lib/|/proc/|/sys/fs/selinux")
     strangers = {path for path in theirs if not ours.match(path)}
     assert strangers <= {"/etc/ld.so.cache", "/etc/selinux/config"}
@@ -226,7 +226,7 @@ def test_libpam_opens_nothing_of_the_host(commands: Commands, tmp_path: Path) ->
     assert all("0700" in line for line in made)
     became = re.compile(r"setresuid\(61184, 61184, 61184\) += 0")
     assert sum(became.search(line) is not None for line in lines) == len(children)
-    # Nor a word to the log.
+    # It writes no word to the log either.
     assert not any("/dev/log" in line for line in lines)
     assert left_over() == []
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Lines and controls are read as libpam reads them: what check-pam takes for the same, is."""
+"""Lines and controls are read as libpam reads them: controls that check-pam takes for the same are
+the same."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def test_codes_that_a_control_treats_alike_end_alike(place: Host, control: str) 
         alike = action(made.modules()[1].line.control, code), code == "success"
         ends.setdefault(alike, set()).add((ran.success, ran.trace))
     assert all(len(each) == 1 for each in ends.values()), ends
-    # And whatever is not understood is refused.
+    # And every control that is not understood is refused.
     if any(act == "bad" for act, _success in ends):
         assert all(not success for success, _trace in ends.get(("bad", False), set()))
 

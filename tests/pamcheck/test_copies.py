@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The private copy behaves as the stack that it was made of: libpam says so of hundreds of stacks
-made by chance, which it also runs as they stand, with a module of the tests' own."""
+"""The private copy behaves as the stack that it was made of. libpam shows that with hundreds of
+stacks made by chance, which it also runs as they stand, with a module of the tests' own."""
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +58,8 @@ class Chance:
         if self._dice.random() < 0.1:
             target = self._folder / "nothing"
         how = self._dice.choice(("auth include", "auth substack", "@include", "account include"))
-        # What libpam 1.5.2 does with a file that is missing in one that is included for a type
-        # depends on memory that it has not set.
+        # If a file is missing that is included in one that is itself included for a type, libpam
+        # 1.5.2 goes by memory that it has not set.
         if how == "@include" and number:
             how = "auth include"
         return f"{how} {target}\n"
@@ -103,7 +105,7 @@ class NoOther(Places):
 
 @dataclass(frozen=True)
 class Said:
-    """What libpam said."""
+    """libpam's answer."""
 
     code: int
     setcred: int
@@ -120,6 +122,18 @@ def said_of_the_stack(folder: Path) -> Said:
     return Said(outcome.code, setcred, tuple(outcome.shown))
 
 
+def run_here(made: copy.Copy, row: libpam.Row) -> libpam.Ran:
+    """As :func:`libpam.run`, in this process: a child for each stack takes most of the time, and
+    other tests have one."""
+    reading, writing = os.pipe()
+    with tempfile.TemporaryDirectory() as folder:
+        assert libpam._Child(made, Path(folder), writing).work([row]) == 0
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        code, setcred, *trace = map(int, told.read().split())
+    return libpam.Ran(code, setcred, tuple(trace))
+
+
 def said_of_the_copy(folder: Path, module: Path) -> Said:
     read = stack.load(NoOther(), "raw", folder / "raw")
     roles, creds = {}, {}
@@ -130,7 +144,7 @@ def said_of_the_copy(folder: Path, module: Path) -> Said:
             role, auth, cred = each.line.args[:3]
             row[each.index], creds[each.index] = CODES[int(auth)], CODES[int(cred)]
             roles[each.index] = role
-    [ran] = libpam.run(copy.of(read, creds), [tuple(row)], 20)
+    ran = run_here(copy.of(read, creds), tuple(row))
     return Said(ran.code, ran.setcred, tuple(roles[at] for at in ran.trace if at in roles))
 
 
@@ -147,7 +161,7 @@ def test_a_copy_does_what_the_stack_does(tmp_path: Path, pam_row: Path, start: i
         verdicts.add(wanted.code)
         read = stack.load(NoOther(), "raw", tmp_path / "raw")
         groups += any(isinstance(part, Group) and part.parts for part in walk(read.parts))
-    # It was worth it: some got in, some did not, and many files were included.
+    # The run was worth it: some got in, some did not, and many files were included.
     assert {0, 7} <= verdicts
     assert groups > 20
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What ``ukey check-pam`` makes of files that are no stacks, and of what is no file."""
+"""``ukey check-pam`` on files that are no stacks, and on things that are no files."""
 
 from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.pamcheck.hosts import Host, services
 from tests.support.process import must
 from tests.tools.running import Commands
 from tools.exits import Exit
+from tools.pamcheck.finding import Severity
 
 GARBAGE: dict[str, bytes] = {
     "empty": b"",
@@ -39,15 +41,39 @@ GARBAGE: dict[str, bytes] = {
 }
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    host = Host(tmp_path_factory.mktemp("garbage"))
+    host.write(GARBAGE)
+    return [str(host.pam_d / name) for name in GARBAGE]
+
+
+@pytest.fixture(scope="module")
+def judged(files: list[str]) -> dict[str, dict[str, Any]]:
+    """The report of one command on all of it, by name."""
+    commands = Commands()
+    done = commands.piped("ukey", "check-pam", "--json", *files)
+    commands.close()
+    assert done.returncode == Exit.STACK, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return {Path(each["file"]).name: each for each in services(done.stdout)}
+
+
 @pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_is_judged_like_anything(commands: Commands, place: Host, name: str) -> None:
-    place.write({name: GARBAGE[name]})
-    for more in ([], ["--json"]):
-        done = commands.piped("ukey", "check-pam", str(place.pam_d / name), *more)
-        assert done.returncode == Exit.STACK, done.stdout + done.stderr
-        assert "bug" not in done.stderr
-        assert "Traceback" not in done.stderr
-        assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
+def test_garbage_is_judged_like_anything(judged: dict[str, dict[str, Any]], name: str) -> None:
+    """There is something to mend, and libpam had its say."""
+    findings = judged[name]["findings"]
+    assert any(each["severity"] != Severity.NOTE for each in findings), findings
+    assert "not-evaluated" not in [each["kind"] for each in findings], findings
+
+
+def test_nothing_of_garbage_reaches_the_terminal(commands: Commands, files: list[str]) -> None:
+    done = commands.piped("ukey", "check-pam", *files)
+    assert done.returncode == Exit.STACK, done.stdout + done.stderr
+    assert all(f"({file})" in done.stdout for file in files)
+    assert "bug" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "\x1b" not in done.stdout and "\u202e" not in done.stdout
 
 
 def test_includes_without_end(commands: Commands, place: Host) -> None:
@@ -95,7 +121,8 @@ def test_only_files_are_opened(commands: Commands, place: Host) -> None:
 
 
 def test_no_file_of_the_kernels_is_read(commands: Commands, place: Host) -> None:
-    """Some give what they hold to one reader only, and what others hold is their owner's to say."""
+    """Some give their content to one reader only, and the content of others is their owner's
+    affair."""
     for file in ("/proc/kmsg", "/proc/self/environ"):
         place.write({"login": f"auth include {file}\n{STRICT}"})
         done = commands.piped("ukey", "check-pam", f"{place.pam_d}/login", "--json")

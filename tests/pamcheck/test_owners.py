@@ -19,13 +19,14 @@ UNIX = "auth requisite pam_unix.so\n"
 MODULE = UNIX + "auth [success=ok default=die] /opt/ours/pam_ukey.so\n"
 NATIVE = UNIX + "auth [success=ok default=die] pam_ukey.so\n"
 PROGRAM = NATIVE + "auth optional pam_exec.so quiet /opt/ours/look\n"
+LIST = NATIVE + "auth optional pam_listfile.so item=user sense=allow file=/opt/ours/list\n"
 SCRIPT = NATIVE + "auth optional pam_python.so /opt/ours/look.py\n"
 
 
 @pytest.fixture
 def ours(place: Host) -> Path:
     """A folder of root's with what the stacks name."""
-    files = dict.fromkeys(("pam_ukey.so", "look", "look.py"), PERMIT)
+    files = dict.fromkeys(("pam_ukey.so", "look", "look.py", "list"), PERMIT)
     place.write({f"opt/ours/{name}": content for name, content in files.items()})
     return place.root / "opt/ours"
 
@@ -40,8 +41,8 @@ def writable(place: Host, text: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [(MODULE, "pam_ukey.so"), (PROGRAM, "look"), (SCRIPT, "look.py")],
-    ids=["module", "program", "script"],
+    [(MODULE, "pam_ukey.so"), (PROGRAM, "look"), (SCRIPT, "look.py"), (LIST, "list")],
+    ids=["module", "program", "script", "list"],
 )
 def test_what_a_line_names_is_roots_alone(place: Host, ours: Path, text: str, name: str) -> None:
     assert writable(place, text) == set()
@@ -56,7 +57,8 @@ def test_what_a_line_names_is_roots_alone(place: Host, ours: Path, text: str, na
     os.chown(ours, 0, 0)
     (place.root / "opt").chmod(0o777)
     assert writable(place, text) == {"opt"}
-    # In a folder like /tmp nobody takes away what is root's, but anybody puts what is not there.
+    # In a folder like /tmp nobody can remove root's files, but anybody can add files that are not
+    # there.
     (place.root / "opt").chmod(0o1777)
     assert writable(place, text) == set()
     ours.rename(place.root / "elsewhere")
@@ -75,7 +77,7 @@ def test_the_usual_folder_is_roots_alone(place: Host) -> None:
 
 
 def test_a_file_before_it_is_copied(tmp_path: Path) -> None:
-    """What it names by its whole path is looked at on this host, where it is there."""
+    """Files that it names by a whole path are looked at on this host, if they are there."""
     evil = tmp_path / "pam_ukey.so"
     evil.write_bytes(PERMIT)
     os.chown(evil, 1000, 1000)

@@ -6,13 +6,15 @@ which only the password's and the ukey's lines are replaced."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.pam.libpam import Code, authenticate
+from keyservice.contract.pam import PamCode
+from tests.pam.libpam import authenticate
 from tests.pamcheck.hosts import letters
 from tests.support.process import must, run
 from tools.pamcheck import known
@@ -25,9 +27,10 @@ from tools.pamcheck.world import PASSWORD, UKEY
 
 [FOLDER] = Path("/usr/lib").glob("*-linux-*/security")
 HERE = frozenset(path.stem for path in FOLDER.glob("pam_*.so"))
-#: What they do beside answering is not for a test's process.
+#: A test's process must not do what they do beside answering.
 HARMFUL = frozenset(("pam_group", "pam_keyinit"))
 USER = "ordinary"
+CONSOLE: Mapping[str, Any] = {"tty": "/dev/tty1"}
 #: Files that a test makes.
 FAILURES = Path("/run/faillock") / USER
 
@@ -115,14 +118,15 @@ LINES = (
 )
 
 
-def said(folder: Path, line: str) -> str:
-    """The code that the real module returns to pam_sm_authenticate."""
+def said(folder: Path, line: str, user: str = USER, items: Mapping[str, Any] = CONSOLE) -> str:
+    """The code that the real module returns to pam_sm_authenticate; from a console, unless `items`
+    say something else."""
     jumps = " ".join(f"{code}={number}" for number, code in enumerate(CODES, 1))
     texts = [f"auth [{jumps} default=die] {line}", "auth requisite pam_deny.so"]
     texts += [f"auth [default=done] pam_echo.so ->{code}" for code in CODES]
     (folder / "login").write_text("\n".join(texts) + "\n")
     FAILURES.unlink(missing_ok=True)
-    shown = authenticate(folder, "login", USER, tty="/dev/tty1").shown
+    shown = authenticate(folder, "login", user, **items).shown
     return next(text[2:] for text in shown if text.startswith("->"))
 
 
@@ -144,7 +148,7 @@ def test_the_function_for_auth_lines_is_seen(tmp_path: Path, name: str) -> None:
     if name in known.WITHOUT_AUTH:
         assert not there
     if not there:
-        assert authenticate(tmp_path, "login", USER).code == Code.SUCCESS
+        assert authenticate(tmp_path, "login", USER).code == PamCode.SUCCESS
     assert there == (b"pam_sm_authenticate\0" in (FOLDER / f"{name}.so").read_bytes())
 
 
@@ -175,7 +179,7 @@ def test_credentials_are_what_they_are_taken_to_be(tmp_path: Path, name: str) ->
     code = setcred(parse(tmp_path / "login", 1, f"auth required {line}"))
     text = f"auth [{code}=1 default=die] {line}\nauth requisite pam_deny.so\n"
     (tmp_path / "login").write_text(text + "auth [default=done] pam_permit.so\n")
-    assert authenticate(tmp_path, "login", USER, setcred_alone=True).setcred == Code.SUCCESS
+    assert authenticate(tmp_path, "login", USER, setcred_alone=True).setcred == PamCode.SUCCESS
 
 
 # -- in whole stacks
@@ -223,12 +227,12 @@ STACKS = {
         )
     },
 }
-ROWS = (Code.SUCCESS, Code.AUTH_ERR)
-COLUMNS = (Code.SUCCESS, Code.AUTH_ERR, Code.AUTHINFO_UNAVAIL, Code.USER_UNKNOWN, None)
+ROWS = (PamCode.SUCCESS, PamCode.AUTH_ERR)
+COLUMNS = (PamCode.SUCCESS, PamCode.AUTH_ERR, PamCode.AUTHINFO_UNAVAIL, PamCode.USER_UNKNOWN, None)
 
 
 def truth(folder: Path, text: str, module: Path) -> str:
-    """Who gets in, as libpam has it."""
+    """Who gets in, as libpam decides."""
     found = ""
     for password, ukey in product(ROWS, COLUMNS):
         line = "/nowhere/missing.so" if ukey is None else f"{module} ukey {int(ukey)} 0"
@@ -236,7 +240,7 @@ def truth(folder: Path, text: str, module: Path) -> str:
         (folder / "login").write_text(made.replace("pam_ukey.so", line))
         FAILURES.unlink(missing_ok=True)
         code = authenticate(folder, "login", USER, tty="/dev/tty1").code
-        found += "i" if code == Code.SUCCESS else "-"
+        found += "i" if code == PamCode.SUCCESS else "-"
     return f"{found[:5]} {found[5:]}"
 
 
@@ -248,10 +252,14 @@ def test_a_stack_lets_in_whom_the_table_says(tmp_path: Path, pam_row: Path, name
     checked = check(Places(), "login", file, installed=True)
     assert checked.table is not None
     assert os.geteuid() == 0  # the caller is root, as of login
-    assert letters(checked.table) == truth(tmp_path, STACKS[name], pam_row)
+    found, wanted = letters(checked.table), truth(tmp_path, STACKS[name], pam_row)
+    # A result that hangs on somebody's shell depends.
+    sure = [(got, real) for got, real in zip(found, wanted, strict=True) if got != "?"]
+    assert all(got == real for got, real in sure)
+    assert found == wanted or "shell" in STACKS[name]
     findings = [finding for finding in checked.findings if finding.severity.value != "note"]
     assert bool(findings) == (letters(checked.table) != "i---- -----")
-    # Nor is a good word said of what is open.
+    # Nor does an open stack get a good word.
     assert (checked.who is not None and checked.who.value == "password and ukey") == (not findings)
 
 
@@ -265,4 +273,4 @@ def test_a_ukeys_module_by_another_name_lets_nobody_in(tmp_path: Path, folder: s
     assert letters(checked.table) == "----- -----"
     permit = file.read_text().replace("pam_ukey", "pam_permit").replace("pam_unix", "pam_permit")
     file.write_text(permit)
-    assert authenticate(tmp_path, "login", USER).code == Code.MODULE_UNKNOWN
+    assert authenticate(tmp_path, "login", USER).code == PamCode.MODULE_UNKNOWN

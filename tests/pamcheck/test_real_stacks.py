@@ -16,12 +16,14 @@ from tools.pamcheck.places import Places
 from tools.pamcheck.stack import load
 from tools.pamcheck.table import Who
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = CHECKOUT / "pam.d-examples"
 DEBIAN = ("login", "other", "sshd", "su", "su-l", "sudo", "sudo-i")
 REDHAT = ("login", "sshd", "su", "sudo", "polkit-1", "gdm-password")
-#: What Debian's services include beside common-auth.
+#: The files that Debian's services include beside common-auth.
 _COMMON = dict.fromkeys(("common-account", "common-session", "common-password"), "")
-#: What a stack without a ukey line may be told.
+#: The findings that a stack without a ukey line may get.
 _PLAIN = {"no-ukey"}
 
 
@@ -45,8 +47,10 @@ def test_debian_with_others_modules(place: Host, profile: str, service: str) -> 
     place.write({"common-auth": made.DEBIAN[profile]})
     text = (Path("/etc/pam.d") / service).read_text()
     place.write(_COMMON)
-    assert place.letters(service, text) == PASSWORD_ALONE
-    assert set(place.kinds(service)) == _PLAIN
+    checked = place.check(service, text)
+    assert checked.table is not None
+    assert letters(checked.table) == PASSWORD_ALONE
+    assert {finding.kind for finding in checked.findings} == _PLAIN
 
 
 @pytest.mark.parametrize("variant", made.REDHAT)
@@ -78,12 +82,14 @@ def test_a_finger_is_enough(place: Host) -> None:
 )
 def test_other_families(place: Host, files: made.Files, services: tuple[str, ...]) -> None:
     place.write(files)
-    for service in services:
-        assert place.letters(service) == PASSWORD_ALONE, service
-        assert set(place.kinds(service)) == _PLAIN, service
-    if "other" in files:
-        assert place.letters("other") == NOBODY
-        assert place.kinds("other") == {}
+    for service in (*services, *({"other"} & set(files))):
+        checked = place.check(service)
+        assert checked.table is not None, service
+        found = {finding.kind for finding in checked.findings}
+        if service == "other":
+            assert (letters(checked.table), found) == (NOBODY, set())
+        else:
+            assert (letters(checked.table), found) == (PASSWORD_ALONE, _PLAIN), service
 
 
 # -- with each example in them
@@ -105,7 +111,7 @@ def test_debian_with_the_common_example(place: Host, kind: str, service: str) ->
 
 
 def test_debian_with_the_profile(place: Host) -> None:
-    """A roll-out: whoever is not enrolled gets in by the password, and that is said."""
+    """A roll-out: people who are not enrolled get in by the password, and that is reported."""
     profile = (EXAMPLES / "debian/pam-auth-update/ukey").read_text()
     lines = [f"auth\t{line}\n" for line in profile.splitlines() if line.startswith("\t[")]
     place.write({path.name: path.read_bytes() for path in Path("/etc/pam.d").iterdir()})
@@ -130,13 +136,15 @@ def test_red_hats_family_with_an_example(place: Host, kind: str, variant: str) -
     for service in REDHAT:
         if service != "gdm-password":
             _assert_good(place, service, None, kind)
-    assert place.letters("gdm-password") == "i???? ?????"
-    assert "anybody" in place.kinds("gdm-password")
+    checked = place.check("gdm-password")
+    assert checked.table is not None
+    assert letters(checked.table) == "i???? ?????"
+    assert "anybody" in {finding.kind for finding in checked.findings}
 
 
 @pytest.mark.parametrize("kind", ["helpful", "uniform"])
 def test_arch_with_an_example(place: Host, kind: str) -> None:
-    """Its own module for encrypted homes gives way to the example's lines."""
+    """The example's lines replace its own module for encrypted homes."""
     text = (EXAMPLES / "redhat" / kind / "local/system-auth").read_text()
     place.write({**made.ARCH, "system-auth": text})
     for service in ("login", "sshd", "sudo"):
@@ -164,4 +172,4 @@ def test_every_table_reaches_every_line() -> None:
         checked = check(Places(), "system-auth", path, installed=False)
         assert checked.table is not None
         assert len(read.modules()) > 5
-        assert checked.table.never == ()
+        assert checked.table.never.modules == ()

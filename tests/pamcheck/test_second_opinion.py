@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 """Tables made another way: the stacks' own lines, rewritten by the truth tables' reader, with a
-module of the tests' own, and what this file, not check-pam, says that modules return."""
+module of the tests' own. This file, not check-pam, says what modules return."""
 
 from __future__ import annotations
 
@@ -11,68 +11,83 @@ from pathlib import Path
 
 import pytest
 
-from tests.pam.libpam import Code, authenticate
+from keyservice.contract.pam import PamCode
+from tests.pam.libpam import authenticate
 from tests.pam.stacks import Line, auth_lines, examples, name_of, with_outcomes
 from tests.pamcheck.hosts import letters
 from tests.pamcheck.test_mistakes import MISTAKES
 from tools.pamcheck.check import check
 from tools.pamcheck.places import Places
 
-Outcomes = dict[str, Code | None]
+Outcomes = dict[str, PamCode | None]
 
-#: Of whoever has an account on the host and is not locked out.
-ORDINARY: Mapping[str, Code | None] = {
-    "usertype": Code.SUCCESS,
-    "localuser": Code.SUCCESS,
-    "sss": Code.USER_UNKNOWN,
-    "preauth": Code.SUCCESS,
-    "authfail": Code.IGNORE,
-    "authsucc": Code.SUCCESS,
-    "env": Code.IGNORE,
-    "faildelay": Code.IGNORE,
-    "nologin": Code.IGNORE,
-    "group": Code.IGNORE,
-    "look": Code.AUTH_ERR,
+#: The codes for people who have an account on the host and are not locked out.
+ORDINARY: Mapping[str, PamCode | None] = {
+    "usertype": PamCode.SUCCESS,
+    "localuser": PamCode.SUCCESS,
+    "sss": PamCode.USER_UNKNOWN,
+    "preauth": PamCode.SUCCESS,
+    "authfail": PamCode.IGNORE,
+    "authsucc": PamCode.SUCCESS,
+    "env": PamCode.IGNORE,
+    "faildelay": PamCode.IGNORE,
+    "nologin": PamCode.IGNORE,
+    "group": PamCode.IGNORE,
+    "look": PamCode.AUTH_ERR,
 }
-#: What the ukey's module says in each column.
-COLUMNS: tuple[tuple[Code | None, ...], ...] = (
-    (Code.SUCCESS,),
-    (Code.AUTH_ERR, Code.MAXTRIES, Code.PERM_DENIED),
-    (Code.AUTHINFO_UNAVAIL,),
-    (Code.USER_UNKNOWN,),
-    (None, Code.AUTHINFO_UNAVAIL, Code.SERVICE_ERR, Code.BUF_ERR),
+#: The ukey's module's code in each column.
+COLUMNS: tuple[tuple[PamCode | None, ...], ...] = (
+    (PamCode.SUCCESS,),
+    (PamCode.AUTH_ERR, PamCode.MAXTRIES, PamCode.PERM_DENIED),
+    (PamCode.AUTHINFO_UNAVAIL,),
+    (PamCode.USER_UNKNOWN,),
+    (None, PamCode.AUTHINFO_UNAVAIL, PamCode.SERVICE_ERR, PamCode.BUF_ERR),
 )
-#: What the password's module says in each row; at the end of the input the last two.
-ROWS = ((Code.SUCCESS,), (Code.AUTH_ERR, Code.AUTHTOK_ERR, Code.CONV_ERR))
-#: Those that the truth tables' reader, which knows the examples' lines only, understands.
+#: The codes of the password's module in each row; the last two come at the end of the input.
+ROWS = ((PamCode.SUCCESS,), (PamCode.AUTH_ERR, PamCode.AUTHTOK_ERR, PamCode.CONV_ERR))
+_UNREADABLE: tuple[str, ...] = (
+    "staff",
+    "fprintd",
+    "python",
+    "ignore_",
+    "successok",
+    "wheel",
+    "shells",
+    "substack",
+)
+_UNREADABLE += ("UID", "Login", "gid", "first_pass", "somebodys", "cred_expired", "system_err")
+_UNREADABLE += ("ingroup a", "uid < 1000", "use_uid", "!~", "/opt/", "sepermit", "issue", "echo")
+_UNREADABLE += ("usertype", "sss.so", "42949672", "conv_err=ignore")
+#: The stacks that the truth tables' reader understands, which knows the examples' lines only.
 READABLE = [
     mistake
     for mistake in MISTAKES
     if set("".join(mistake.findings).split())
     & {"password-alone", "ukey-alone", "anybody", "not-enrolled", "tells", "jump-too-far"}
-    and not any(
-        word in mistake.text for word in ("staff", "fprintd", "python", "ignore_", "successok")
-    )
+    and mistake.service in ("login", "su", "sshd")
+    and not any(word in mistake.text for word in _UNREADABLE)
 ]
 
 
-def said_by_ukey(line: Line, code: Code | None) -> Code | None:
+def said_by_ukey(line: Line, code: PamCode | None) -> PamCode | None:
     words = line.args.split()
     if code is None or "decoy" in words:
-        return None if code is None else Code.AUTH_ERR
-    if code == Code.USER_UNKNOWN and "nouserok" in words:
-        return Code.IGNORE
-    return Code.AUTH_ERR if "uniform" in words and code != Code.SUCCESS else code
+        return None if code is None else PamCode.AUTH_ERR
+    if code == PamCode.USER_UNKNOWN and "nouserok" in words:
+        return PamCode.IGNORE
+    return PamCode.AUTH_ERR if "uniform" in words and code != PamCode.SUCCESS else code
 
 
 def outcomes(
-    lines: list[Line], service: str, password: Code, ukey: Code | None
+    lines: list[Line], service: str, password: PamCode, ukey: PamCode | None
 ) -> Iterator[Outcomes]:
     """The ordinary case, then the others: who is in the group, whether break-glass opens."""
-    for member, gate in product((Code.AUTH_ERR, Code.SUCCESS), (Code.SYSTEM_ERR, Code.SUCCESS)):
+    for member, gate in product(
+        (PamCode.AUTH_ERR, PamCode.SUCCESS), (PamCode.SYSTEM_ERR, PamCode.SUCCESS)
+    ):
         found: Outcomes = {**ORDINARY, "unix": password, "member": member, "gate": gate}
         # su runs as its caller, who is not root here; login and sshd as root.
-        found["rootok"] = Code.AUTH_ERR if service == "su" else Code.SUCCESS
+        found["rootok"] = PamCode.AUTH_ERR if service == "su" else PamCode.SUCCESS
         for line in lines:
             if line.role in ("ukey", "decoy"):
                 found[line.role] = said_by_ukey(line, ukey)
@@ -89,7 +104,7 @@ def table(text: str, service: str, folder: Path, module: Path) -> str:
             for password, code in product(passwords, codes):
                 for number, each in enumerate(outcomes(lines, service, password, code)):
                     (folder / "row").write_text(with_outcomes(lines, module, each))
-                    inside = authenticate(folder, "row").code == Code.SUCCESS
+                    inside = authenticate(folder, "row").code == PamCode.SUCCESS
                     ordinary |= inside and number == 0
                     unusual |= inside
             row += "i" if ordinary else "?" if unusual else "-"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What could not be looked at is no good news: the exit status says so."""
+"""If something could not be looked at, that is no good news: the exit status says so."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.tools.running import Commands, only_json
 from tools.exits import Exit
 
 NOBODY = 65534
+CONFIG = Path("/etc/ukey/keyservice.toml")
 SSH = Path("/etc/ssh/sshd_config.d/05-planted.conf")
 
 
@@ -29,6 +30,7 @@ def test_a_way_that_could_not_be_looked_at(commands: Commands, restorer: Restore
     """sshd says nothing without its folder, and lets in by a key alone."""
     restorer.write(Path("/etc/pam.d/sshd"), STRICT_STACK, 0o644)
     restorer.write(SSH, "AuthenticationMethods publickey\n", 0o644)
+    restorer.write(CONFIG, "[services.sshd]\nallow_remote = true\n", 0o644)
     folder = Path("/run/sshd")
     folder.mkdir(exist_ok=True)
     assert commands.piped("ukey", "check-pam", "sshd").returncode == Exit.STACK
@@ -55,7 +57,7 @@ def test_what_only_root_may_read(commands: Commands, restorer: Restorer) -> None
 
 
 def test_a_host_without_sshd_and_sudo(commands: Commands, place: Host) -> None:
-    """What is not there hides nothing."""
+    """A thing that is not there hides nothing."""
     place.write({"sshd": STRICT_STACK, "sudo": STRICT_STACK})
     root = ("--root", str(place.root))
     done = commands.piped("ukey", "check-pam", *root, "sshd", "sudo")
@@ -79,3 +81,37 @@ def test_a_name_in_capitals(commands: Commands, place: Host) -> None:
     done = commands.piped("ukey", "check-pam", *root, str(place.pam_d / "Login"))
     [found] = services(done.stdout)
     assert "never-read" in [finding["kind"] for finding in found["findings"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "who"),
+    [
+        ("auth include {closed}/more", "anybody"),
+        ("@include {closed}/more", "anybody"),
+        ("auth substack {closed}/more", "password and ukey"),
+        ("auth sufficient {closed}/pam_permit.so", "depends"),
+    ],
+)
+def test_what_is_in_a_closed_folder(
+    commands: Commands, tmp_path: Path, line: str, who: str
+) -> None:
+    """It need not be missing for libpam, which runs as root. `who`: as root sees it."""
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents[:-2]:
+        folder.chmod(0o755)
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "more").write_text("auth sufficient pam_permit.so\n")
+    [permit] = Path("/usr/lib").glob("*-linux-*/security/pam_permit.so")
+    (closed / "pam_permit.so").write_bytes(permit.read_bytes())
+    file = Path("/etc/pam.d/closed")
+    file.write_text(line.format(closed=closed) + "\n" + STRICT_STACK)
+    try:
+        done = commands.piped("ukey", "check-pam", "--json", "closed", user=NOBODY)
+        assert done.returncode in (Exit.NOT_ALLOWED, Exit.STACK)
+        [found] = services(done.stdout)
+        assert found["who"] in (None, "depends")
+        done = commands.piped("ukey", "check-pam", "--json", "closed")
+        assert services(done.stdout)[0]["who"] == who
+    finally:
+        file.unlink()

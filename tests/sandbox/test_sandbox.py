@@ -22,6 +22,8 @@ from tests.support.machine import differences, processes, sockets, tree
 from tests.support.process import run, wait_until
 from tests.support.terminal import Terminal
 
+pytestmark = pytest.mark.slow
+
 SANDBOX = CHECKOUT / "scripts/sandbox"
 CACHE = "/var/cache/ukey-sandbox"
 #: Not the machine's: what people edit while tests run.
@@ -127,7 +129,15 @@ def test_without_the_right_it_says_what_to_do(without: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--frobnicate"], ["--out"], ["--out", "/no/such"], ["--network", "some"], ["--build", "x"]],
+    [
+        ["--frobnicate"],
+        ["--out"],
+        ["--out", "/no/such"],
+        ["--network", "some"],
+        ["--build", "x"],
+        ["--for", "me"],
+        ["--for", "deb", "--suite", "trixie"],
+    ],
     ids=" ".join,
 )
 def test_wrong_usage_is_said(arguments: list[str]) -> None:
@@ -197,6 +207,13 @@ def test_a_signal_reaches_the_command(number: signal.Signals) -> None:
     said, _ = running.communicate(timeout=10)
     assert (said, running.returncode) == (f"{name}\n", 9)
     assert not processes(word)
+
+
+def test_a_command_ignores_no_signal_because_of_who_began_it() -> None:
+    """Under nohup, and in a shell's background."""
+    command = "nohup scripts/sandbox grep SigIgn /proc/self/status & wait"
+    done = run(["sh", "-c", command], cwd=CHECKOUT, stdin=subprocess.DEVNULL)
+    assert int(done.stdout.split()[1], 16) & (1 << signal.SIGHUP - 1 | 1 << signal.SIGINT - 1) == 0
 
 
 def test_a_signal_is_not_lost_while_it_starts() -> None:

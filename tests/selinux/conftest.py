@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.selinux.link import DEBIAN, compile_test, compile_ukey, kernel_policy, link
+from tests.selinux.link import compile_test, compile_ukey, kernel_policy, link
 from tests.selinux.reach import Policy
 from tests.support import CHECKOUT
 
@@ -27,11 +29,18 @@ def module(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def store(folder: Path, module: Path) -> Path:
-    """Debian's policy with the product's module."""
-    done = link(folder / "store", module)
-    assert done.returncode == 0, done.stderr
-    return folder / "store"
+def store(request: pytest.FixtureRequest, folder: Path, module: Path) -> Path:
+    """Debian's policy with the product's module; runs that share the tests share it too."""
+    shared: Path = request.config.getoption("--share", default=None) or folder
+    store = shared / "selinux-store"
+    with (shared / "selinux-store.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not store.exists():
+            making = Path(tempfile.mkdtemp(dir=shared)) / "store"
+            done = link(making, module)
+            assert done.returncode == 0, done.stderr
+            making.rename(store)
+    return store
 
 
 @pytest.fixture(scope="session")
@@ -41,15 +50,10 @@ def policy(store: Path) -> Policy:
 
 
 @pytest.fixture(scope="session")
-def debian() -> Policy:
-    """Debian's, without us."""
-    return Policy(kernel_policy(DEBIAN))
-
-
-@pytest.fixture(scope="session")
 def ordinary(folder: Path) -> Policy:
     """Debian's, with a service like any other, ``ordinary_t``, and without us."""
-    done = link(folder / "with-ordinary", compile_test("ordinary", folder / "ordinary"))
+    made = compile_test("ordinary", folder / "ordinary")
+    done = link(folder / "with-ordinary", made, keep_promises=False)  # none of it is ours
     assert done.returncode == 0, done.stderr
     return Policy(kernel_policy(folder / "with-ordinary"))
 

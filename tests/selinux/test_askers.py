@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""systemd's generator and udev ask users-may in their own domains: what it opens and runs there,
-seen with strace, the policy lets them open and run."""
+"""systemd's generator and udev ask users-may, and login glass-console, in their own domains: what
+these open and run there, seen with strace, the policy lets them open and run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.timeout(400)
 
 Files = set[tuple[str, str]]  #: of path and right
 GENERATOR = "/usr/lib/systemd/system-generators/ukey-generator"
+GLASS_CONSOLE = "/usr/libexec/ukey/glass-console"
 USERS_MAY = "/usr/libexec/ukey/users-may"
 _CALL = re.compile(r'(openat|execve)\((?:AT_FDCWD, )?"([^"]+)"(.*)\) = \d+$', re.MULTILINE)
 
@@ -98,7 +99,19 @@ def test_udev_may(policy: Policy, store: Path, tmp_path: Path) -> None:
     assert refused(policy, store, "udev_t", files) == []
 
 
-def test_the_check_sees_what_is_missing(debian: Policy, store: Path) -> None:
-    """Debian's own policy knows nothing of our configuration."""
+def test_login_may(policy: Policy, store: Path, host: Host, tmp_path: Path) -> None:
+    host.configure("")
+    files = touched(tmp_path, GLASS_CONSOLE, "ttyS0")
+    assert ("/etc/ukey/keyservice.toml", "read") in files
+    assert refused(policy, store, "local_login_t", files) == []
+
+
+@pytest.mark.parametrize("domain", ["local_login_t", "ukey_keyservice_t"])
+def test_the_kernels_consoles_may_be_read(policy: Policy, domain: str) -> None:
+    for tclass, right in (("dir", "search"), ("lnk_file", "read"), ("file", "open")):
+        assert domain in policy.who("sysfs_t", tclass, right)
+
+
+def test_the_check_sees_what_is_missing(policy: Policy, store: Path) -> None:
     files = {("/etc/shadow", "read"), ("/usr/bin/env", "execute_no_trans")}
-    assert refused(debian, store, "systemd_generator_t", files) == ["read /etc/shadow (shadow_t)"]
+    assert refused(policy, store, "systemd_generator_t", files) == ["read /etc/shadow (shadow_t)"]

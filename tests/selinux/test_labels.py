@@ -22,6 +22,7 @@ LABELS = (
     ("/usr/libexec/ukey/breakglass", "file", "bin_t"),
     ("/usr/libexec/ukey/in-use", "file", "bin_t"),
     ("/usr/libexec/ukey/selinux-module", "file", "bin_t"),
+    ("/usr/libexec/ukey/glass-console", "file", "bin_t"),
     ("/usr/libexec/ukey/users-may", "file", "bin_t"),
     ("/usr/lib/systemd/system-generators/ukey-generator", "file", "systemd_generator_exec_t"),
     ("/usr/sbin/getpubkey", "file", "bin_t"),
@@ -56,7 +57,7 @@ def test_the_programs_of_the_domains_are_installed_where_labels_are_given() -> N
     for path, _, label in LABELS:
         if label.startswith("ukey_") and label.endswith("_exec_t"):
             assert Path(path).stat().st_mode & 0o111
-            assert Path(path).read_text().startswith("#!/usr/bin/python3 -I\n")
+            assert Path(path).read_text().startswith("#!/usr/bin/python3 -IB\n")
 
 
 @pytest.mark.parametrize("path", [path for path, _, label in LABELS if label.startswith("ukey_")])

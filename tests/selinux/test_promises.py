@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.selinux.link import MODULES, SOURCES, compile_test, kernel_policy, link
+from tests.selinux.link import MODULES, SOURCES, compile_test, kernel_policy, link, part
 from tests.selinux.reach import Policy
 from tests.support.process import must
 
@@ -25,9 +25,13 @@ DIR_FILE_CLASS_SET = "{ dir file lnk_file sock_file fifo_file chr_file blk_file 
 
 
 @pytest.fixture(scope="module")
-def refusal(folder: Path, store: Path) -> str:
-    """What the linker says to a module that breaks every promise."""
-    done = link(store, compile_test("planted", folder / "planted"))
+def refusal(folder: Path, module: Path) -> str:
+    """What the linker says to a module that breaks every promise.
+
+    A part of Debian's policy will do: that the promises hold in the whole of it, its link shows.
+    """
+    store = part(folder / "to-plant-in", "pcscd", "staff", "unconfined", "unprivuser")
+    done = link(store, module, compile_test("planted", folder / "planted"))
     assert done.returncode != 0
     return done.stderr
 
@@ -73,8 +77,10 @@ def test_nothing_else_is_refused(refusal: str) -> None:
 
 @pytest.mark.slow
 def test_backups_get_the_records_where_an_administrator_says_so(folder: Path, module: Path) -> None:
-    done = link(folder / "with-backups", module, compile_test("backups", folder / "backups"))
+    """No promise is against it. That nobody has them otherwise is asked of the whole policy."""
+    store = part(folder / "with-backups", "backup", "pcscd")
+    done = link(store, module, compile_test("backups", folder / "backups"))
     assert done.returncode == 0, done.stderr
-    policy = Policy(kernel_policy(folder / "with-backups"))
+    policy = Policy(kernel_policy(store))
     for kind in ("ukey_etc_t", "ukey_var_lib_t"):
         assert policy.who(kind, "file", "read") == {"ukey_keyservice_t", "backup_t"}

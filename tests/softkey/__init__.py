@@ -7,6 +7,7 @@ ukey enforces, and misbehaves on request. It imports nothing of the service, so 
 of the standard is not shared, and it is never packaged: its keys lie in a plain file.
 
 The files in the order of an APDU: ``link`` (the TCP frames of vpcd), ``runner`` (the process),
-``misbehave``, ``card`` (parsing, dispatch, what a reset forgets), the commands in ``device``,
-``pins``, ``applications`` and ``containers``, ``pincrypto`` and ``sm2``, ``state`` (the file).
+``steered`` and ``misbehave``, ``card`` (parsing, dispatch, what a reset forgets), the commands in
+``device``, ``pins``, ``applications`` and ``containers``, ``pincrypto`` and ``sm2``, ``state`` (the
+file).
 """

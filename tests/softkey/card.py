@@ -99,11 +99,11 @@ class Card:
         return found
 
     def present(self, pin: Pin, right: Callable[[bytes], bool]) -> None:
-        """Spend a try, on record before anything is compared; being right earns all back.
+        """Spend a try, on record before anything is compared; a right PIN earns all tries back.
 
-        `right` compares, and is given the challenge: the 8 bytes of the GenRandom just before. The
-        tries that it earns are not on record yet. A process killed, or a ukey pulled, in between
-        has spent the try.
+        `right` compares, and gets the challenge: the 8 bytes of the GenRandom just before. The
+        tries that it earns are not on record yet. If the process is killed, or the ukey pulled, in
+        between, the try is spent.
         """
         if not pin.left:
             raise Status(SW.LOCKED)
@@ -122,7 +122,7 @@ class Card:
         pin.left = pin.maximum
 
     def earlier_signature(self, ids: bytes) -> bytes:
-        """The signature before the last one; of something else where there is none."""
+        """The signature before the last one; if there is none, a signature of something else."""
         if len(self.signatures) == 2:
             return self.signatures[0]
         container = self.open[ids[:2]].containers[ids[2:]]
@@ -130,7 +130,7 @@ class Card:
         return container.key.sign(self.random(32))
 
     def save(self, undo: Callable[[], None]) -> None:
-        """Write the changed state; where that fails, `undo` the change and answer 6581."""
+        """Write the changed state; if that fails, `undo` the change and answer 6581."""
         try:
             self.file.write(self.state)
         except StateError:

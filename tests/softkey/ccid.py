@@ -89,8 +89,8 @@ class Reader:
         apdu: Callable[[bytes], None],
         power: Callable[[bool], None],
     ) -> None:
-        """`send(endpoint, message)` to the computer; `apdu` is answered by :meth:`answer`; `power`
-        says whether the card got it or lost it, and with it all that it had in mind."""
+        """`send(endpoint, message)` to the computer; :meth:`answer` answers `apdu`; `power` says
+        whether the card got power or lost it, and with it all that it remembered."""
         self._loop = loop
         self._send = send
         self._apdu = apdu
@@ -100,7 +100,7 @@ class Reader:
         self.unplugged()
 
     def unplugged(self) -> None:
-        """From USB: nothing of the conversation is left."""
+        """It was unplugged from USB: forget the whole conversation."""
         self._loop.cancel(self._timer)
         self._timer = None
         self._powered = False
@@ -108,7 +108,7 @@ class Reader:
         self._waits: int | None = None  #: bSeq of the transfer that the card computes
 
     def slot_changed(self) -> None:
-        """Tell that the card went in or out (bit 1), and whether it is in (bit 0)."""
+        """Report that the card went in or out (bit 1), and whether it is in (bit 0)."""
         self._send(INTERRUPT_IN, bytes((_SLOT_CHANGED, 2 | self.card)))
 
     def set_card(self, inserted: bool) -> None:
@@ -130,7 +130,7 @@ class Reader:
             self._handle(kind, sequence, int.from_bytes(parameters[1:], "little"), body)
 
     def answer(self, answer: bytes) -> None:
-        """The card's, to the APDU that it was given last."""
+        """Take the card's answer to the last APDU."""
         if self._waits is not None:
             self._rest = answer[_ANSWER_MAXIMUM:]
             chain = _BEGINS if self._rest else _WHOLE

@@ -18,8 +18,9 @@ from . import state
 from .control import Control, ControlError, NotRunning
 from .link import Link
 from .misbehave import Faults
-from .runner import Runner, describe
+from .runner import Runner
 from .state import StateError, StateFile
+from .steered import describe
 from .switches import add_options, from_options
 from .traits import Traits
 from .usbip import Usbip

@@ -65,7 +65,7 @@ class Link:
             self._connect()
 
     def remove(self) -> None:
-        """Pull it out: what was being answered is not."""
+        """Pull it out: the answer under way is lost."""
         self.inserted = False
         self._close()
 
@@ -115,7 +115,7 @@ class Link:
         self._loop.watch(sock.fileno(), IN, self._readable)
 
     def _lost(self) -> None:
-        """vpcd is not there, or not any more: try again, unless the ukey was pulled out."""
+        """vpcd is not there, or no longer: try again, unless the ukey was pulled out."""
         self._close()
         if self.inserted:
             self._timer = self._loop.later(self._retry, self._connect)

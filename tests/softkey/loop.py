@@ -34,7 +34,7 @@ class Loop:
         self._wakeup: tuple[socket.socket, socket.socket] | None = None
 
     def watch(self, descriptor: int, events: int, call: Callable[[], None]) -> None:
-        """Call whenever `descriptor` is ready for `events`, or has an error or hang-up."""
+        """Call each time that `descriptor` is ready for `events`, or has an error or hang-up."""
         if descriptor in self._watched:
             self._epoll.modify(descriptor, events)
         else:
@@ -42,7 +42,7 @@ class Loop:
         self._watched[descriptor] = call
 
     def unwatch(self, descriptor: int) -> None:
-        """Before the descriptor is closed."""
+        """Stop watching it; call this before the descriptor is closed."""
         if self._watched.pop(descriptor, None):
             self._epoll.unregister(descriptor)
 
@@ -70,7 +70,7 @@ class Loop:
         self._stopped = True
 
     def run(self) -> None:
-        """Until :meth:`stop`."""
+        """Run until :meth:`stop`."""
         poll, watched = self._epoll.poll, self._watched
         while not self._stopped:
             for descriptor, _ in poll(self._timeout() if self._timers else None):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a ukey may do wrong at times: the faults, and a card that has them."""
+"""The faults that a ukey may show at times, and a card that has them."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Misbehaving:
         self._others: dict[bytes, KeyPair] = {}
 
     def transmit(self, apdu: bytes, inserted_at: float = 0.0) -> Reply:
-        """Run `apdu` as :meth:`Card.transmit` does, and do wrong what is to be done wrong.
+        """Run `apdu` as :meth:`Card.transmit` does, with the faults that are on.
 
         `inserted_at` is the monotonic time of the insertion, in seconds.
         """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What PINs do on the wire: keys derived from them, encrypted challenges, MACs (all SM4).
+"""PINs on the wire: keys derived from them, encrypted challenges, MACs (all SM4).
 
 A PIN never crosses the wire before it is set; VerifyPIN sends a challenge encrypted under a key
 that both sides derive from the PIN.
@@ -59,7 +59,7 @@ class Sm4:
         self.decrypt = cipher.decryptor().update
 
     def respond(self, challenge: bytes) -> bytes:
-        """The 16-byte proof that one knows the key: SM4-ECB(rnd8 ‖ 00×8)."""
+        """The 16-byte proof of knowing the key: SM4-ECB(rnd8 ‖ 00×8)."""
         return self.encrypt(challenge + _CHALLENGE_PADDING)
 
     def mac(self, challenge: bytes, message: bytes) -> bytes:

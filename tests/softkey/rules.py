@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a command is, and what the commands share."""
+"""The form of a command, and the parts that commands share."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Handler = Callable[["Card", Command], bytes]
 
 
 class Rule(NamedTuple):
-    """A command: who runs it, and what is checked before."""
+    """A command: its function, and the checks before it runs."""
 
     run: Handler
     data: Lengths[int]  #: lengths of data that it takes

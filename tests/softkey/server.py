@@ -46,7 +46,7 @@ class Server:
         self._listener.close()
 
     def release(self) -> None:
-        """Answer everybody who waits."""
+        """Answer all clients that wait."""
         waiting, self._waiting = self._waiting, []
         for client in waiting:
             self._answer(client, {})

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a ukey remembers without power, and the file that it lies in.
+"""The data that a ukey remembers without power, and their file.
 
-One JSON file, mode 0600, replaced atomically (written beside, renamed), so that a process killed at
-any moment leaves the old or the new state. PINs are kept as the keys derived from them only. The
-tries left stand in a part of their own: they are written before every comparison, and only that
-part is then encoded anew.
+It is one JSON file, mode 0600, replaced atomically (written beside, renamed), so that a process
+killed at any moment leaves the old or the new state. Of PINs it has only the keys derived from
+them. The tries left have a part of their own: they are written before every comparison, and only
+that part is encoded again then.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FACTORY_DEVICE_KEY = b"1122334455667788"
 TRIES, TRIES_MAXIMUM = 10, 15
 
 
-#: what a document of another shape raises while it is decoded
+#: the errors that a document of another shape raises while it is decoded
 _NOT_A_STATE = (LookupError, ValueError, TypeError, AttributeError, StopIteration, Sm2Error)
 
 
@@ -104,9 +104,9 @@ def new(
 ) -> State:
     """A ukey with one application, a key pair in each of `containers`, none in the empty ones.
 
-    `serial` is random where None. `pin` and `admin_pin` have 6 to 16 bytes; None leaves the
+    `serial` is random if None. `pin` and `admin_pin` have 6 to 16 bytes; None leaves the
     factory's, which GetPINInfo then calls the default. More than 10 tries break the standard, and
-    are allowed for just that test.
+    are allowed only to test that.
     """
     traits = traits or Traits()
     if not (1 <= tries <= TRIES_MAXIMUM and 1 <= admin_tries <= TRIES_MAXIMUM):
@@ -156,7 +156,7 @@ class StateFile:
         self._head = ""
 
     def create(self, state: State) -> None:
-        """Write a first state. Raises :class:`StateError` where the file exists."""
+        """Write a first state. Raises :class:`StateError` if the file exists."""
         try:
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         except FileExistsError:
@@ -190,7 +190,7 @@ class StateFile:
         self.write_tries(state)
 
     def write_tries(self, state: State) -> None:
-        """As :meth:`write` where nothing but tries has changed since: about 15 µs."""
+        """As :meth:`write` if only tries have changed since: about 15 µs."""
         left = ",".join([str(pin.left) for pin in state.pins()])
         content = f'{self._head},\n "tries_left": [{left}]\n}}\n'.encode()
         try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Dataclasses whose fields are switches: what each takes, and the command line options for them."""
+"""Dataclasses whose fields are switches: their values, and the command line options for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def flag(help: str) -> Any:
 
 
 def number(help: str, kind: type[int] | type[float] = int, least: float = 0) -> Any:
-    """A field that takes a number, `least` or more, 0 where it is not given."""
+    """A field that takes a number, `least` or more, 0 if it is not given."""
     return field(default=kind(0), metadata={"number": kind, "least": least, "help": help})
 
 
@@ -75,7 +75,7 @@ def add_options(parser: Any, kind: type) -> None:
 
 
 def from_options(options: argparse.Namespace, kind: type) -> dict[str, Any]:
-    """What the command line gave of `kind`'s fields."""
+    """The values of `kind`'s fields that the command line gave."""
     given = {entry.name: getattr(options, entry.name) for entry in fields(kind)}
     return {name: value for name, value in given.items() if value is not MISSING}
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""In what a make of ukeys differs from another where sources disagree on the standard.
+"""How one make of ukeys differs from another where sources disagree on the standard.
 
-Traits belong to a ukey for life and lie in its state file; ``misbehave`` holds what it may do wrong
-at times.
+Traits belong to a ukey for life and lie in its state file; ``misbehave`` has the faults that it may
+show at times.
 """
 
 from __future__ import annotations

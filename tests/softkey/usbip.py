@@ -70,7 +70,7 @@ class Usbip:
         self._listener = socket.create_server(address)
         self._listener.setblocking(False)
         loop.watch(self._listener.fileno(), IN, self._accept)
-        #: who is asking; the one that has it is `_sock`
+        #: the computers that ask; the one that has it is `_sock`
         self._guests: dict[socket.socket, bytes] = {}
         self._forget()
 
@@ -92,7 +92,7 @@ class Usbip:
         self.plugged = True
 
     def unplug(self) -> None:
-        """Pull it out of its USB port: what was being answered is not."""
+        """Pull it out of its USB port: the answer under way is lost."""
         self.plugged = False
         if self._sock is not None:
             self._close(self._sock)
@@ -167,7 +167,7 @@ class Usbip:
         except OSError:
             self._close(guest)
 
-    # -- who wants it?
+    # -- the computers that want it
 
     def _operation(self, guest: socket.socket) -> None:
         asked = self._guests[guest]
@@ -242,7 +242,7 @@ class Usbip:
             self._pump(pipe)
 
     def _pump(self, pipe: int) -> None:
-        """Give what is ready to the transfers that were asked for; a long one takes several."""
+        """Give ready messages to the transfers that were asked for; a long one takes several."""
         asked, ready = self._asked[pipe], self._ready[pipe]
         while asked and ready:
             sequence, length = asked.popleft()

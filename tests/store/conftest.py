@@ -9,19 +9,45 @@ from pathlib import Path
 import pytest
 
 from keyservice.store.bindings import Binding, Bindings
-from keyservice.store.files import Folder
+from keyservice.store.files import PrivateDirectory
+from keyservice.store.revocations import Revocation
+from keyservice.store.state import State
+
+HOST = "0123456789abcdef0123456789abcdef"  #: its machine id
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
-    made = Folder(tmp_path / "records")
+def folder(tmp_path: Path) -> PrivateDirectory:
+    made = PrivateDirectory(tmp_path / "records")
     made.prepare()
     return made
 
 
 @pytest.fixture
-def bindings(folder: Folder) -> Bindings:
-    return Bindings(folder)
+def state(folder: PrivateDirectory) -> State:
+    return started(folder)
+
+
+@pytest.fixture
+def bindings(state: State) -> Bindings:
+    return state.bindings
+
+
+def state_of(folder: PrivateDirectory, host: str = HOST) -> State:
+    """The state that belongs to the records in `folder`, as a service sees it that just started."""
+    return State(folder, histories(folder), host)
+
+
+def started(folder: PrivateDirectory) -> State:
+    """The same, after a start at which all was well."""
+    made = state_of(folder)
+    assert made.start() == []
+    return made
+
+
+def histories(folder: PrivateDirectory) -> PrivateDirectory:
+    """The folder of the histories that belong to the records in `folder`."""
+    return PrivateDirectory(folder.path.with_name("state"))
 
 
 @pytest.fixture
@@ -44,3 +70,15 @@ def binding(user: str = "alice", uid: int = 1000, serial: str = "SN1", key: int 
         bound_at="2026-01-02T03:04:05Z",
         bound_by=0,
     )
+
+
+@pytest.fixture
+def full(folder: PrivateDirectory) -> PrivateDirectory:
+    """Records of alice and bob, and two revocations."""
+    state = started(folder)
+    state.bindings.add(binding())
+    state.bindings.add(binding("bob", 1001, "SN2", 2))
+    for key in ("ab" * 32, "cd" * 32):
+        state.revocations.append(Revocation(key, True, "2026-01-02T03:04:05Z", 0, "dave", "SN9"))
+    assert state.damage() == []
+    return folder

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Killed at every system call of a write, the store holds the old state or the new one.
+"""Killed at any system call of a write, the store holds the old state or the new one.
 
-A child that is about to write is attached to by strace, once to list its system calls, and then
-once for each of them to kill it as it enters that one. (strace counts each kind of call by itself.)
+strace attaches to a child that is about to write: once to list its system calls, and then once for
+each call that may change something, to kill the child as it enters that call. Between two of these
+calls the disk is the same. (strace counts each kind of call by itself.)
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import select
@@ -21,87 +23,113 @@ from pathlib import Path
 import pytest
 
 from keyservice.core.username import Person
-from keyservice.store.bindings import Bindings
-from keyservice.store.files import Folder
-from keyservice.store.revocations import Revocation, Revocations
-from keyservice.store.throttle import Failures, ThrottleFile
+from keyservice.store.files import PrivateDirectory
+from keyservice.store.revocations import Revocation
+from keyservice.store.state import State
+from keyservice.store.throttle import Failures, PinName, Sent, ThrottleFile
 
-from .conftest import binding
+from .conftest import binding, histories, state_of
+from .losses import a_lost_end, a_record_gone
+
+pytestmark = pytest.mark.slow
 
 ALICE = Person("alice", 1000)
 OLD, NEW = binding("bob", 1001, "SN2", 2), binding()
 EVENT = Revocation(NEW.fingerprint, True, "2026-01-02T03:04:05Z", 0, "alice", "SN1")
 BACK = Revocation(NEW.fingerprint, False, "2026-01-02T03:04:06Z", 0, "alice", "SN1")
-BEFORE, AFTER = {"SN1": Failures(2, 0.0)}, {"SN1": Failures(3, 60.0)}
+WRONG_PIN = PinName("SN1", "ukey")
+BEFORE, AFTER = {WRONG_PIN: Failures(2, 0.0)}, {WRONG_PIN: Failures(3, 60.0)}
+BEFORE_SENT, AFTER_SENT = {WRONG_PIN: Sent(8, 60.0)}, {WRONG_PIN: Sent(None, 120.0)}
 
 
-#: What the child waits with until it is traced: seen, or over by then. No write makes such a call.
+#: The call in which the child waits until it is traced. No write makes such a call.
 WAITING = ("select", "pselect6", "restart_syscall")
+#: Calls that leave the disk as it is, whatever their arguments; so does an openat that creates
+#: nothing. A call that is not listed here may change something.
+HARMLESS = frozenset(
+    {"brk", "close", "fcntl", "fstat", "futex", "getdents64", "getpid", "getrandom", "ioctl"}
+    | {"lseek", "lstat", "mmap", "mprotect", "munmap", "newfstatat", "read", "rt_sigaction", "stat"}
+)
 
 
 @dataclass(frozen=True)
 class Store:
-    folder: Folder
+    folder: PrivateDirectory
 
     @property
-    def bindings(self) -> Bindings:
-        return Bindings(self.folder)
-
-    @property
-    def revocations(self) -> Revocations:
-        return Revocations(Folder(self.folder.path.with_name("state")))
+    def state(self) -> State:
+        """As another service sees it."""
+        return state_of(self.folder)
 
     @property
     def throttle(self) -> ThrottleFile:
-        return ThrottleFile(Folder(self.folder.path.with_name("state")))
-
-    def prepare(self) -> list[str]:
-        state = Folder(self.folder.path.with_name("state"))
-        return self.folder.prepare() + state.prepare()
+        return ThrottleFile(histories(self.folder))
 
     def facts(self) -> tuple[bool, bool, bool]:
-        """(alice is bound, her key is revoked, the throttle's file is the new one)."""
-        found = self.bindings.of(ALICE)
+        """(alice is bound, her key is revoked, one of the throttle's files is the new one)."""
+        state = self.state
+        assert state.damage() == []
+        found = state.bindings.of(ALICE)
         assert found in (None, NEW)
-        assert self.bindings.named("bob") == OLD  # who was never touched
-        revoked = self.revocations.find(NEW.fingerprint) is not None
+        assert state.bindings.named("bob") == OLD  # who was never touched
+        revoked = state.revocations.find(NEW.fingerprint) is not None
         failures = self.throttle.load()[1]
+        sent = self.throttle.load_sent()[1]
         assert failures in (BEFORE, AFTER)
-        return found is not None, revoked, failures == AFTER
+        assert sent in (BEFORE_SENT, AFTER_SENT)
+        return found is not None, revoked, failures == AFTER or sent == AFTER_SENT
+
+    def had(self) -> bool:
+        """Whether alice is known to have, or have had, a ukey."""
+        return self.state.people.had(ALICE) is not None
 
 
 def bind(store: Store) -> None:
-    store.bindings.add(NEW)
+    store.state.bindings.add(NEW)
 
 
 def unbind(store: Store) -> None:
-    store.bindings.remove(NEW)
+    store.state.bindings.remove(NEW)
 
 
 def unbind_by_force(store: Store) -> None:
-    store.revocations.append(EVENT)
-    store.bindings.remove(NEW)
+    state = store.state
+    state.revocations.append(EVENT)
+    state.bindings.remove(NEW)
 
 
 def unrevoke(store: Store) -> None:
-    store.revocations.append(BACK)
+    store.state.revocations.append(BACK)
 
 
 def throttle(store: Store) -> None:
     store.throttle.save("boot", AFTER)
 
 
+def throttle_sent(store: Store) -> None:
+    store.throttle.save_sent("boot", AFTER_SENT)
+
+
 def start(store: Store) -> None:
-    store.prepare()
+    store.state.start()
+
+
+def accept(store: Store) -> None:
+    store.state.accept(0)
 
 
 def nothing(store: Store) -> None: ...
 
 
-def half_a_line(store: Store) -> None:
-    store.revocations.append(EVENT)
-    path = store.folder.path.with_name("state") / "revoked"
-    path.write_bytes(path.read_bytes() + b'{"version": 1, "ke')
+def revoke(store: Store) -> None:
+    store.state.revocations.append(EVENT)
+
+
+def as_an_older_version_left_it(store: Store) -> None:
+    bind(store)
+    unbind_by_force(store)
+    for file in (".witness", "../state/witness", "../state/people"):
+        (store.folder.path / file).unlink()
 
 
 def leftovers(store: Store) -> None:
@@ -116,13 +144,15 @@ def leftovers(store: Store) -> None:
         (unbind, bind, [(True, False), (False, False)]),
         # never unbound and not revoked: the ukey is lost
         (unbind_by_force, bind, [(True, False), (True, True), (False, True)]),
-        (unrevoke, half_a_line, [(False, True), (False, False)]),
+        (unrevoke, revoke, [(False, True), (False, False)]),
         (throttle, nothing, [(False, False)]),
+        (throttle_sent, nothing, [(False, False)]),
         (start, leftovers, [(False, False)]),
+        (start, as_an_older_version_left_it, [(False, True)]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_killed_at_every_system_call(
+def test_killed_at_every_system_call_that_may_change_something(
     tmp_path: Path,
     write: Callable[[Store], None],
     given: Callable[[Store], None],
@@ -130,11 +160,13 @@ def test_killed_at_every_system_call(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     def made(name: str) -> Store:
-        store = Store(Folder(tmp_path / name / "records"))
+        store = Store(PrivateDirectory(tmp_path / name / "records"))
         store.folder.path.parent.mkdir()
-        store.prepare()
-        store.bindings.add(OLD)
+        state = store.state
+        state.start()
+        state.bindings.add(OLD)
         store.throttle.save("boot", BEFORE)
+        store.throttle.save_sent("boot", BEFORE_SENT)
         given(store)
         return store
 
@@ -151,29 +183,61 @@ def test_killed_at_every_system_call(
         facts = store.facts()
         assert facts[:2] in states
         seen.add(facts)
-        store.prepare()
+        assert [each for each in store.state.start() if "killed writer" not in each] == []
         assert store.facts() == facts
-        assert not list(tmp_path.glob(f"{number}/*/.*"))
+        # it is known who had one, whenever the writer was killed
+        assert store.had() is (facts[0] or given in (bind, revoke, as_an_older_version_left_it))
+        assert not list(tmp_path.glob(f"{number}/**/.unfinished*"))
         # and what was not done can be done now
         if write is bind and not facts[0]:
             write(store)
             assert store.facts()[0]
     assert {facts[:2] for facts in seen} == set(states)
-    assert write is not throttle or len(seen) == 2
+    assert write not in (throttle, throttle_sent) or len(seen) == 2
     assert kills == len(calls)
     with capsys.disabled():
         print(f"\n{write.__name__}: killed at each of {kills} system calls")
 
 
+def test_an_acceptance_that_was_killed_is_done_again(tmp_path: Path) -> None:
+    """Until it is done the state is damaged; a revocation is in force all the while."""
+
+    def made(name: str) -> Store:
+        store = Store(PrivateDirectory(tmp_path / name / "records"))
+        store.folder.path.parent.mkdir()
+        store.state.start()
+        bind(store)
+        store.state.revocations.append(dataclasses.replace(EVENT, key="ab" * 32))
+        a_lost_end(store.folder)
+        a_record_gone(store.folder)
+        return store
+
+    calls = traced(accept, made("whole"), tmp_path / "calls")
+    assert len(calls) >= 20
+    for number, (call, occurrence) in enumerate(calls):
+        store = made(str(number))
+        inject = f"inject={call}:signal=SIGKILL:when={occurrence}"
+        assert ran(accept, store, "-o", "/dev/null", "-e", inject) == -signal.SIGKILL
+        assert store.state.damage() or store.state.revocations.find("ab" * 32) is not None
+        store.state.accept(0)
+        assert store.state.damage() == []
+        assert store.state.revocations.find("ab" * 32) is not None
+        assert store.state.bindings.of(ALICE) is None
+        assert store.had()
+
+
 def traced(write: Callable[[Store], None], store: Store, log: Path) -> list[tuple[str, int]]:
-    """The system calls of `write`, each with the how-manieth of its kind it is."""
+    """The system calls of `write` that may change something, each with its number among the calls
+    of its kind."""
     assert ran(write, store, "-o", str(log)) == 0
     counts, calls = Counter[str](), []
     for line in log.read_text().splitlines():
         name = re.match(r"(?:\d+ +)?(\w+)\(", line)
         if name is not None:
             counts[name[1]] += 1
-            calls.append((name[1], counts[name[1]]))
+            opens = name[1] == "openat" and "O_CREAT" not in line
+            if name[1] not in HARMLESS and not opens:
+                calls.append((name[1], counts[name[1]]))
     assert calls[-1][0] == "exit_group"
     return [call for call in calls[:-1] if call[0] not in WAITING]
 
@@ -197,7 +261,7 @@ def ran(write: Callable[[Store], None], store: Store, *options: str) -> int:
     )
     assert tracer.stderr is not None
     try:
-        # said when the child has been interrupted: from here on it makes no call unseen
+        # strace says it when it has interrupted the child: from here on it sees each call
         assert "attached" in tracer.stderr.readline()
         os.write(writing, b"!")
         _, status = os.waitpid(child, 0)

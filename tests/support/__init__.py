@@ -4,7 +4,8 @@
 
 Everything is the real program at its real path, so it runs in ``scripts/sandbox`` only. The files
 from the ground up: ``process`` (starting, waiting, ending), ``restore``, ``daemons``, ``ukeys``,
-``people``, ``stacks``, ``crowd``, ``authlog``, ``network``, ``terminal``, ``programs``, ``host``.
+``people``, ``stacks``, ``crowd``, ``authlog``, ``network``, ``terminal``, ``programs``, ``scope``,
+``host``; and, with an enrolled person on it, ``enrolled``, ``shared_host``.
 """
 
 from pathlib import Path

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 import socket
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,9 @@ from .process import READY, HostError
 
 DEV_LOG = Path("/dev/log")
 _LINE = re.compile(r"<(\d+)>(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d )?(.*)", re.DOTALL)
+
+#: The text in front of a number that is sent through the log, to be found there again.
+_MARK = b"mark "
 
 AUTHPRIV = 10
 _SEVERITIES = ("emerg", "alert", "crit", "err", "warning", "notice", "info", "debug")
@@ -38,6 +40,7 @@ class Authlog:
     def __init__(self) -> None:
         self.lines: list[Line] = []
         self._news = threading.Condition()
+        self._marked = self._read_up_to = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         DEV_LOG.unlink(missing_ok=True)
         self._socket.bind(str(DEV_LOG))
@@ -47,6 +50,13 @@ class Authlog:
 
     def _read(self) -> None:
         while message := self._socket.recv(65536):
+            if message.startswith(_MARK):
+                with self._news:
+                    # two threads' marks may come the other way round
+                    mark = int(message.removeprefix(_MARK))
+                    self._read_up_to = max(self._read_up_to, mark)
+                    self._news.notify_all()
+                continue
             match = _LINE.match(message.decode(errors="replace").rstrip("\0\n"))
             if match is None:
                 continue
@@ -56,8 +66,26 @@ class Authlog:
                 self.lines.append(line)
                 self._news.notify_all()
 
+    def catch_up(self) -> None:
+        """Return once all that was sent so far has been read."""
+        with self._news:
+            self._marked += 1
+            mark = self._marked
+        _send(_MARK + b"%d" % mark)
+        with self._news:
+            if not self._news.wait_for(lambda: self._read_up_to >= mark, READY):
+                raise HostError("the log is not read any more")
+
+    def forget(self) -> None:
+        """Begin again: forget what was logged so far."""
+        self.catch_up()
+        with self._news:
+            self.lines.clear()
+
     @property
     def text(self) -> str:
+        """All that was sent so far."""
+        self.catch_up()
         return "\n".join(line.text for line in list(self.lines))
 
     def find(self, pattern: str, since: int = 0) -> Line | None:
@@ -67,17 +95,19 @@ class Authlog:
 
     def wait_for(self, pattern: str, since: int = 0, seconds: float = READY) -> Line:
         """That line, once it is there; :class:`HostError` with the log if it does not come."""
-        deadline = time.monotonic() + seconds
         with self._news:
-            while (found := self.find(pattern, since)) is None:
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._news.wait(left):
-                    raise HostError(f"no log line like {pattern!r}; the log:\n{self.text}")
-            return found
+            found = self._news.wait_for(lambda: self.find(pattern, since), seconds)
+        if found is None:
+            raise HostError(f"no log line like {pattern!r}; the log:\n{self.text}")
+        return found
 
     def close(self) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
-            end.sendto(b"", str(DEV_LOG))
+        _send(b"")
         self._thread.join(5)
         self._socket.close()
         DEV_LOG.unlink(missing_ok=True)
+
+
+def _send(message: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(message, str(DEV_LOG))

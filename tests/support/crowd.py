@@ -20,7 +20,7 @@ _MESSAGE_MAX = 65536
 
 
 class Crowd:
-    """Everybody starts when told to; nobody waits for the others. ``Host.crowd`` makes it."""
+    """Each person starts when told to; nobody waits for the others. ``Host.crowd`` makes it."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -72,7 +72,7 @@ class Crowd:
                 done.set_result(Answered.of(result))
 
     def close(self) -> None:
-        """Those who are at it still are left to their end."""
+        """Conversations that still run may end by themselves."""
         self._socket.shutdown(socket.SHUT_WR)
         self._process.wait(END)
         self._socket.shutdown(socket.SHUT_RD)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Folders of a test's own that others can enter, and the one of everybody's that stays as it is."""
+"""Folders of a test's own that others can enter, and everybody's folder, which stays as it is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TMP_MODE = 0o1777
 
 
 def open_to_others(folder: Path) -> None:
-    """Let others enter `folder`, which lies below /tmp, and whatever it lies in up to there."""
+    """Let others enter `folder`, which lies below /tmp, and each folder above it up to there."""
     for each in (folder, *folder.parents):
         if each == TMP:
             return

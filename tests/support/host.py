@@ -5,24 +5,23 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from keyservice.contract import names
+from keyservice.core.closing import Closing
 from tools.exits import Exit
 
 from . import daemons
 from .authlog import Authlog
 from .crowd import Crowd
 from .network import Far
-from .people import People, User
+from .people import User
 from .process import Daemon, HostError, run, wait_until
 from .programs import NOBODY, Outcome, Programs
-from .restore import Restorer, empty
+from .restore import empty
+from .scope import Scope
 from .stacks import Pam
 from .terminal import Answers, Terminal
 from .ukeys import SLOTS, VPCD_PORT, Softkey
@@ -36,45 +35,62 @@ def in_sandbox() -> bool:
     return any(line.startswith("sandbox / overlay ") for line in mounts)
 
 
-class Host:
+class Host(Closing):
     """Daemons are ended, and files, people, bindings and network put back, when it is left."""
+
+    _there: ClassVar[bool] = False
 
     def __init__(self) -> None:
         if not in_sandbox():
             raise HostError("this changes the machine it runs on: run it by scripts/sandbox")
-        self._exit = contextlib.ExitStack()
-        self.folder = Path(tempfile.mkdtemp(prefix="host-"))
-        self._exit.callback(shutil.rmtree, self.folder)
-        self._exit.callback(self._forget)
-        self._restorer = Restorer()
-        self._exit.callback(self._restorer.restore)
-        self.authlog = Authlog()
-        self._exit.callback(self.authlog.close)
-        self.pam = Pam(self._restorer)
-        self._people = People(self._restorer)
-        self._exit.callback(self._people.close)
+        if Host._there:
+            raise HostError("there is a host already: its paths, ports and people are this one's")
+        with contextlib.ExitStack() as made:
+            Host._there = True
+            made.callback(setattr, Host, "_there", False)
+            made.callback(self._forget)
+            self.authlog = Authlog()
+            made.callback(self.authlog.close)
+            self._scope = made.enter_context(Scope())
+            self._exit = made.pop_all()
         self._programs = Programs(self.authlog)
-        self._terminal: Terminal | None = None
-        self._far: Far | None = None
-        self._on_bus = False
+        self.pause_after_failures(0)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         self._exit.close()
 
     def _forget(self) -> None:
         for directory in (names.RECORDS_DIR, names.STATE_DIR, names.RUN_DIR):
             empty(Path(directory))
 
+    @contextlib.contextmanager
+    def passing(self) -> Iterator[None]:
+        """All that is made or changed inside is undone when it is left; what was there before goes
+        on.
+
+        Records and the service's state are an exception (``restore.Snapshot``). Inside, the log
+        begins empty, and the folder is another.
+        """
+        outside = self._scope
+        self.authlog.forget()
+        with Scope(outside) as inside:
+            self._scope = inside
+            try:
+                yield
+            finally:
+                self._scope = outside
+
+    @property
+    def folder(self) -> Path:
+        """For any files that a test needs; it is removed with them."""
+        return self._scope.folder
+
+    @property
+    def pam(self) -> Pam:
+        return self._scope.pam
+
     def _keep(self, daemon: Daemon) -> Daemon:
-        self._exit.callback(daemon.stop)
+        self._scope.exit.callback(daemon.stop)
         return daemon
 
     # -- daemons
@@ -85,7 +101,7 @@ class Host:
 
     def bus(self) -> Daemon:
         """The system bus."""
-        self._on_bus = True
+        self._scope.on_bus = True
         return self._keep(daemons.start_bus(self.folder))
 
     def keyservice(
@@ -100,12 +116,12 @@ class Host:
     ) -> Daemon:
         """The installed service, with `config` added to /etc/ukey/keyservice.toml's first lines.
 
-        `program`: what is run in its place. `wait_bus`: also wait until it has its name; default:
-        if the bus was started.
+        `program`: the program to run in its place. `wait_bus`: also wait until it has its name;
+        default: if the bus was started.
         """
         allow = "true" if allow_virtual_readers else "false"
         self.configure(f"allow_virtual_readers = {allow}\n{config}")
-        on_bus = self._on_bus if wait_bus is None else wait_bus
+        on_bus = self._scope.on_bus if wait_bus is None else wait_bus
         return self._keep(
             daemons.start_keyservice(
                 self.folder, [*program, *arguments], on_bus=on_bus, env=env or {}
@@ -113,8 +129,19 @@ class Host:
         )
 
     def configure(self, config: str) -> Path:
-        """Write the keyservice's configuration; what was installed comes back at the end."""
-        return self._restorer.write(Path(names.CONFIG_FILE), config)
+        """Write the keyservice's configuration; the installed one comes back at the end."""
+        return self._scope.restorer.write(Path(names.CONFIG_FILE), config)
+
+    def pause_after_failures(self, seconds: int) -> None:
+        """su and login of their own accord; a stack's own pauses: ``stacks.without_pauses``."""
+        settings = Path("/etc/login.defs")
+        kept = [line for line in settings.read_text().splitlines() if "FAIL_DELAY" not in line]
+        self._scope.restorer.write(settings, "\n".join([*kept, f"FAIL_DELAY {seconds}", ""]))
+
+    def authorize(self, user: User) -> Path:
+        """A new ssh key that sshd accepts for the user; returns the private key's file."""
+        self._scope.restorer.announce(user.home / ".ssh")
+        return user.authorize(self.folder)
 
     def sshd(self, settings: str = "") -> Daemon:
         """sshd on port 22 of every address."""
@@ -138,7 +165,7 @@ class Host:
         """
         path = self.folder / f"{name}.ukey"
         made = Softkey(path, slot, pin=pin, admin_pin=admin_pin, inserted=inserted, **make)
-        self._exit.callback(made.close)
+        self._scope.exit.callback(made.close)
         if inserted and daemons.listens(VPCD_PORT):
             made.wait_seen()
         return made
@@ -146,12 +173,20 @@ class Host:
     def user(
         self, name: str = "demo", password: str = "correct horse", groups: Sequence[str] = ()
     ) -> User:
-        return self._people.add(name, password, groups=groups)
+        return self._scope.people.add(name, password, groups=groups)
+
+    def keep(self, *paths: Path) -> None:
+        """Have these files, and those of people and groups, come back at the end as they are
+        now."""
+        for path in paths:
+            self._scope.restorer.announce(path)
+        self._scope.people.announce()
 
     def bind(self, user: User, softkey: Softkey) -> None:
-        """Bind by the real getpubkey, the PIN piped in; again while the ukey is not there yet.
+        """Bind by the real getpubkey, the PIN piped in; it tries again while the ukey is not there
+        yet.
 
-        pcscd has seen it, but a machine that is busy lets the service ask it later what it is.
+        pcscd has seen it, but on a busy machine the service asks it later what it is.
         """
         assert softkey.pin is not None
         command, pin = ["getpubkey", user.name, "--serial", softkey.serial], softkey.pin.decode()
@@ -168,7 +203,7 @@ class Host:
     def crowd(self) -> Crowd:
         """People who log in at the same time, through libpam alone."""
         made = Crowd()
-        self._exit.callback(made.close)
+        self._scope.exit.callback(made.close)
         return made
 
     # -- terminals and what is typed there
@@ -176,19 +211,19 @@ class Host:
     def terminal(self) -> Terminal:
         """A terminal such as an xterm: /dev/pts/N, which is nobody's proof of being local."""
         made = Terminal()
-        self._exit.callback(made.close)
+        self._scope.exit.callback(made.close)
         return made
 
     def console(self, name: str = "tty1") -> Terminal:
         """A terminal that programs know as /dev/tty1: a local login."""
         made = Terminal(name)
-        self._exit.callback(made.close)
+        self._scope.exit.callback(made.close)
         return made
 
     def _default_console(self) -> Terminal:
-        if self._terminal is None:
-            self._terminal = self.console()
-        return self._terminal
+        if self._scope.console is None:
+            self._scope.console = self.console()
+        return self._scope.console
 
     def su(
         self,
@@ -226,11 +261,11 @@ class Host:
 
     def far(self) -> Far:
         """The other network namespace."""
-        if self._far is None:
-            self._far = Far()
-            self._exit.callback(self._far.close)
-        return self._far
+        if self._scope.far is None:
+            self._scope.far = Far()
+            self._scope.exit.callback(self._scope.far.close)
+        return self._scope.far
 
     def at_exit(self, what: Callable[..., object], *arguments: Any) -> None:
         """Also do this when the test ends."""
-        self._exit.callback(what, *arguments)
+        self._scope.exit.callback(what, *arguments)

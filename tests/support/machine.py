@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a machine has: files, sockets, processes; to be compared before and after."""
+"""The files, sockets and processes of a machine, to compare them before and after."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def sockets() -> set[str]:
 
 
 def processes(word: str) -> list[int]:
-    """The pids of processes that have `word` in their command line, ours left out."""
+    """The pids of processes that have `word` in their command line, without ours."""
     found = []
     for folder in Path("/proc").iterdir():
         try:
@@ -63,3 +63,12 @@ def processes(word: str) -> list[int]:
         if word.encode() in command and folder.name not in ("self", str(os.getpid())):
             found.append(int(folder.name))
     return found
+
+
+def children() -> frozenset[int]:
+    """The pids of this process's own children."""
+    return frozenset(
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    )

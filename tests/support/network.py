@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A second network namespace, joined to the host's by a cable: where remote people sit."""
+"""A second network namespace, joined to the host's by a cable: remote people sit there."""
 
 from __future__ import annotations
 

@@ -46,8 +46,8 @@ _MESSAGE_MAX = 65536
 
 
 def converse(task: dict[str, Any]) -> dict[str, Any]:
-    """Do the task. Times are monotonic, in seconds; no code of ours runs between the last answer
-    or the end and the clock."""
+    """Do the task. Times are monotonic, in seconds. No code of ours runs between the last answer,
+    or the end, and the reading of the clock."""
     answers: list[str | None] = list(task["answers"])
     pace: list[float] = list(task.get("pace", ()))
     said: list[tuple[str, str]] = []
@@ -110,7 +110,8 @@ def converse(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def serve(tasks: socket.socket) -> None:
-    """Take tasks until the other side closes; a child does each, and sends the result itself."""
+    """Take tasks until the other side closes; a child does each task, and sends the result
+    itself."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     while message := tasks.recv(_MESSAGE_MAX):
         if os.fork() == 0:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What pcscd says of its readers, to wait for what it saw; and other programs that use them."""
+"""pcscd's own view of its readers, to wait for what it saw; and other programs that use them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ LEAVE, RESET = scard.SCARD_LEAVE_CARD, scard.SCARD_RESET_CARD
 def states() -> dict[str, tuple[bool, int]]:
     """For each reader: whether a card is in it, and how often its poll has seen one come or go.
 
-    Empty where pcscd is not there. A failed command makes a card absent at once; only the poll
-    counts, and pcscd never sees a card again that came back before the poll has missed it.
+    Empty where pcscd is not there. A failed command makes a card absent at once, but only the poll
+    is counted. If a card comes back before the poll has missed it, pcscd never sees it again.
     """
     result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
     if result != scard.SCARD_S_SUCCESS:

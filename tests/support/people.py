@@ -45,9 +45,7 @@ class People:
         self, name: str, password: str, *, groups: Sequence[str] = (), shell: str = "/bin/sh"
     ) -> User:
         """A user with a home directory. Groups that are missing are made."""
-        for file in _ACCOUNTS:
-            for name_or_backup in (file, f"{file}-"):
-                self._restorer.announce(Path("/etc", name_or_backup))
+        self.announce()
         for group in groups:
             must(["groupadd", "--force", group])
         hashed = must(["openssl", "passwd", "-6", "-stdin"], input=password + "\n").strip()
@@ -56,10 +54,16 @@ class People:
         entry = pwd.getpwnam(name)
         home = Path(entry.pw_dir)
         self._homes.append(home)
-        # A login shell says who it is, and ends: what programs.py recognises a login by.
+        # A login shell says who it is, and ends: programs.py recognises a login by that.
         profile = home / ".profile"
         profile.write_text('[ -t 0 ] && echo "in:$(id -un)" && exit 0\n')
         return User(name, password, entry.pw_uid, entry.pw_gid, home)
+
+    def announce(self) -> None:
+        """Announce that the files of people and groups are going to be changed."""
+        for file in _ACCOUNTS:
+            for name_or_backup in (file, f"{file}-"):
+                self._restorer.announce(Path("/etc", name_or_backup))
 
     def close(self) -> None:
         for home in self._homes:

@@ -33,14 +33,14 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = READY)
 def run(
     command: Sequence[str | os.PathLike[str]], *, seconds: float = 30, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run to the end, output captured as text. Its failure is the caller's to judge."""
+    """Run to the end, output captured as text. The caller judges its failure."""
     return subprocess.run(
         command, capture_output=True, text=True, timeout=seconds, check=False, **options
     )
 
 
 def must(command: Sequence[str | os.PathLike[str]], **options: Any) -> str:
-    """Run what has to succeed; returns its stdout."""
+    """Run a command that has to succeed; returns its stdout."""
     done = run(command, **options)
     if done.returncode != 0:
         raise HostError(f"{command[0]} ended with {done.returncode}: {done.stderr[-1000:]}")
@@ -70,6 +70,7 @@ class Daemon:
     ) -> None:
         self.log = log
         self.name = Path(command[0]).name
+        self._stopped = False
         with log.open("ab") as output:
             self.process = subprocess.Popen(
                 command,
@@ -89,6 +90,11 @@ class Daemon:
     def running(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def ended_by_itself(self) -> bool:
+        """Whether it is gone, although nobody stopped or killed it here."""
+        return not self.running and not self._stopped
+
     def wait_ready(self, ready: Callable[[], bool]) -> None:
         """Return once `ready()` holds; :class:`HostError` with the log if it ends or takes long."""
         try:
@@ -104,9 +110,10 @@ class Daemon:
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the signal, wait for the end (SIGKILL if need be); returns the exit status.
 
-        What the daemon started itself is in its process group, and is killed with it.
+        Processes that the daemon started itself are in its process group, and are killed with it.
         """
         if self.running:
+            self._stopped = True
             self.process.send_signal(number)
             try:
                 self.process.wait(END)
@@ -122,7 +129,7 @@ class Daemon:
         self.stop(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """It is there and does not answer, until :meth:`thaw`."""
+        """Freeze it: it is there and does not answer, until :meth:`thaw`."""
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:

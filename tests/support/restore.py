@@ -6,7 +6,22 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """`path` as a folder; it and its parents are removed at the end, if this made them."""
+    made = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+    finally:
+        for each in made:
+            each.rmdir()
 
 
 class Restorer:
@@ -43,6 +58,63 @@ class Restorer:
             else:
                 path.unlink(missing_ok=True)
         self._before.clear()
+
+
+@dataclass(frozen=True)
+class _File:
+    content: bytes
+    mode: int
+    uid: int
+    gid: int
+
+    @classmethod
+    def of(cls, path: Path) -> _File | None:
+        """The file as it is now; None if it is no ordinary file."""
+        if path.is_symlink() or not path.is_file():
+            return None
+        now = path.stat()
+        return cls(path.read_bytes(), now.st_mode & 0o7777, now.st_uid, now.st_gid)
+
+    def write(self, path: Path) -> None:
+        path.write_bytes(self.content)
+        os.chown(path, self.uid, self.gid)
+        path.chmod(self.mode)
+
+
+class Snapshot:
+    """Folders of ordinary files, as they are when it is made."""
+
+    def __init__(self, *folders: Path, leave_out: frozenset[Path] = frozenset()) -> None:
+        self._folders = {folder: folder.stat().st_mode & 0o7777 for folder in folders}
+        self._leave_out = leave_out
+        self._files = self._now()
+
+    def _now(self) -> dict[Path, _File | None]:
+        return {
+            path: _File.of(path)
+            for folder in self._folders
+            for path in (folder.iterdir() if folder.is_dir() else ())
+            if path not in self._leave_out
+        }
+
+    def changes(self) -> list[Path]:
+        """The files that are new, gone or not as they were."""
+        now, before = self._now(), self._files
+        changed = {path for path, _ in now.items() ^ before.items()}
+        for folder, mode in self._folders.items():
+            if not folder.is_dir() or folder.stat().st_mode & 0o7777 != mode:
+                changed.add(folder)
+        return sorted(changed)
+
+    def restore(self) -> None:
+        """Files that were left out are removed."""
+        for folder, mode in self._folders.items():
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+            empty(folder)
+        for path, file in self._files.items():
+            assert file is not None, f"{path} was no ordinary file"
+            file.write(path)
 
 
 def empty(directory: Path) -> None:

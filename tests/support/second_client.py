@@ -2,7 +2,7 @@
 # Copyright the pam-ukey authors
 """A login by python-pam: ``second_client.py SERVICE USER``, a line of input for each hidden prompt.
 
-python-pam has one password, which it gives to whoever asks. Here it gets a new one for each prompt;
+python-pam has one password, which it gives to every prompt. Here it gets a new one for each prompt;
 all else is its own: bindings, conversation, steps. The name of its code goes to standard output.
 """
 

@@ -12,7 +12,7 @@ import os
 
 import pytest
 
-SECONDS = 2 * 3600  #: that a test may take
+SECONDS = 4 * 3600  #: that a test may take
 
 #: Taken while this is imported, before pytest captures what tests write.
 _STDOUT = os.dup(1)

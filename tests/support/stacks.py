@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
+
+from keyservice.contract.pam import PamCode
 
 from .process import HostError, run
 from .restore import Restorer
@@ -18,40 +20,6 @@ from .restore import Restorer
 PAM_D = Path("/etc/pam.d")
 #: The program that talks to libpam.
 CHILD = Path(__file__).with_name("pam_child.py")
-
-
-class PamCode(IntEnum):
-    """Linux-PAM's return values (_pam_types.h)."""
-
-    SUCCESS = 0
-    OPEN_ERR = 1
-    SYMBOL_ERR = 2
-    SERVICE_ERR = 3
-    SYSTEM_ERR = 4
-    BUF_ERR = 5
-    PERM_DENIED = 6
-    AUTH_ERR = 7
-    CRED_INSUFFICIENT = 8
-    AUTHINFO_UNAVAIL = 9
-    USER_UNKNOWN = 10
-    MAXTRIES = 11
-    NEW_AUTHTOK_REQD = 12
-    ACCT_EXPIRED = 13
-    SESSION_ERR = 14
-    CRED_UNAVAIL = 15
-    CRED_EXPIRED = 16
-    CRED_ERR = 17
-    NO_MODULE_DATA = 18
-    CONV_ERR = 19
-    AUTHTOK_ERR = 20
-    AUTHTOK_RECOVERY_ERR = 21
-    AUTHTOK_LOCK_BUSY = 22
-    AUTHTOK_DISABLE_AGING = 23
-    TRY_AGAIN = 24
-    IGNORE = 25
-    ABORT = 26
-    AUTHTOK_EXPIRED = 27
-    MODULE_UNKNOWN = 28
 
 
 #: pam_strerror's English, which is what su, login and sshd show or log.
@@ -72,7 +40,7 @@ STRERROR = {
 
 @dataclass(frozen=True)
 class Answered:
-    """What a conversation came to: the code of each step, and [style, text] of all that was said.
+    """The result of a conversation: the code of each step, and [style, text] of all that was said.
 
     Styles are secret and echo (prompts), error and info. Times are monotonic, in seconds.
     """
@@ -115,6 +83,17 @@ class Answered:
         return self.ended - self.answered[-1]
 
 
+def without_pauses(stack: str) -> str:
+    """The stack, its failures told at once. Each module returns the same, so that the result is the
+    same.
+
+    Programs have pauses of their own: ``Host.without_pauses``.
+    """
+    return re.sub(r"(pam_faildelay\.so\s+delay=)\d+", r"\g<1>0", stack).replace(
+        "pam_unix.so", "pam_unix.so nodelay"
+    )
+
+
 def make_task(
     service: str,
     user: str,
@@ -125,7 +104,7 @@ def make_task(
     rhost: str = "",
     flags: int = 0,
 ) -> dict[str, Any]:
-    """What ``pam_child`` is told: the arguments of :meth:`Pam.converse`."""
+    """The task for ``pam_child``: the arguments of :meth:`Pam.converse`."""
     return {
         "service": service,
         "user": user,

@@ -42,6 +42,7 @@ class Terminal:
         if console:
             self._console = Path("/dev", console)
             self._made = not self._console.exists()
+            self._console.parent.mkdir(exist_ok=True)  # 3270/tty1 has one of its own
             self._console.touch()
             must(["mount", "--bind", self.path, self._console])
             self.path = self._console
@@ -80,7 +81,7 @@ class Terminal:
         return not termios.tcgetattr(self._master)[3] & termios.ECHO
 
     def _read(self, seconds: float) -> bool:
-        """Take what the program wrote, waiting up to `seconds`; False when nothing came."""
+        """Read what the program wrote, and wait up to `seconds` for it; False when nothing came."""
         if not select.select([self._master], [], [], seconds)[0]:
             return False
         try:
@@ -106,7 +107,7 @@ class Terminal:
         raise HostError(f"neither a prompt nor an end within {seconds} s; screen:\n{self.screen}")
 
     def wait_end(self, seconds: float = 60) -> int:
-        """Return the program's exit status once it has ended, whatever it asks meanwhile."""
+        """Return the program's exit status once it has ended, and ignore what it asks meanwhile."""
         deadline = time.monotonic() + seconds
         while self.status is None:
             if not self._read(0.01) and time.monotonic() > deadline:
@@ -165,7 +166,8 @@ class Terminal:
         self._wait_taken(seconds)
 
     def _wait_taken(self, seconds: float) -> None:
-        """An answer is taken when its line end is shown: before, its prompt would be met again."""
+        """An answer is taken when its line end is shown: before that, its prompt would be found
+        again."""
         deadline = time.monotonic() + seconds
         while (end := self.screen.find("\n", self._answered)) < 0:
             if not self._read(0.01) and self.status is not None:
@@ -175,7 +177,7 @@ class Terminal:
         self._answered = end + 1
 
     def finish(self) -> None:
-        """End the program, if one runs, and whatever it started on this terminal."""
+        """End the program, if one runs, and all that it started on this terminal."""
         if self._program is not None:
             if self._program.poll() is None:
                 os.killpg(self._program.pid, signal.SIGKILL)
@@ -186,9 +188,11 @@ class Terminal:
         self.finish()
         os.close(self._master)
         if self._console is not None:
-            # Whoever was killed with the program may have it open for a moment longer.
+            # A process that was killed with the program may have it open for a moment longer.
             free = ["umount", os.fspath(self._console)]
             wait_until(lambda: run(free).returncode == 0, f"{self._console} free")
             if self._made:
                 self._console.unlink()
+            if self._console.parent != Path("/dev"):
+                self._console.parent.rmdir()
             self._console = None

@@ -50,10 +50,13 @@ class Softkey:
         made = state.new(pin=pin, admin_pin=admin_pin, **make)
         self.serial = made.serial
         self.file.create(made)
-        self.control = Control(path)
-        self.daemon = self.start(inserted)
+        self.control = self._steer()
+        self.start(inserted)
 
-    def start(self, inserted: bool = True) -> Daemon:
+    def _steer(self) -> Control:
+        return Control(self.file.path)
+
+    def start(self, inserted: bool = True) -> None:
         """Run it (again); returns when it can be steered."""
         command = [sys.executable, "-m", "tests.softkey", "run", str(self.file.path)]
         command += ["--port", str(VPCD_PORT + self.slot)]
@@ -64,7 +67,6 @@ class Softkey:
             env={"PYTHONPATH": os.fspath(CHECKOUT)},
         )
         self.daemon.wait_ready(self.control.answers)
-        return self.daemon
 
     @property
     def reader(self) -> str:
@@ -83,10 +85,11 @@ class Softkey:
 
     @contextmanager
     def asked(self) -> Iterator[None]:
-        """It is put in inside, or a keyservice starts; returns once that has asked what it is.
+        """Inside the block it is put in, or a keyservice starts; ends once the keyservice has asked
+        what it is.
 
-        pcscd tells its clients one after the other: what a test has seen, a keyservice that waits
-        for nobody may not have seen yet.
+        pcscd tells its clients one after the other: a test may have seen something that a
+        keyservice has not seen yet.
         """
         before = len(self.control.apdus())
         yield
@@ -102,9 +105,9 @@ class Softkey:
 
     @contextmanager
     def pulled(self) -> Iterator[None]:
-        """It is pulled out inside, whoever does it; returns once pcscd's poll has seen that."""
+        """Somebody pulls it out inside the block; ends once pcscd's poll has seen that."""
         if self.reader in pcsc.states() and self.control.status()["inserted"]:
-            self.wait_seen()  # pcscd has asked the card before it tells anybody of it
+            self.wait_seen()  # pcscd has asked the card before it reports it
         before = pcsc.states().get(self.reader)
         yield
         if before is not None and before[0]:
@@ -120,7 +123,7 @@ class Softkey:
         return left
 
     def set_tries(self, left: int) -> None:
-        """Give the same PIN so many tries, as wrong PINs elsewhere would have left it.
+        """Leave the same PIN so many tries, as wrong PINs elsewhere would have.
 
         It is taken out for that, and put in again if it was in (:meth:`put_in`).
         """

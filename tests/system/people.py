@@ -7,7 +7,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
-from tests.support.stacks import Answered, PamCode
+from keyservice.contract.pam import PamCode
+from tests.support.stacks import Answered
 
 from .conftest import Enrolled
 
@@ -30,14 +31,13 @@ allow_remote = true
 
 
 class People:
-    """Who logs in with the ukey of an enrolled person."""
+    """People who log in with the ukey of an enrolled person."""
 
     def __init__(self, enrolled: Enrolled, options: str = "") -> None:
-        """`options`: of the module."""
+        """`options`: those of the module."""
         self.enrolled = enrolled
         self.card = enrolled.ukey.control
         enrolled.host.pam.stack("ukey", STACK.format(options=options))
-        self._crowd = enrolled.host.crowd()
 
     def begin(self, pin: str | None = None, at: float = 0.0, **more: Any) -> Future[Answered]:
         """Somebody who types a PIN, at the monotonic time `at` or at once.
@@ -45,7 +45,8 @@ class People:
         `more`: as for ``Crowd.begin``.
         """
         answers = [self.enrolled.pin if pin is None else pin]
-        return self._crowd.begin("ukey", self.enrolled.user.name, answers, pace=[at], **more)
+        crowd, name = self.enrolled.crowd, self.enrolled.user.name
+        return crowd.begin("ukey", name, answers, pace=[at], **more)
 
     def login(self, pin: str | None = None) -> Answered:
         return self.begin(pin).result(90)

@@ -7,19 +7,19 @@ from __future__ import annotations
 import pytest
 from smartcard import scard
 
+from keyservice.contract.pam import PamCode
 from tests.support import pcsc
-from tests.support.crowd import Crowd
-from tests.support.host import Host
 from tests.support.process import wait_until
-from tests.support.stacks import Answered, PamCode
+from tests.support.shared_host import Shared
+from tests.support.stacks import Answered
 
-from .conftest import CONFIG, EXAMPLES, Enrolled, enrol
+from .conftest import CONFIG, EXAMPLES, Enrolled
 
 GET_DEV_INFO, GET_PIN_INFO, VERIFY_PIN, CLEAR_SECURE_STATE = 0x04, 0x14, 0x18, 0x1C
 OPEN_APPLICATION, OPEN_CONTAINER = 0x26, 0x42
 GEN_RANDOM, SIGN, EXPORT_PUBLIC_KEY = 0x50, 0x74, 0x88
 
-#: What a ukey is asked that is known, idle and open.
+#: The commands to a ukey that is known, idle and open.
 LOGIN = [GET_PIN_INFO, GEN_RANDOM, VERIFY_PIN, SIGN, CLEAR_SECURE_STATE]
 WRONG = "000000"
 
@@ -31,18 +31,18 @@ class Person:
         self.enrolled = enrolled
         self.card = enrolled.ukey.control
         self.reader = enrolled.ukey.reader
-        self._crowd: Crowd = enrolled.host.crowd()
 
     def login(self, pin: str | None = None, *, password: str | None = None) -> Answered:
         answers = [password or self.enrolled.user.password, pin or self.enrolled.pin]
-        return self._crowd.begin("login", self.enrolled.user.name, answers).result(60)
+        begun = self.enrolled.crowd.begin("login", self.enrolled.user.name, answers)
+        return begun.result(60)
 
     def must_login(self) -> None:
         answered = self.login()
         assert answered.code is PamCode.SUCCESS, self.enrolled.host.authlog.text
 
     def set_tries(self, left: int) -> None:
-        """Have so many tries left on the ukey, which was elsewhere meanwhile."""
+        """Leave so many tries on the ukey, as if it had been elsewhere meanwhile."""
         self.enrolled.ukey.set_tries(left)
         self.wait_probed()
 
@@ -79,7 +79,7 @@ def test_a_wrong_pin_costs_no_reset(person: Person) -> None:
 
 
 def test_after_insertion(person: Person) -> None:
-    """The public key is read once an insertion, what is open stays open."""
+    """The public key is read once for each insertion, and open applications stay open."""
     person.enrolled.ukey.remove()
     person.card.reset_apdus()
     person.enrolled.ukey.insert()
@@ -121,25 +121,25 @@ def test_after_the_application_was_closed(person: Person) -> None:
     assert person.asked() == LOGIN
 
 
-def test_the_last_try_is_withheld_by_one_look(host: Host) -> None:
+def test_the_last_try_is_withheld_by_one_look(shared: Shared) -> None:
     """From afar, where nobody sits in front of the ukey."""
-    person = Person(enrol(host, CONFIG.replace("services.sshd", "services.login")))
-    person.set_tries(1)
+    with shared.test(CONFIG.replace("services.sshd", "services.login")) as enrolled:
+        person = Person(enrolled)
+        person.set_tries(1)
 
-    def from_afar() -> Answered:
-        answers = person.enrolled.right
-        login = host.crowd().begin(
-            "login", person.enrolled.user.name, answers, tty="ssh", rhost="10.99.0.2"
-        )
-        return login.result(30)
+        def from_afar() -> Answered:
+            login = enrolled.crowd.begin(
+                "login", enrolled.user.name, enrolled.right, tty="ssh", rhost="10.99.0.2"
+            )
+            return login.result(30)
 
-    first = from_afar()
-    assert (first.code, len(first.prompts)) == (PamCode.MAXTRIES, 2)
-    assert VERIFY_PIN not in person.asked()
-    person.card.reset_apdus()
-    second = from_afar()
-    assert (second.code, len(second.prompts)) == (PamCode.MAXTRIES, 1)
-    assert person.asked() == [GET_PIN_INFO]
+        first = from_afar()
+        assert (first.code, len(first.prompts)) == (PamCode.MAXTRIES, 2)
+        assert VERIFY_PIN not in person.asked()
+        person.card.reset_apdus()
+        second = from_afar()
+        assert (second.code, len(second.prompts)) == (PamCode.MAXTRIES, 1)
+        assert person.asked() == [GET_PIN_INFO]
 
 
 def test_a_pause_costs_nothing(person: Person) -> None:

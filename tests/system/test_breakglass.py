@@ -7,17 +7,15 @@ from __future__ import annotations
 import pytest
 
 from tests.support.authlog import AUTHPRIV
-from tests.support.host import Host
 
-from .conftest import Enrolled, enrol
+from .conftest import Enrolled
 
 GROUP = "ukey-breakglass"
 
 
 @pytest.fixture(params=("helpful", "uniform"))
-def dark(host: Host, request: pytest.FixtureRequest) -> Enrolled:
+def dark(enrolled: Enrolled, request: pytest.FixtureRequest) -> Enrolled:
     """``demo`` is enrolled; neither keyservice, nor pcscd, nor bus is there any more."""
-    enrolled = enrol(host)
     enrolled.stacks(request.param)
     enrolled.keyservice.stop()
     enrolled.pcscd.stop()

@@ -51,11 +51,11 @@ def prompt() -> Iterator[pexpect.spawn[str]]:
 
 
 def answer(child: pexpect.spawn[str], command: str, *answers: str) -> str:
-    """What is shown from `command` to the next prompt, with hidden prompts answered."""
+    """The text that is shown from `command` to the next prompt, with hidden prompts answered."""
     child.sendline(command)
     shown = ""
     for secret in answers:
-        child.expect(r"(?:Password|PIN[^:\n]*): $")
+        child.expect(r"(?:Password|PIN[^:\n]*): ")  # a ukey's own word may follow at once
         shown += child.before + child.after
         child.sendline(secret)
     child.expect(PROMPT)

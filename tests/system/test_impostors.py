@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Answers by others than were asked, and cards that are not what they seem to be.
+"""Answers by others than those that were asked, and cards that are not what they seem to be.
 
-Whatever comes, the login gets a PAM code within its deadline, and the next one works.
+In every case the login gets a PAM code within its deadline, and the next one works.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 
 import pytest
 
-from keyservice.contract import frames
-from keyservice.contract.channel import Deadline
+from keyservice.client.channel import Deadline
+from keyservice.client.link import FrameLink
+from keyservice.contract import frames, operations
 from keyservice.contract.frames import Kind, Tag
-from keyservice.contract.link import FrameLink
-from keyservice.contract.names import FRAME_MAX, ROOT_SOCKET, Code, ErrorName, Operation
+from keyservice.contract.names import FRAME_MAX, ROOT_SOCKET, Code, ErrorName
+from keyservice.contract.pam import PamCode
 from keyservice.contract.requests import build_begin
 from keyservice.contract.steps import Prompt, Verdict
-from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import run
-from tests.support.stacks import PamCode
+from tests.support.shared_host import Shared
 
-from .conftest import Enrolled, enrol
+from .conftest import Enrolled
 from .people import People, settings
 
 #: Seconds that one operation on a ukey may take here, and that an answer may come later than that.
@@ -38,12 +38,12 @@ LOGIN = (GET_PIN_INFO, GEN_RANDOM, VERIFY_PIN, SIGN, CLEAR_SECURE_STATE)
 
 
 @pytest.fixture
-def people(host: Host) -> Iterator[People]:
-    made = People(enrol(host, settings(device=DEVICE)))
-    made.must_login()
-    yield made
-    assert made.enrolled.keyservice.running
-    made.must_login()
+def people(shared: Shared) -> Iterator[People]:
+    with shared.test(settings(device=DEVICE)) as enrolled:
+        made = People(enrolled)
+        made.must_login()
+        yield made
+        made.must_login()
 
 
 # -- answers by others
@@ -71,12 +71,12 @@ while kind != "verdict":
 print(detail["code"][1])
 """
 
-#: Answers a session with what it reads, and says what came of it.
+#: Answers a session with what it reads, and prints the result.
 ANSWERER = """
 import sys
 sys.path.insert(0, "/usr/lib/ukey")
-from keyservice.contract.channel import Deadline, ServiceRefused
-from keyservice.contract.link import deliver_answer
+from keyservice.client.channel import Deadline, ServiceRefused
+from keyservice.client.link import deliver_answer
 
 try:
     deliver_answer(bytes.fromhex(sys.argv[1]), bytearray(sys.stdin.buffer.read()), Deadline(10))
@@ -98,10 +98,10 @@ def answer(user: User | None, session: str, pin: str) -> str:
     return run(command_of(user, ANSWERER, session), input=pin, cwd="/").stdout.strip()
 
 
-def test_only_the_uid_that_began_a_session_of_the_bus_can_answer_it(host: Host) -> None:
-    host.bus()
-    enrolled = enrol(host, settings())
-    bob = host.user("bob", "battery staple")
+def test_only_the_uid_that_began_a_session_of_the_bus_can_answer_it(people: People) -> None:
+    enrolled = people.enrolled
+    enrolled.bus()
+    bob = enrolled.host.user("bob", "battery staple")
     with subprocess.Popen(
         command_of(enrolled.user, OWNER, enrolled.user.name),
         stdin=subprocess.PIPE,
@@ -133,7 +133,7 @@ class RawLogin:
         self.link = FrameLink(ROOT_SOCKET, Deadline(30))
         self.began = time.monotonic()
         request = {"user": enrolled.user.name, "service": "ukey", "tty": "tty1"}
-        self.link.send(build_begin(Operation.AUTHENTICATION, request))
+        self.link.send(build_begin(operations.AUTHENTICATION, request))
         self.id, step = self._step()
         assert isinstance(step, Prompt)
 
@@ -168,20 +168,20 @@ def test_only_its_own_connection_can_answer_a_session_of_a_socket(people: People
     assert enrolled.ukey.tries_left() == 10
 
 
-def test_whoever_does_not_answer_is_told_at_the_deadline(host: Host) -> None:
+def test_whoever_does_not_answer_is_told_at_the_deadline(shared: Shared) -> None:
     deadline = 5  # the least that the configuration takes
-    login = RawLogin(enrol(host, settings(deadline=deadline)))
-    assert login.verdict() is Code.AUTHINFO_UNAVAIL
-    assert login.began + deadline <= time.monotonic() < login.began + deadline + GRACE
+    with shared.test(settings(deadline=deadline)) as enrolled:
+        login = RawLogin(enrolled)
+        assert login.verdict() is Code.AUTHINFO_UNAVAIL
+        assert login.began + deadline <= time.monotonic() < login.began + deadline + GRACE
 
 
 @pytest.mark.parametrize(("options", "code"), [("", "CONV_ERR"), ("uniform", "AUTH_ERR")])
-def test_an_answer_of_4_kib(host: Host, options: str, code: str) -> None:
-    people = People(enrol(host), options)
-    people.must_login()
+def test_an_answer_of_4_kib(people: People, options: str, code: str) -> None:
+    people = People(people.enrolled, options)
     people.card.reset_apdus()
-    for padding in ("x", " "):
-        assert people.login(people.enrolled.pin.ljust(4096, padding)).code is PamCode[code]
+    long = [people.begin(people.enrolled.pin.ljust(4096, padding)) for padding in ("x", " ")]
+    assert {login.result(30).code for login in long} == {PamCode[code]}
     assert VERIFY_PIN not in [ins for ins, _ in people.card.apdus()]
     people.must_login()
 
@@ -229,8 +229,8 @@ def test_an_empty_reader(people: People) -> None:
 
 # -- ukeys that answer wrongly
 
-#: For each: how, and what may come of it at the signature. Elsewhere a wrong answer may mean
-#: nothing, so that the signature proves the ukey all the same; there, it proves nothing.
+#: For each: how it answers, and what the result may be at the signature. Elsewhere a wrong answer
+#: may mean nothing, so that the signature proves the ukey all the same; there, it proves nothing.
 WRONG: dict[str, tuple[dict[str, Any], PamCode]] = {
     "random bytes": ({"garbage": "random"}, PamCode.AUTHINFO_UNAVAIL),
     "one byte": ({"garbage": "byte"}, PamCode.AUTHINFO_UNAVAIL),
@@ -261,24 +261,23 @@ def test_a_ukey_that_answers_wrongly(people: People, wrong: str) -> None:
         people.must_login()
 
 
-def test_a_ukey_that_falls_silent(host: Host) -> None:
-    people = People(enrol(host, settings(device=DEVICE, wait=10)))
-    for ins in LOGIN:
+def test_a_ukey_that_falls_silent(shared: Shared) -> None:
+    with shared.test(settings(device=DEVICE, wait=10)) as enrolled:
+        people = People(enrolled)
+        for ins in LOGIN:
+            people.must_login()
+            people.card.misbehave(mute=True, ins=[ins])
+            answered = people.login()
+            assert answered.code is PamCode.AUTHINFO_UNAVAIL, hex(ins)
+            assert answered.took < DEVICE + GRACE
+            people.card.behave()
+            enrolled.ukey.remove()
+            enrolled.ukey.insert()
         people.must_login()
-        people.card.misbehave(mute=True, ins=[ins])
-        answered = people.login()
-        assert answered.code is PamCode.AUTHINFO_UNAVAIL, hex(ins)
-        assert answered.took < DEVICE + GRACE
-        people.card.behave()
-        people.enrolled.ukey.remove()
-        people.enrolled.ukey.insert()
-    people.must_login()
-    assert people.enrolled.keyservice.running
 
 
 @pytest.mark.parametrize("wrong", ["random bytes", "one byte", "4 KiB", "a byte too few"])
-def test_a_card_that_answers_wrongly_when_it_is_put_in(host: Host, wrong: str) -> None:
-    people = People(enrol(host, settings(device=DEVICE)))
+def test_a_card_that_answers_wrongly_when_it_is_put_in(people: People, wrong: str) -> None:
     ukey = people.enrolled.ukey
     ukey.remove()
     people.card.misbehave(**WRONG[wrong][0], ins=[GET_DEV_INFO])

@@ -9,17 +9,19 @@ from functools import partial
 
 import pytest
 
+from keyservice.contract.pam import PamCode
 from tests.support.process import wait_until
 from tests.support.programs import Outcome
-from tests.support.stacks import PamCode
 
 from .conftest import CONFIG, Enrolled
 
+pytestmark = pytest.mark.slow
+
 NEW_PIN = "907156"
 CHANGE_PIN = 0x16
-#: More than a PIN change has; the loop ends at the first that is not reached.
+#: More APDUs than a PIN change has; the loop ends at the first one that is not reached.
 MANY = 40
-#: ms for which a ukey holds an answer back: longer than it takes to kill the one who waits.
+#: ms for which a ukey holds an answer back: longer than it takes to kill the process that waits.
 HELD = 1000
 
 
@@ -44,11 +46,10 @@ def log_in(enrolled: Enrolled, pin: str) -> Outcome:
 
 
 def restart(enrolled: Enrolled) -> None:
-    """A crash, and another start. The ukey goes on with what it was told, as one in a USB port."""
+    """A crash, and another start. The ukey goes on with its command, as one in a USB port does."""
     enrolled.keyservice.kill()
     enrolled.ukey.control.behave()
-    with enrolled.ukey.asked():
-        enrolled.keyservice = enrolled.host.keyservice(CONFIG)
+    enrolled.start_keyservice(CONFIG)
 
 
 @pytest.mark.timeout(240)
@@ -77,3 +78,4 @@ def test_killed_after_every_apdu_of_a_pin_change(enrolled: Enrolled) -> None:
     assert number - 1 >= 6
     assert seen == {True, False}
     assert process.returncode == 0, "undisturbed, the PIN change went through"
+    assert change(enrolled, NEW_PIN, enrolled.pin).wait(20) == 0

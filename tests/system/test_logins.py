@@ -1,23 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The real su, login and sshd, with the shipped stacks: who gets in, and why others do not."""
+"""The real su, login and sshd, with the shipped stacks: they show who gets in, and why others do
+not."""
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
 
+from keyservice.contract.pam import PamCode
 from tests.support.host import Host
 from tests.support.programs import Outcome
-from tests.support.stacks import PamCode
+from tests.support.shared_host import Shared
 from tests.support.terminal import END_OF_INPUT
 
-from .conftest import CONFIG, Enrolled, enrol
+from .conftest import CONFIG, Enrolled
 
 GET_PIN_INFO = 0x14
+#: Seconds: half of the delay that pam_unix asks libpam for, which varies it by chance.
+PAUSE = 1.0
 
 Program = Callable[[Enrolled, list[str]], Outcome]
 
@@ -50,6 +56,7 @@ def named(thing: Callable[..., object]) -> str:
 @pytest.mark.smoke
 @pytest.mark.parametrize("program", PROGRAMS, ids=named)
 def test_password_pin_and_ukey_let_in(enrolled: Enrolled, program: Program) -> None:
+    enrolled.stacks(pauses=True)
     outcome = program(enrolled, enrolled.right)
     assert outcome.allowed, outcome.screen + enrolled.host.authlog.text
     assert outcome.prompts == ["Password:", f"PIN of ukey {enrolled.ukey.serial}:"]
@@ -60,7 +67,7 @@ def test_password_pin_and_ukey_let_in(enrolled: Enrolled, program: Program) -> N
 
 @dataclass(frozen=True)
 class Refusal:
-    """What goes wrong, and what the person and the log learn of it."""
+    """A fault, and what the person and the log learn of it."""
 
     spoil: Callable[[Enrolled], object]
     code: PamCode
@@ -74,8 +81,8 @@ class Refusal:
 def code_of(enrolled: Enrolled, outcome: Outcome, since: int) -> PamCode | None:
     """The PAM code as the program reports it.
 
-    sshd logs none where a message came with the failure, which it shows in the code's place: there
-    it is what the module was told.
+    sshd logs none if a message came with the failure, and shows that in the code's place: then it
+    is the code that the module was told.
     """
     if outcome.code is None:
         line = enrolled.host.authlog.find("event=authentication .*service=sshd", since)
@@ -176,6 +183,32 @@ def test_anything_wrong_keeps_out(enrolled: Enrolled, program: Program, name: st
     assert enrolled.ukey.tries_left() == tries - case.spent
 
 
+def test_as_shipped_a_failure_is_told_after_a_pause(enrolled: Enrolled) -> None:
+    """Side by side; all other tests here do without the pauses."""
+    enrolled.stacks(pauses=True)
+    enrolled.sshd()
+    host, password, pin = enrolled.host, *enrolled.right
+    consoles = [host.console(f"tty{number}") for number in range(2, 6)]
+
+    def attempt(number: int) -> tuple[Outcome, float]:
+        answers = ([password, "000000"], ["wrong", pin])[number % 2]
+        began = time.monotonic()
+        if number < 2:
+            outcome = host.su(enrolled.user, answers, terminal=consoles[number])
+        elif number < 4:
+            outcome = host.login(enrolled.user, answers, terminal=consoles[number])
+        else:
+            outcome = host.ssh(enrolled.user, answers)
+        return outcome, time.monotonic() - began
+
+    with ThreadPoolExecutor(6) as pool:
+        attempts = list(pool.map(attempt, range(6)))
+    for number, (outcome, seconds) in enumerate(attempts):
+        assert not outcome.allowed
+        assert len(outcome.prompts) == (2, 1)[number % 2], outcome
+        assert seconds > PAUSE, outcome
+
+
 def test_a_pin_that_is_known_to_be_locked_is_not_asked_for(enrolled: Enrolled) -> None:
     lock(enrolled)
     assert len(su(enrolled, enrolled.right).prompts) == 2
@@ -198,12 +231,14 @@ def test_end_of_input_at_the_pin_keeps_out(enrolled: Enrolled, program: Program)
 
 
 @pytest.mark.parametrize("program", (ssh, ssh_from_afar), ids=named)
-def test_remote_login_is_refused_unless_allowed(host: Host, program: Program) -> None:
-    enrolled = enrol(host, CONFIG.replace("allow_remote = true", "allow_remote = false"))
-    outcome = program(enrolled, enrolled.right)
-    assert not outcome.allowed
-    assert code_of(enrolled, outcome, 0) is PamCode.PERM_DENIED, outcome.screen
-    host.authlog.wait_for("event=authentication .*local=no .*verdict=PERM_DENIED")
+def test_remote_login_is_refused_unless_allowed(shared: Shared, program: Program) -> None:
+    config = CONFIG.replace("allow_remote = true", "allow_remote = false")
+    with shared.test(config) as enrolled:
+        outcome = program(enrolled, enrolled.right)
+        assert not outcome.allowed
+        assert code_of(enrolled, outcome, 0) is PamCode.PERM_DENIED, outcome.screen
+        line = "event=authentication .*local=no .*verdict=PERM_DENIED"
+        enrolled.host.authlog.wait_for(line)
 
 
 def test_su_inside_an_ssh_session_is_remote(enrolled: Enrolled) -> None:
@@ -223,7 +258,7 @@ def test_su_inside_an_ssh_session_is_remote(enrolled: Enrolled) -> None:
 @pytest.mark.parametrize("ready", ("ukey there", "everything down"))
 def test_an_authorized_key_alone_is_not_enough(enrolled: Enrolled, ready: str) -> None:
     host = enrolled.host
-    key = enrolled.user.authorize(host.folder)
+    key = host.authorize(enrolled.user)
     if ready == "everything down":
         enrolled.keyservice.stop()
         enrolled.pcscd.stop()
@@ -243,9 +278,8 @@ def test_with_the_bus_down_the_native_module_lets_in(enrolled: Enrolled) -> None
     assert su(enrolled, enrolled.right).allowed
 
 
-def test_a_bus_that_goes_takes_no_login_with_it_and_may_come_back(host: Host) -> None:
-    bus = host.bus()
-    enrolled = enrol(host)
+def test_a_bus_that_goes_takes_no_login_with_it_and_may_come_back(enrolled: Enrolled) -> None:
+    host, bus = enrolled.host, enrolled.bus()
     bus.kill()
     assert su(enrolled, enrolled.right).allowed
     host.bus()

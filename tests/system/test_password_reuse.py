@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.host import Host
+from keyservice.contract.pam import PamCode
 from tests.support.process import run
-from tests.support.stacks import STRERROR, PamCode
+from tests.support.stacks import STRERROR, without_pauses
 
-from .conftest import EXAMPLES, Enrolled, enrol
+from .conftest import EXAMPLES, Enrolled
 
 LOGINS = 20
 VERIFY_PIN = 0x18
@@ -60,11 +60,12 @@ def test_sshd_with_password_authentication(enrolled: Enrolled, kind: str) -> Non
 
 @pytest.mark.parametrize("kind", CODES)
 @pytest.mark.parametrize("module", MODULES)
-def test_a_conversation_that_answers_with_one_string(host: Host, module: str, kind: str) -> None:
-    host.bus()
-    enrolled = enrol(host)
-    stack = (EXAMPLES / "debian" / kind / "login").read_text()
-    host.pam.stack("login", stack.replace("pam_ukey.so", MODULES[module]))
+def test_a_conversation_that_answers_with_one_string(
+    enrolled: Enrolled, module: str, kind: str
+) -> None:
+    enrolled.bus()
+    stack = without_pauses((EXAMPLES / "debian" / kind / "login").read_text())
+    enrolled.host.pam.stack("login", stack.replace("pam_ukey.so", MODULES[module]))
     enrolled.ukey.control.reset_apdus()
     tries = enrolled.ukey.tries_left()
     password = enrolled.user.password

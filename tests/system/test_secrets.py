@@ -70,7 +70,7 @@ class Watch:
         must(self.command(command), input="".join(f"{a.decode()}\n" for a in answers), seconds=60)
 
     def seen(self) -> bytes:
-        """As strace wrote it, which leaves printable characters as they are."""
+        """As strace writes it: printable characters stay as they are."""
         return self.file.read_bytes()
 
 
@@ -114,7 +114,7 @@ def test_no_pin_leaves_its_way(host: Host, bus: Daemon, monitor: Path) -> None:
     watch.run(["getpubkey", user.name], PIN)
     su = watch.command([*as_user, "su", user.name, "-c", "echo in:$(id -un)"])
     assert "in:demo" in log_in(console, su, user.password, PIN)
-    # pam_python is an interpreter of its own, and does not fit into a process that is one
+    # pam_python brings an interpreter of its own, and a process that already is one cannot hold it
     pythonic = watch.command(["pamtester", "-I", "tty=tty2", "pythonic", user.name, "authenticate"])
     assert "successfully" in log_in(console, pythonic, user.password, PIN)
     assert "successfully" not in log_in(console, pythonic, user.password, NEW_PIN)

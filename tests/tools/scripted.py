@@ -90,14 +90,14 @@ class Unanswered:
     frame: bytes
 
 
-HANG_UP = object()  #: close the connection, as a service does that dies
+HANG_UP = object()  #: close the connection, as a service that dies does
 AWAIT_CANCEL = object()  #: go on when the client asks to cancel
 Script = Sequence[object]  #: frames to send, gates, HANG_UP, AWAIT_CANCEL
 
 
 @dataclass
 class Held:
-    """What one connection brought."""
+    """The data that one connection brought."""
 
     kind: int = 0
     fields: dict[int, bytes] = field(default_factory=dict)
@@ -200,5 +200,5 @@ class Keyservice:
 
 
 def everything_of(pid: int) -> bytes:
-    """What other processes may see of a process: its command line and its environment."""
+    """The parts of a process that others may see: its command line and its environment."""
     return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A keyservice on the real system bus that answers what a test laid down, and sends its signals."""
+"""A keyservice on the real system bus that gives a test's answers, and sends its signals."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def _mapping(row: dict[str, Any]) -> dict[str, tuple[str, Any]]:
 
 
 class BusService:
-    """Answers with :attr:`answers`: rows, a mapping, None for nothing, or (error, text)."""
+    """Answers with :attr:`answers`: rows, a mapping, None for nothing, or (error, text), with or
+    without a reason."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers: dict[str, Any] = answers
@@ -76,6 +77,9 @@ class BusService:
                 return new_method_return(call)
             case (str(name), str(text)):
                 return new_error(call, f"{NAME}.Error.{name}", "s", (text,))
+            case (str(name), str(text), dict(reason)):
+                body = (text, _mapping(reason))
+                return new_error(call, f"{NAME}.Error.{name}", "sa{sv}", body)
             case dict(mapping):
                 return new_method_return(call, "a{sv}", (_mapping(mapping),))
             case rows:

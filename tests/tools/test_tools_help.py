@@ -9,7 +9,10 @@ import shlex
 
 import pytest
 
+from keyservice import __version__
 from keyservice.contract.names import Code, ErrorName
+from keyservice.core import errors
+from keyservice.core.errors import UkeyError
 from tests.tools.running import Commands
 from tools import exits
 from tools.commands import parsers
@@ -21,9 +24,9 @@ HELPS = [parser.prog.split() for parser in parsers()]
 
 
 def test_each_error_and_code_has_its_exit_status() -> None:
-    """A new name in the contract has to be given one: the fallback is for newer services only."""
+    """A new name in the contract has to get one: the fallback is for newer services only."""
     for name in ErrorName:
-        assert name in exits._BY_ERROR, name
+        assert (errors.named(name) is UkeyError) == (name is ErrorName.FAILED), name
         assert exits.of_error(name) is not Exit.OK
     for code in Code:
         assert (exits.of_verdict(code, None) is Exit.OK) == (code is Code.SUCCESS)
@@ -48,16 +51,22 @@ def test_help_has_examples_and_every_exit_status(commands: Commands, command: li
     assert all(width(line) <= 80 for line in done.stdout.splitlines())
 
 
+@pytest.mark.parametrize("command", HELPS, ids="-".join)
+def test_each_tells_the_version(commands: Commands, command: list[str]) -> None:
+    done = commands.piped(*command, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"pam-ukey {__version__}\n", "")
+
+
 @pytest.mark.parametrize("parser", parsers(), ids=lambda parser: parser.prog)
 def test_every_command_has_json_whose_keys_are_documented(parser: Parser) -> None:
-    """But for the one that only has subcommands."""
+    """Except for the one that only has subcommands."""
     offered = any("--json" in each.flags for each in arguments(parser))
     assert offered == bool(parser.manual.json_keys) != bool(parser.manual.subcommands)
 
 
 @pytest.mark.parametrize("command", HELPS, ids="-".join)
 def test_each_example_is_a_command_line_that_parses(commands: Commands, command: list[str]) -> None:
-    """It gets as far as asking the keyservice, which does not run here, or does without."""
+    """It gets as far as asking the keyservice, which does not run here; or it needs none."""
     text = commands.piped(*command, "--help").stdout.split("examples:")[1].split("\n\n")[0]
     examples = [line.strip() for line in text.splitlines() if line.strip()[:1] not in ("#", "")]
     examples = [line for line in examples if line.startswith(command[0])]
@@ -66,7 +75,7 @@ def test_each_example_is_a_command_line_that_parses(commands: Commands, command:
         words = shlex.split(example.split("|")[0], comments=True)
         done = commands.piped(*words)
         assert "Try:" not in done.stderr, (example, done.stderr)
-        if command[-1] not in ("check-pam", "try-login"):
+        if command[-1] not in ("check-pam", "try-login", "accept-state"):
             assert done.returncode in (Exit.UNREACHABLE, Exit.CANCELLED), (example, done.stderr)
 
 
@@ -86,6 +95,8 @@ def test_each_example_is_a_command_line_that_parses(commands: Commands, command:
         ["ukey"],
         ["ukey", "lsit"],
         ["ukey", "unrevoke"],
+        ["ukey", "forget"],
+        ["ukey", "accept-state", "now"],
         ["ukey", "throttle"],
         ["ukey", "throttle", "reset"],
     ],

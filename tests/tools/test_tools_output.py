@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.output import cut, pad, printable, width, wrap
+from tools.output import cut, emit, pad, printable, width, wrap
 
 
 @pytest.mark.parametrize(
@@ -91,3 +94,17 @@ def test_nothing_printable_steers_a_terminal(text: str) -> None:
     shown = printable(text)
     assert all(unicodedata.category(char)[0] != "C" for char in shown)
     assert len(shown.splitlines()) <= 1
+
+
+@settings(database=None)
+@given(st.text(max_size=40), st.sampled_from(["utf-8", "ascii"]))
+def test_no_json_steers_a_terminal_and_all_of_it_is_read_back(text: str, encoding: str) -> None:
+    screen = io.TextIOWrapper(io.BytesIO(), encoding, "strict")
+    with contextlib.redirect_stdout(screen):
+        emit({text: [text, "密码"]})
+    assert isinstance(screen.buffer, io.BytesIO)
+    shown = screen.buffer.getvalue().decode(encoding).removesuffix("\n")
+    assert all(unicodedata.category(char)[0] != "C" for char in shown)
+    assert len(shown.splitlines()) == 1
+    assert json.loads(shown) == {text: [text, "密码"]}
+    assert ("密码" in shown) is (encoding == "utf-8")

@@ -2,8 +2,8 @@
 # Copyright the pam-ukey authors
 """Whether the module of SELinux is missing where it enforces.
 
-The kernel under these tests has no SELinux: labels are made up here. The guest's tests have real
-ones.
+The kernel under these tests has no SELinux: the labels here are made up. The guest's tests have
+real ones.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def test_whether_it_enforces(tmp_path: Path, content: bytes, enforces: bool) -> 
 def test_the_status_tells_it_first(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, with_bus: bool
 ) -> None:
-    """Whatever else is wrong follows from it."""
+    """All other faults follow from it."""
     if with_bus:
         bus = request.getfixturevalue("bus")
         bus.answers["Status"] = {**STATUS, "pcscd": False}

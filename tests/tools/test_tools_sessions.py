@@ -10,6 +10,7 @@ import pexpect
 import pytest
 
 from keyservice.contract.names import USER_SOCKET
+from tests.support.restore import folder
 from tests.tools.running import Commands, only_json
 from tests.tools.scripted import (
     APPLICATION,
@@ -40,7 +41,7 @@ DONE = verdict("SUCCESS", "alice is bound to ukey 9F3A.", serial="9F3A")
 
 
 def ended(child: pexpect.spawn[str]) -> str:
-    """What was on the screen up to the end; the child's exit status is set."""
+    """The text of the screen up to the end; the child's exit status is set."""
     child.expect(pexpect.EOF)
     child.close()
     assert isinstance(child.before, str)
@@ -118,7 +119,7 @@ def test_prompts_are_on_stderr_and_the_result_on_stdout(
 
 
 def test_a_piped_answer_takes_its_own_line_only(commands: Commands, service: Keyservice) -> None:
-    """What follows in the pipe is left to whoever reads on: here, a second command."""
+    """The rest of the pipe is left to the next reader: here, a second command."""
     service.script(prompt("PIN:"), DONE)
     service.script(prompt("PIN:"), DONE)
     command = commands.path("getpubkey")
@@ -138,7 +139,7 @@ def test_the_end_of_the_input_cancels(commands: Commands, service: Keyservice) -
 def test_the_end_of_the_input_after_a_refusal_is_no_cancel(
     commands: Commands, service: Keyservice
 ) -> None:
-    """Nobody cancelled: what was piped in was refused."""
+    """Nobody cancelled: the piped input was refused."""
     refused = verdict("AUTH_ERR", "Too short.", "PinRefused")
     service.script(prompt("PIN:"), prompt("New:"), error("Too short."), prompt("New:"), refused)
     done = commands.piped("chpinpw", text="old-pin-1\nx\n")
@@ -283,13 +284,8 @@ def test_no_service_says_how_to_start_it(commands: Commands) -> None:
 
 
 def test_where_systemd_runs_it_is_what_starts_the_service(commands: Commands) -> None:
-    booted = Path("/run/systemd/system")
-    booted.mkdir(parents=True)
-    try:
+    with folder(Path("/run/systemd/system")):
         done = commands.piped("getpubkey", "alice")
-    finally:
-        booted.rmdir()
-        booted.parent.rmdir()
     assert "Start it as root: systemctl start ukey-keyservice\n" in done.stderr
 
 

@@ -55,6 +55,15 @@ def test_status_shows_emulated_readers_in_red(
     assert "\x1b" not in commands.piped("ukey", "status").stdout
 
 
+def test_status_says_that_readers_are_shared(
+    commands: Commands, bus: BusService, service: Keyservice
+) -> None:
+    for shared in (True, False):
+        bus.answers["Status"] = {**STATUS, "shared_pcsc": shared}
+        shown = commands.piped("ukey", "status").stdout
+        assert ("Reader access:   SHARED: any program can block the readers" in shown) is shared
+
+
 @pytest.mark.parametrize(
     ("selinux", "line"),
     [
@@ -80,7 +89,7 @@ def test_status_tells_whether_selinux_confines_the_keyservice(
     ("change", "status", "words"),
     [
         ({"pcscd": False}, 7, "pcscd does not answer"),
-        ({"damaged_records": 2}, 12, "Records are damaged"),
+        ({"damaged_records": 2}, 12, "damaged or gone"),
     ],
 )
 def test_status_exits_with_what_is_wrong(

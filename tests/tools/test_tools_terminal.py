@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The terminal: dark while a PIN may be typed, as it was found afterwards, whatever happens."""
+"""The terminal: dark while a PIN may be typed, and as before afterwards, whatever happens."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def echoes(child: pexpect.spawn[str]) -> bool:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Poll what cannot be waited on otherwise, with a deadline."""
+    """Poll for a condition that nothing else can wait for, with a deadline."""
     end = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < end
@@ -133,6 +133,20 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_asks_again(
     child.expect_exact("Done.")
     until(lambda: modes(child) == before)
     assert service.last().answers == [PIN.encode()]
+
+
+def test_half_a_pin_is_not_the_shells_when_the_command_stops(
+    commands: Commands, service: Keyservice
+) -> None:
+    """A terminal's own ^Z throws it away as well, where `stty noflsh` does not forbid that."""
+    service.script(prompt("PIN:"), DONE)
+    reads = "stty -icanon; read -r -n 99 -t 0.2 typed; echo typed=$typed."
+    stops = f"set -m; stty noflsh; {commands.path('getpubkey')} alice"
+    child = commands.in_a_shell(f"{stops}; {reads}; kill -9 %1")
+    child.expect_exact("PIN: ")
+    child.send(f"{PIN}\x1a")
+    child.expect_exact("typed=.")
+    assert PIN not in str(child.before)
 
 
 def test_a_pin_typed_before_its_prompt_stays_dark_and_is_not_taken(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 """``ukey try-login`` with the real stacks, keyservice, pcscd and ukeys: the verdict is that of the
-login, and python-pam, which shares no code with it, has the same."""
+login. python-pam, which shares no code with it, has the same."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.support import CHECKOUT
-from tests.support.host import Host
+from tests.support.enrolled import CONFIG, EXAMPLES, Enrolled
 from tests.support.process import run
+from tests.support.shared_host import Shared
+from tests.support.stacks import without_pauses
 from tests.support.terminal import Terminal
-from tests.system.conftest import CONFIG, EXAMPLES, Enrolled, enrol
 from tests.tools.running import COMMANDS
 
 SECOND = CHECKOUT / "tests" / "support" / "second_client.py"
 REFUSED = 14
-SHIPPED = (EXAMPLES / "debian/helpful/login").read_text()
-#: Without the pauses that libpam makes after each failure.
-STACK = SHIPPED.replace("pam_unix.so", "pam_unix.so nodelay").replace("pam_faildelay", "pam_permit")
+#: In place of login's on the shared host, too.
+STACK = without_pauses((EXAMPLES / "debian/helpful/login").read_text())
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of a try on a terminal."""
+    """The result of a try on a terminal."""
 
     status: int | None
     prompts: list[str]
@@ -141,7 +141,8 @@ class Case:
     prompts: int = 2
 
 
-#: In this order on one host: two wrong PINs, then a right one; what cannot be mended comes last.
+#: In this order on one host: two wrong PINs, then a right one; faults that cannot be undone come
+#: last.
 CASES = {
     "wrong PIN": Case("AUTH_ERR", pin="000000"),
     "right": Case("SUCCESS", "setcred"),
@@ -159,12 +160,20 @@ CASES = {
     "keyservice down": Case("AUTHINFO_UNAVAIL", spoil=stop_keyservice, prompts=1),
 }
 #: Both clients run without a terminal, which is remote where no host is named: allowed here.
-ANYWHERE = CONFIG + "[services.login]\nallow_remote = true\n"
+ANYWHERE = CONFIG + "".join(
+    f"[services.{service}]\nallow_remote = true\n" for service in ("login", "pythonic")
+)
 
 
-def test_both_clients_have_the_verdict_of_the_login(host: Host) -> None:
-    enrolled = enrol(host, ANYWHERE)
-    host.pam.stack("login", STACK)
+@pytest.fixture
+def anywhere(shared: Shared) -> Iterator[Enrolled]:
+    with shared.test(ANYWHERE) as made:
+        yield made
+
+
+def test_both_clients_have_the_verdict_of_the_login(anywhere: Enrolled) -> None:
+    enrolled = anywhere
+    enrolled.host.keep()
     password, pin = enrolled.right
     for name, case in CASES.items():
         case.spoil(enrolled)
@@ -181,10 +190,9 @@ def test_both_clients_have_the_verdict_of_the_login(host: Host) -> None:
         case.mend(enrolled)
 
 
-def test_both_clients_are_refused_alike_from_afar(host: Host) -> None:
+def test_both_clients_are_refused_alike_from_afar(enrolled: Enrolled) -> None:
     """Without a terminal nothing says that it is local."""
-    enrolled = enrol(host)
-    host.pam.stack("afar", STACK)
+    enrolled.host.pam.stack("afar", STACK)
     status, told = on_pipes(enrolled.right, enrolled.user.name, "--service", "afar")
     assert (status, told["code"], told["prompts"]) == (REFUSED, "PERM_DENIED", 1)
     assert by_python_pam("afar", enrolled.user.name, enrolled.right) == "PERM_DENIED"
@@ -193,9 +201,9 @@ def test_both_clients_are_refused_alike_from_afar(host: Host) -> None:
 # -- what it is told of where it is
 
 
-def test_a_console_is_local_and_a_host_is_remote(host: Host) -> None:
-    enrolled = enrol(host)  # login is not allowed from afar
-    host.pam.stack("login", STACK)
+def test_a_console_is_local_and_a_host_is_remote(enrolled: Enrolled) -> None:
+    """login is not allowed from afar."""
+    host = enrolled.host
     console, window = host.console(), host.terminal()
     login = (enrolled.user.name, "--service", "login")
 
@@ -212,8 +220,9 @@ def test_a_console_is_local_and_a_host_is_remote(host: Host) -> None:
         assert "PERM_DENIED by pam_authenticate" in tried.screen
 
 
-def test_sshd_is_remote_unless_allowed_as_it_is_when_it_runs(host: Host) -> None:
-    enrolled = enrol(host, CONFIG.replace("allow_remote = true", "allow_remote = false"))
+def test_sshd_is_remote_unless_allowed_as_it_is_when_it_runs(enrolled: Enrolled) -> None:
+    host = enrolled.host
+    enrolled.serve(CONFIG.replace("allow_remote = true", "allow_remote = false"))
     user, console = enrolled.user.name, host.console()
     tried = try_login(console, enrolled.right, user, "--service", "sshd")
     assert (tried.status, "PERM_DENIED" in tried.screen) == (REFUSED, True)
@@ -221,17 +230,15 @@ def test_sshd_is_remote_unless_allowed_as_it_is_when_it_runs(host: Host) -> None
     enrolled.sshd()
     assert not host.ssh(enrolled.user, enrolled.right).allowed
 
-    enrolled.keyservice.stop()
-    with enrolled.ukey.asked():
-        host.keyservice(CONFIG)
+    enrolled.serve(CONFIG)
     tried = try_login(console, enrolled.right, user, "--service", "sshd", "--rhost", "192.0.2.7")
     assert tried.status == 0, tried.screen
     host.authlog.wait_for("service=sshd .*rhost=192.0.2.7 .*verdict=SUCCESS")
     assert host.ssh(enrolled.user, enrolled.right).allowed
 
 
-def test_su_asks_root_nothing_and_others_everything(host: Host) -> None:
-    enrolled, console = enrol(host), host.console()
+def test_su_asks_root_nothing_and_others_everything(enrolled: Enrolled) -> None:
+    host, console = enrolled.host, enrolled.host.console()
     su = (enrolled.user.name, "--service", "su")
     tried = try_login(console, [], *su)
     assert (tried.status, tried.prompts) == (0, [])
@@ -257,11 +264,11 @@ account required pam_permit.so
 
 
 @pytest.mark.parametrize(("pin", "code"), [(None, "SUCCESS"), ("000000", "AUTH_ERR")])
-def test_the_pam_python_module_can_be_tried(host: Host, pin: str | None, code: str) -> None:
+def test_the_pam_python_module_can_be_tried(anywhere: Enrolled, pin: str | None, code: str) -> None:
     """It is an interpreter in a process that is one."""
-    host.bus()
-    enrolled = enrol(host, ANYWHERE.replace("login", "pythonic"))
-    host.pam.stack("pythonic", PYTHON_STACK)
+    enrolled = anywhere
+    enrolled.bus()
+    enrolled.host.pam.stack("pythonic", PYTHON_STACK)
     answers = [enrolled.user.password, pin or enrolled.pin]
     _status, told = on_pipes(answers, "demo", "--service", "pythonic")
     assert (told["code"], told["ukey"], told["prompts"]) == (code, True, 2)
@@ -280,8 +287,8 @@ def pam_sm_setcred(pamh, flags, argv):
 """
 
 
-def test_one_conversation_may_have_several_messages(host: Host) -> None:
-    host.user()
+def test_one_conversation_may_have_several_messages(enrolled: Enrolled) -> None:
+    host = enrolled.host
     script = host.folder / "talkative.py"
     script.write_text(TALKATIVE)
     line = f"auth required pam_python.so {script} .Hello ?Colour: !Careful *Word:"
@@ -303,8 +310,8 @@ def test_one_conversation_may_have_several_messages(host: Host) -> None:
 # -- what it says before anything is asked, and afterwards
 
 
-def test_it_says_what_it_costs_and_where_to_read_why(host: Host) -> None:
-    enrolled = enrol(host, ANYWHERE)
+def test_it_says_what_it_costs_and_where_to_read_why(anywhere: Enrolled) -> None:
+    enrolled, host = anywhere, anywhere.host
     done = run(
         [COMMANDS["ukey"], "try-login", "demo", "--service", "login"],
         input=f"{enrolled.user.password}\n000000\n",
@@ -321,8 +328,8 @@ def test_it_says_what_it_costs_and_where_to_read_why(host: Host) -> None:
     assert enrolled.ukey.tries_left() == 9
 
 
-def test_a_stack_without_a_ukey_and_a_service_without_a_file_are_told(host: Host) -> None:
-    host.user()
+def test_a_stack_without_a_ukey_and_a_service_without_a_file_are_told(enrolled: Enrolled) -> None:
+    host = enrolled.host
     console = host.console()
     host.pam.stack("plain", "auth required pam_unix.so nodelay\naccount required pam_permit.so")
     tried = try_login(console, ["correct horse"], "demo", "--service", "plain")
@@ -338,8 +345,8 @@ def test_a_stack_without_a_ukey_and_a_service_without_a_file_are_told(host: Host
     assert (told["service"], told["stack"], told["ukey"]) == ("no-such", "/etc/pam.d/other", False)
 
 
-def test_no_session_is_opened_and_no_credential_stays(host: Host) -> None:
-    host.user()
+def test_no_session_is_opened_and_no_credential_stays(enrolled: Enrolled) -> None:
+    host = enrolled.host
     trace = host.folder / "trace"
     script = host.folder / "note"
     script.write_text(f'#!/bin/sh\necho "$PAM_TYPE $PAM_TTY $PAM_RHOST $PAM_RUSER" >>{trace}\n')
@@ -357,8 +364,8 @@ def test_no_session_is_opened_and_no_credential_stays(host: Host) -> None:
 
 
 @pytest.mark.parametrize("script", ["/opt/pam_ukey.py", "/opt/pam_ukey/pam_python_entry.py"])
-def test_nobody_elses_module_is_taken_for_ours(host: Host, script: str) -> None:
+def test_nobody_elses_module_is_taken_for_ours(enrolled: Enrolled, script: str) -> None:
     stack = f"auth [default=ignore] pam_python.so {script}\nauth required pam_permit.so\n"
-    host.pam.stack("tried", stack)
+    enrolled.host.pam.stack("tried", stack)
     _status, found = on_pipes([], "root", "--service", "tried")
     assert found["ukey"] is False

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey try-login`` where something is in its way: a wrong command line, no root, a stack that
-hangs or kills, Ctrl-C; and where a PIN must not be."""
+"""``ukey try-login`` with something in its way: a wrong command line, no root, a stack that hangs
+or kills, Ctrl-C; and the places where no PIN may be."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def children(pid: int) -> list[int]:
 
 def hang(host: Host, service: str = "hangs", before: str = "") -> Path:
     """A stack with a module whose helper waits for ever, behind `before`; the file that then holds
-    the helper's number. It is in a session of its own: pam_exec sees to that."""
+    the helper's number. pam_exec gives it a session of its own."""
     begun, script = host.folder / "begun", host.folder / "hang"
     script.write_text(f"#!/bin/sh\necho $$ >{begun}\nexec sleep 600 >/dev/null 2>&1\n")
     script.chmod(0o755)
@@ -179,7 +179,7 @@ def test_no_pin_is_where_others_could_read_it(host: Host) -> None:
 
 
 def test_the_search_of_memory_finds_what_is_typed(host: Host) -> None:
-    """A login's name is no secret: what it was told stands where a PIN would."""
+    """A login's name is no secret: a test's name stands in the place of a PIN."""
     host.user()
     host.pam.stack("plain", "auth required pam_unix.so")
     console = host.console()

@@ -14,7 +14,7 @@ import pytest
 from tests.tools.running import COMMANDS, ENVIRONMENT
 
 CHECK = ("check-pam", "--stacks-only")
-#: How each ends where all is well.
+#: The exit status of each where all is well.
 STATUSES = {"open": 13, "holds": 0, "help": 0}
 
 
@@ -30,7 +30,7 @@ def arguments(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
 
 
 def ended(arguments: list[str], redirection: str) -> tuple[int, str]:
-    """The status, and what stood on standard error."""
+    """The status, and the text on standard error."""
     command = [COMMANDS["ukey"], *arguments]
     shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", *command]
     done = subprocess.run(shell, stderr=subprocess.PIPE, env=ENVIRONMENT, timeout=60, check=False)
@@ -55,6 +55,12 @@ def test_a_full_disk_is_told(arguments: list[str]) -> None:
     assert status == 1
     told = "The output could not be written: No space left on device.\n"
     assert said in (told, f"1 finding to mend.\n{told}")
+
+
+def test_where_nothing_can_be_said_the_status_is_the_same(arguments: list[str]) -> None:
+    usual, said = ended(arguments, ">/dev/null")
+    assert ended(arguments, ">/dev/null 2>/dev/full") == (usual, "")
+    assert usual == (13 if said else 0)
 
 
 def test_without_standard_output_the_status_is_the_same(arguments: list[str]) -> None:

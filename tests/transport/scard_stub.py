@@ -35,7 +35,7 @@ class ScardStub:
         return getattr(scard, name)
 
     def expect(self, *exchanges: Exchange) -> None:
-        """The commands of the next operation. Those before must have come."""
+        """The commands of the next operation. Those before it must have come."""
         assert self.exchanges == []
         self.exchanges = list(exchanges)
         self.calls.clear()

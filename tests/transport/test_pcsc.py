@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What PC/SC's codes become, over a stubbed pyscard. What pcscd really does: test_pcscd.py."""
+"""The errors for PC/SC's codes, over a stubbed pyscard. test_pcscd.py has the real pcscd."""
 
 from __future__ import annotations
 
@@ -57,8 +57,6 @@ def test_an_answer_is_its_body_and_status_word(stub: ScardStub, card: Card) -> N
         (scard.SCARD_W_REMOVED_CARD, UkeyRemoved),
         (scard.SCARD_E_NO_SMARTCARD, UkeyRemoved),
         (scard.SCARD_E_READER_UNAVAILABLE, ReaderAbsent),
-        (scard.SCARD_F_COMM_ERROR, ReaderAbsent),
-        (scard.SCARD_E_NO_SERVICE, ReaderAbsent),
         (scard.SCARD_W_UNRESPONSIVE_CARD, TransportError),
         (scard.SCARD_E_INSUFFICIENT_BUFFER, TransportError),
     ],
@@ -69,6 +67,18 @@ def test_failed_commands(stub: ScardStub, card: Card, code: int, error: Any) -> 
         ping(card)
     stub.exchanges = [(PING.hex(), "9000")]
     assert ping(card) == (b"", 0x9000)  # and the next one finds its way
+
+
+@pytest.mark.parametrize("code", [scard.SCARD_F_COMM_ERROR, scard.SCARD_E_NO_SERVICE])
+def test_pcscd_that_dies_meanwhile_is_gone_for_good(stub: ScardStub, card: Card, code: int) -> None:
+    stub.expect((PING.hex(), code))
+    with pytest.raises(ReaderAbsent, match="pcscd"):
+        ping(card)
+    assert stub.done()[-1] == "release"
+    stub.expect()
+    with pytest.raises(ReaderAbsent, match="pcscd"):
+        ping(card)
+    assert stub.done() == []
 
 
 NOTHING = "00c0000001"
@@ -101,7 +111,7 @@ def test_a_reset_just_before_the_first_command(stub: ScardStub, card: Card, code
     assert ping(card) == (b"", 0x9000)
     assert stub.done() == ["begin", "reconnect leave", "end leave"]
     assert card.generation > before
-    # not any later: what was done before it would be lost
+    # not any later: earlier work would be lost
     stub.expect((PING.hex(), "9000"), (PING.hex(), code))
     with pytest.raises(TransportError), card.transaction():
         card.transmit(PING)
@@ -162,14 +172,24 @@ def test_a_card_reset_over_and_over_is_given_up(stub: ScardStub, card: Card) -> 
         pass
 
 
-def test_a_dead_context_is_established_anew(stub: ScardStub, card: Card) -> None:
+def test_a_dead_context_is_lost_for_good(stub: ScardStub, card: Card) -> None:
     stub.begins = [scard.SCARD_E_NO_SERVICE]
+    stub.connects = [scard.SCARD_E_NO_SERVICE]
+    with pytest.raises(ReaderAbsent, match="pcscd"), card.transaction():
+        pass
+    assert stub.done() == ["begin", "disconnect leave", "connect", "release"]
+    stub.expect()
+    assert card.lost
+    with pytest.raises(ReaderAbsent, match="pcscd"), card.transaction():
+        pass
+    assert stub.done() == []
+
+
+def test_a_dead_handle_costs_no_connection_to_pcscd(stub: ScardStub, card: Card) -> None:
+    stub.begins = [scard.SCARD_E_INVALID_HANDLE]
     with card.transaction():
         pass
-    assert stub.done() == [
-        *("begin", "disconnect leave", "release", "establish"),
-        *("connect", "begin", "end leave"),
-    ]
+    assert stub.done() == ["begin", "disconnect leave", "connect", "begin", "end leave"]
 
 
 def test_without_pcscd_there_is_no_reader(stub: ScardStub) -> None:
@@ -188,7 +208,7 @@ def test_an_exclusive_user_is_waited_for(stub: ScardStub) -> None:
     ]
 
 
-def test_a_failing_end_connects_anew(stub: ScardStub, card: Card) -> None:
+def test_a_failing_end_connects_again(stub: ScardStub, card: Card) -> None:
     stub.ends = [REMOVED]
     with card.transaction():
         pass

@@ -10,36 +10,60 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from smartcard import scard
 
 from keyservice.core.errors import ReaderAbsent, UkeyAbsent, UkeyRemoved
-from keyservice.transport.apdu import Commands
+from keyservice.transport.iso7816 import Commands
 from keyservice.transport.pcsc import Card, Context, TransportError
 from tests.support import CHECKOUT
-from tests.support.host import Host
-from tests.support.process import Daemon, wait_until
+from tests.support.daemons import start_pcscd
+from tests.support.host import ADMIN_PIN, PIN
+from tests.support.process import wait_until
 from tests.support.ukeys import Softkey
 
 READER = "Virtual PCD 0 00 00"
 GET_DEV_INFO = 0x04
 
 
-@pytest.fixture
-def pcscd(host: Host) -> Daemon:
-    return host.pcscd()
+class Pcscd:
+    """The real one, which a test may kill if it starts it again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.start()
+
+    def start(self) -> None:
+        self.daemon = start_pcscd(self._folder)
+
+
+@pytest.fixture(scope="module")
+def pcscd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pcscd]:
+    made = Pcscd(tmp_path_factory.mktemp("pcscd"))
+    yield made
+    made.daemon.stop()
+
+
+@pytest.fixture(scope="module")
+def only_softkey(pcscd: Pcscd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Softkey]:
+    path = tmp_path_factory.mktemp("ukeys") / "one.ukey"
+    made = Softkey(path, 0, pin=PIN, admin_pin=ADMIN_PIN, inserted=True, serial="SN1")
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def softkey(host: Host, pcscd: Daemon) -> Softkey:
-    made = host.softkey("one", serial="SN1")
-    wait_until(present, "seen by pcscd")
-    return made
+def softkey(only_softkey: Softkey) -> Softkey:
+    """In its reader, seen by pcscd, and well-behaved; it stays there for the next test."""
+    only_softkey.control.behave()
+    only_softkey.insert()
+    return only_softkey
 
 
 def answers(card: Card) -> bool:
-    """Whether the card answers. A pull and a return may both be news to pcscd yet."""
+    """Whether the card answers. pcscd may not have noticed a pull and a return yet."""
     try:
         return len(ask(card)) == 288
     except (UkeyAbsent, TransportError):
@@ -110,16 +134,21 @@ def test_a_reader_that_is_not_there(softkey: Softkey) -> None:
         ask(Card("No such reader 00 00"))
 
 
-def test_pcscd_dies_and_comes_back(host: Host, pcscd: Daemon, card: Card) -> None:
+def test_pcscd_dies_and_comes_back(pcscd: Pcscd, card: Card) -> None:
     ask(card)
-    pcscd.kill()
+    pcscd.daemon.kill()
     with pytest.raises(ReaderAbsent):
         ask(card)
     with pytest.raises(ReaderAbsent):
         ask(card)
-    host.pcscd()
+    pcscd.start()
     wait_until(present, "seen by pcscd")
-    assert len(ask(card)) == 288
+    with pytest.raises(ReaderAbsent):
+        ask(card)
+    assert card.lost
+    another = Card(card.reader)
+    assert len(ask(another)) == 288
+    another.close()
 
 
 def test_somebody_elses_reset_is_noticed(card: Card) -> None:
@@ -160,7 +189,7 @@ with card.transaction():
 
 
 def begin_elsewhere(reader: str) -> subprocess.Popen[bytes]:
-    """Another process, which says when it has a transaction, and sleeps in it."""
+    """Start another process, which says when it has a transaction, and sleeps in it."""
     command = [sys.executable, "-c", _STRANGER, os.fspath(CHECKOUT), reader]
     return subprocess.Popen(command, stdout=subprocess.PIPE)
 

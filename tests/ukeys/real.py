@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The pool of a test above real readers, and what is asked of it."""
+"""The pool of a test above real readers, and the test's questions to it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from keyservice.core.errors import UkeyAbsent, UkeyRemoved
 from keyservice.core.secret import Secret
-from keyservice.crypto import sm2
-from keyservice.ukeys.base import Keep, KeyRef
+from keyservice.crypto import algorithms
+from keyservice.ukeys.base import KeyRef, TryReserve
+from keyservice.ukeys.operations import SIGN, Arguments
 from keyservice.ukeys.pool import ReaderEvent, UkeyHandle, Ukeys
 from keyservice.ukeys.settings import ReaderSettings
 from tests.support.ukeys import Softkey
@@ -26,13 +27,11 @@ T = TypeVar("T")
 REF = KeyRef("ukey", "login")
 PIN, WRONG, NEW = b"528491", b"111111", b"90210467"
 SETTINGS = ReaderSettings(allow_virtual_readers=True)
-#: Seconds that nothing should need, on a machine that others use too.
+#: Seconds that always suffice, on a machine that others use too.
 PATIENCE = 20.0
 
 #: A login on a ukey that is known, idle and open.
 LOGIN = [0x14, 0x50, 0x18, 0x74, 0x1C]
-
-_engine = sm2.engine()
 
 
 def soon(seconds: float = PATIENCE) -> float:
@@ -77,7 +76,7 @@ async def found(ukeys: Ukeys, serial: str = "SN1") -> UkeyHandle:
 
 
 async def until(ukeys: Ukeys, condition: Callable[[], bool]) -> list[ReaderEvent]:
-    """Wait for reader events until `condition` holds; what happened meanwhile."""
+    """Wait for reader events until `condition` holds; returns the events."""
     events: list[ReaderEvent] = []
     changed = asyncio.Event()
 
@@ -97,15 +96,21 @@ async def until(ukeys: Ukeys, condition: Callable[[], bool]) -> list[ReaderEvent
 
 
 async def sign(
-    handle: UkeyHandle, pin: bytes = PIN, keep: Keep = Keep.RESERVE, deadline: float | None = None
+    handle: UkeyHandle,
+    pin: bytes = PIN,
+    reserve: TryReserve = TryReserve.RESERVE,
+    deadline: float | None = None,
 ) -> bool:
     """Sign something fresh; whether the signature is right."""
     message = secrets.token_bytes(40)
     limit = deadline or soon()
-    point = (await handle.public_key(REF, limit)).point
+    key = await handle.public_key(REF, limit)
     with Secret(pin) as secret:
-        signature = await handle.sign(REF, secret, sm2.digest(point, message), keep, limit)
-    return _engine.verify(point, message, signature)
+        data = algorithms.to_sign(key, message)
+        signature = await handle.do(
+            SIGN, Arguments(REF, pin=secret, data=data, reserve=reserve), limit
+        )
+    return algorithms.verify(key, message, signature)
 
 
 def commands(softkey: Softkey) -> list[int]:
@@ -145,7 +150,7 @@ def _processes() -> Iterator[tuple[int, str]]:
 
 
 async def back(ukeys: Ukeys, pin: bytes = PIN) -> None:
-    """Until the ukey that was put back signs. pcscd may not have seen that it was out."""
+    """Wait until the ukey that was put back signs. pcscd may not have seen that it was out."""
     async with asyncio.timeout(10):
         while True:
             try:

@@ -13,15 +13,12 @@ import pytest
 from keyservice.core.errors import (
     DeadlinePassed,
     PinWrong,
-    ReaderAbsent,
 )
 from keyservice.ukeys.pool import Ukeys
-from tests.support.host import Host
 from tests.support.process import wake_ups
 from tests.support.ukeys import Softkey
 from tests.ukeys.real import (
     LOGIN,
-    PIN,
     WRONG,
     children,
     commands,
@@ -32,7 +29,15 @@ from tests.ukeys.real import (
     worker_of,
 )
 
+pytestmark = pytest.mark.slow
+
 READER = "Virtual PCD 00 00"
+
+
+@pytest.fixture
+def softkey(own_softkey: Softkey) -> Softkey:
+    """Behind the real pcscd; the workers are processes."""
+    return own_softkey
 
 
 def test_nothing_grows(softkey: Softkey) -> None:
@@ -63,19 +68,11 @@ def _held(pid: int) -> tuple[int, int]:
     return len(list(Path(f"/proc/{pid}/fd").iterdir())), memory
 
 
-@pytest.mark.parametrize("there", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_an_idle_pool_sleeps(host: Host, there: bool) -> None:
-    if there:
-        host.pcscd()
-        host.softkey(serial="SN1", pin=PIN)
+def test_an_idle_pool_sleeps(softkey: Softkey) -> None:
+    """One without pcscd does too: tests/servers/test_server_service.py, beside an idle service."""
 
     async def scenario(ukeys: Ukeys) -> None:
-        if there:
-            await sign(await found(ukeys))
-        else:
-            with pytest.raises(ReaderAbsent):
-                await ukeys.settled(soon())
-            await asyncio.sleep(12)  # its patience grows: 0.02, 0.04, … 20.48 s
+        await sign(await found(ukeys))
         await asyncio.sleep(1)
         pids = [pid for each in children().values() for pid in each]
         before = {pid: wake_ups(pid) for pid in pids}

@@ -17,9 +17,9 @@ from keyservice.core.errors import (
 )
 from keyservice.core.secret import Secret
 from keyservice.transport import pcsc
-from keyservice.transport.apdu import ResponseError
-from keyservice.ukeys.base import Keep, PinState
-from keyservice.ukeys.gmt0017 import Gmt0017
+from keyservice.transport.iso7816 import ResponseError
+from keyservice.ukeys.base import PinState, TryReserve
+from keyservice.ukeys.gmt0017.ukey import Gmt0017
 from tests.transport.scard_stub import ScardStub
 from tests.ukeys.scripted import (
     CHALLENGE,
@@ -77,7 +77,7 @@ def test_a_serial_may_be_missing_yet(stub: ScardStub) -> None:
 
 def test_a_login_on_an_open_ukey_is_five_commands(stub: ScardStub, opened: Gmt0017) -> None:
     stub.expect(pin_info(8), CHALLENGE, (VERIFY, OK), SIGNED, CLEAR)
-    assert opened.sign(REF, PIN, E32, Keep.RESERVE) == RS
+    assert opened.sign(REF, PIN, E32, TryReserve.RESERVE) == RS
     assert stub.done() == ["begin", "end leave"]
     assert opened.seen_pin == PinState(10, 10, default=False)
 
@@ -85,47 +85,49 @@ def test_a_login_on_an_open_ukey_is_five_commands(stub: ScardStub, opened: Gmt00
 def test_a_wrong_pin_is_four_commands_and_no_reset(stub: ScardStub, opened: Gmt0017) -> None:
     stub.expect(pin_info(10), CHALLENGE, (VERIFY, "63c9"), CLEAR)
     with pytest.raises(PinWrong) as caught:
-        opened.sign(REF, PIN, E32, Keep.RESERVE)
+        opened.sign(REF, PIN, E32, TryReserve.RESERVE)
     assert caught.value.facts == {"left": 9, "maximum": 10}
     assert stub.done() == ["begin", "end leave"]
     assert opened.seen_pin == PinState(10, 9, default=False)
 
 
 @pytest.mark.parametrize(
-    ("keep", "maximum", "left", "error"),
+    ("reserve", "maximum", "left", "error"),
     [
-        (Keep.NONE, 10, 0, PinLocked),
-        (Keep.LAST, 10, 1, TryWithheld),
-        (Keep.RESERVE, 10, 3, TryWithheld),
-        (Keep.RESERVE, 3, 1, TryWithheld),
-        (Keep.RESERVE, 1, 1, TryWithheld),
+        (TryReserve.NONE, 10, 0, PinLocked),
+        (TryReserve.LAST, 10, 1, TryWithheld),
+        (TryReserve.RESERVE, 10, 3, TryWithheld),
+        (TryReserve.RESERVE, 3, 1, TryWithheld),
+        (TryReserve.RESERVE, 1, 1, TryWithheld),
     ],
 )
 def test_a_try_that_must_not_be_spent_costs_one_command(
-    stub: ScardStub, opened: Gmt0017, keep: Keep, maximum: int, left: int, error: Any
+    stub: ScardStub, opened: Gmt0017, reserve: TryReserve, maximum: int, left: int, error: Any
 ) -> None:
     stub.expect(pin_info(left, maximum))
     with pytest.raises(error):
-        opened.sign(REF, PIN, E32, keep)
+        opened.sign(REF, PIN, E32, reserve)
     assert stub.done() == ["begin", "end leave"]
     assert opened.seen_pin == PinState(maximum, left, default=False)
 
 
-@pytest.mark.parametrize(("keep", "left"), [(Keep.NONE, 1), (Keep.LAST, 2), (Keep.RESERVE, 4)])
+@pytest.mark.parametrize(
+    ("reserve", "left"), [(TryReserve.NONE, 1), (TryReserve.LAST, 2), (TryReserve.RESERVE, 4)]
+)
 def test_the_last_try_that_may_be_spent_is_spent(
-    stub: ScardStub, opened: Gmt0017, keep: Keep, left: int
+    stub: ScardStub, opened: Gmt0017, reserve: TryReserve, left: int
 ) -> None:
     stub.expect(pin_info(left), CHALLENGE, (VERIFY, OK), SIGNED, CLEAR)
-    assert opened.sign(REF, PIN, E32, keep) == RS
+    assert opened.sign(REF, PIN, E32, reserve) == RS
     stub.done()
 
 
 def test_what_cannot_be_a_pin_sends_nothing(stub: ScardStub, opened: Gmt0017) -> None:
     stub.expect()
     with pytest.raises(PinRefused):
-        opened.sign(REF, Secret(b"12345"), E32, Keep.NONE)
+        opened.sign(REF, Secret(b"12345"), E32, TryReserve.NONE)
     with pytest.raises(BadRequest):
-        opened.sign(REF, PIN, E32[:31], Keep.NONE)
+        opened.sign(REF, PIN, E32[:31], TryReserve.NONE)
     assert stub.done() == []
 
 
@@ -140,7 +142,7 @@ def test_what_cannot_be_a_pin_sends_nothing(stub: ScardStub, opened: Gmt0017) ->
         (9, "6bc0", 8, 8),
         (2, "63c0", 1, 1),
         (5, "63cf", 4, 4),  # says more than there were
-        (5, "63c1", 9, 4),  # contradicts itself twice: what must be true is taken
+        (5, "63c1", 9, 4),  # contradicts itself twice: only the certain number is used
     ],
 )
 def test_a_dubious_count_is_checked_by_asking(
@@ -148,7 +150,7 @@ def test_a_dubious_count_is_checked_by_asking(
 ) -> None:
     stub.expect(pin_info(before), CHALLENGE, (VERIFY, sw), pin_info(after), CLEAR)
     with pytest.raises(PinWrong) as caught:
-        opened.sign(REF, PIN, E32, Keep.NONE)
+        opened.sign(REF, PIN, E32, TryReserve.NONE)
     assert caught.value.facts["left"] == left
     assert stub.done() == ["begin", "end leave"]
 
@@ -156,7 +158,7 @@ def test_a_dubious_count_is_checked_by_asking(
 def test_the_last_wrong_pin_says_that_none_are_left(stub: ScardStub, opened: Gmt0017) -> None:
     stub.expect(pin_info(1), CHALLENGE, (VERIFY, "63c0"), CLEAR)
     with pytest.raises(PinWrong) as caught:
-        opened.sign(REF, PIN, E32, Keep.NONE)
+        opened.sign(REF, PIN, E32, TryReserve.NONE)
     assert caught.value.facts["left"] == 0
     assert opened.seen_pin is not None
     assert opened.seen_pin.locked
@@ -165,7 +167,7 @@ def test_the_last_wrong_pin_says_that_none_are_left(stub: ScardStub, opened: Gmt
 def test_6983_is_locked(stub: ScardStub, opened: Gmt0017) -> None:
     stub.expect(pin_info(1), CHALLENGE, (VERIFY, "6983"), CLEAR)
     with pytest.raises(PinLocked):
-        opened.sign(REF, PIN, E32, Keep.NONE)
+        opened.sign(REF, PIN, E32, TryReserve.NONE)
     stub.done()
 
 
@@ -174,7 +176,7 @@ def test_a_ukey_that_will_not_clear_after_a_wrong_pin_is_reset(
 ) -> None:
     stub.expect(pin_info(9), CHALLENGE, (VERIFY, "63c8"), (CLEAR[0], "6982"))
     with pytest.raises(PinWrong):
-        opened.sign(REF, PIN, E32, Keep.NONE)
+        opened.sign(REF, PIN, E32, TryReserve.NONE)
     assert stub.done() == ["begin", "reconnect reset", "end leave"]
 
 
@@ -184,5 +186,5 @@ def test_a_pin_state_that_makes_no_sense_is_refused(
 ) -> None:
     stub.expect((pin_info(1)[0], answer + OK))
     with pytest.raises(ResponseError):
-        opened.sign(REF, PIN, E32, Keep.NONE)
+        opened.sign(REF, PIN, E32, TryReserve.NONE)
     assert stub.done()[:2] == ["begin", "end reset"]

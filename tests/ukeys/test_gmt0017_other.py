@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""All else that is asked of a GM/T 0017 ukey, byte by byte."""
+"""All other operations of a GM/T 0017 ukey, byte by byte."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from keyservice.core.errors import (
     TryWithheld,
 )
 from keyservice.core.secret import Secret
-from keyservice.transport.apdu import CardError, ResponseError
-from keyservice.ukeys.base import Container, Keep, KeyRef, PinState, PublicKey
-from keyservice.ukeys.gmt0017 import Gmt0017
-from keyservice.ukeys.quirks import ExpectedLength, MacLength, Quirks
+from keyservice.crypto.key import PublicKey
+from keyservice.transport.iso7816 import CardError, ResponseError
+from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve
+from keyservice.ukeys.gmt0017.settings import ExpectedLength, MacLength, Quirks
+from keyservice.ukeys.gmt0017.ukey import Gmt0017
 from tests.transport.scard_stub import Exchange, ScardStub
 from tests.ukeys.scripted import (
     ADMIN,
@@ -67,7 +68,7 @@ def test_a_public_key_of_another_form_is_refused(
 def test_a_missing_application_is_no_key_pair(stub: ScardStub, ukey: Gmt0017, sw: str) -> None:
     stub.expect((OPEN_APP[0], sw))
     with pytest.raises(NoKeyPair):
-        ukey.sign(REF, PIN, E32, Keep.NONE)
+        ukey.sign(REF, PIN, E32, TryReserve.NONE)
     assert stub.done() == ["begin", "end leave"]
 
 
@@ -76,7 +77,7 @@ def test_a_missing_container_is_told_before_the_pin_is_spent(
 ) -> None:
     stub.expect(OPEN_APP, pin_info(10), (OPEN_BOX[0], "6a91"))
     with pytest.raises(NoKeyPair):
-        ukey.sign(REF, PIN, E32, Keep.NONE)
+        ukey.sign(REF, PIN, E32, TryReserve.NONE)
     stub.done()
 
 
@@ -122,7 +123,7 @@ def test_any_length_where_the_quirk_says_so(stub: ScardStub, opened: Gmt0017) ->
 
 def test_a_pin_is_proven_and_nothing_else(stub: ScardStub, opened: Gmt0017) -> None:
     stub.expect(pin_info(3, default=1), CHALLENGE, (VERIFY, OK), CLEAR)
-    assert opened.verify_pin(REF, PIN, Keep.LAST) == PinState(10, 10, default=True)
+    assert opened.verify_pin(REF, PIN, TryReserve.LAST) == PinState(10, 10, default=True)
     stub.done()
 
 
@@ -138,25 +139,25 @@ def test_changing_the_pin(stub: ScardStub, opened: Gmt0017, length: MacLength, m
     opened.quirks = Quirks(mac_length=length)
     change = "84160001 000016 0100" + NEW_PIN + mac
     stub.expect(pin_info(10, default=1), CHALLENGE, (VERIFY, OK), CHALLENGE, (change, OK), CLEAR)
-    opened.change_pin(REF, PIN, NEW, Keep.LAST)
+    opened.change_pin(REF, PIN, NEW, TryReserve.LAST)
     assert stub.done() == ["begin", "end leave"]
     assert opened.seen_pin == PinState(10, 10, default=False)
-    # whatever it says, it is not asked a second time
+    # whatever it answers, it is not asked again
     for sw in ("6988", "63c9", "6700"):
         opening = [dev_info(), OPEN_APP] if "end reset" in stub.calls else []
         stub.expect(*opening, pin_info(10), CHALLENGE, (VERIFY, OK), CHALLENGE, (change, sw))
         with pytest.raises(CardError):
-            opened.change_pin(REF, PIN, NEW, Keep.LAST)
+            opened.change_pin(REF, PIN, NEW, TryReserve.LAST)
         assert stub.done() == ["begin", "end reset"]
 
 
 def test_a_wrong_old_pin_changes_nothing(stub: ScardStub, opened: Gmt0017) -> None:
     stub.expect(pin_info(5), CHALLENGE, (VERIFY, "63c4"), CLEAR)
     with pytest.raises(PinWrong):
-        opened.change_pin(REF, PIN, NEW, Keep.LAST)
+        opened.change_pin(REF, PIN, NEW, TryReserve.LAST)
     stub.done()
     with pytest.raises(PinRefused):
-        opened.change_pin(REF, PIN, Secret(b"short"), Keep.LAST)
+        opened.change_pin(REF, PIN, Secret(b"short"), TryReserve.LAST)
 
 
 UNBLOCK = "841a0000 000016 0100" + NEW_PIN + "ff48a77c"
@@ -200,7 +201,7 @@ def test_a_pair_in_a_new_container(stub: ScardStub, opened: Gmt0017) -> None:
         ("80400000 000005 0100 6e6577 0002", "0800" + OK),
         *(GENERATE, CLEAR),
     )
-    assert opened.generate(NEW_REF, PIN, Keep.LAST) == PublicKey("sm2", XY)
+    assert opened.generate(NEW_REF, PIN, TryReserve.LAST) == PublicKey("sm2", XY)
     assert stub.done() == ["begin", "end leave"]
 
 
@@ -210,13 +211,13 @@ def test_a_pair_in_an_empty_container(stub: ScardStub, opened: Gmt0017) -> None:
         ("80420000 000005 0100 6e6577 0002", "0800" + OK),
         *(GENERATE, CLEAR),
     )
-    assert opened.generate(NEW_REF, PIN, Keep.LAST) == PublicKey("sm2", XY)
+    assert opened.generate(NEW_REF, PIN, TryReserve.LAST) == PublicKey("sm2", XY)
 
 
 def test_a_pair_is_never_overwritten(stub: ScardStub, opened: Gmt0017) -> None:
     stub.expect(pin_info(10), (INFO_NEW, "02 00010000 00000000 00 00" + OK))
     with pytest.raises(BadRequest, match="holds a key pair"):
-        opened.generate(NEW_REF, PIN, Keep.LAST)
+        opened.generate(NEW_REF, PIN, TryReserve.LAST)
     assert stub.done() == ["begin", "end leave"]
 
 
@@ -224,13 +225,13 @@ def test_a_pair_is_never_overwritten(stub: ScardStub, opened: Gmt0017) -> None:
 def test_names_that_no_container_can_have(stub: ScardStub, opened: Gmt0017, name: str) -> None:
     stub.expect(pin_info(10))
     with pytest.raises(BadRequest):
-        opened.sign(KeyRef("app", name), PIN, E32, Keep.NONE)
+        opened.sign(KeyRef("app", name), PIN, E32, TryReserve.NONE)
 
 
 def test_no_pin_is_in_any_error(stub: ScardStub, opened: Gmt0017) -> None:
     attempts: list[Callable[[], object]] = [
-        lambda: opened.sign(REF, PIN, E32, Keep.NONE),
-        lambda: opened.change_pin(REF, PIN, NEW, Keep.NONE),
+        lambda: opened.sign(REF, PIN, E32, TryReserve.NONE),
+        lambda: opened.change_pin(REF, PIN, NEW, TryReserve.NONE),
     ]
     for attempt in attempts:
         opening = [dev_info(), OPEN_APP] if "end reset" in stub.calls else []

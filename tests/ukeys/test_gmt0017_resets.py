@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""When a GM/T 0017 ukey is reset, and what is asked anew when it may have forgotten."""
+"""When a GM/T 0017 ukey is reset, and what is asked again when it may have forgotten."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from keyservice.core.errors import (
     UkeyFailed,
     UkeyRemoved,
 )
-from keyservice.transport.apdu import ResponseError
-from keyservice.ukeys.base import Keep
-from keyservice.ukeys.gmt0017 import Gmt0017
-from keyservice.ukeys.quirks import ByteOrder, Quirks
+from keyservice.transport.iso7816 import ResponseError
+from keyservice.ukeys.base import TryReserve
+from keyservice.ukeys.gmt0017.settings import ByteOrder, Quirks
+from keyservice.ukeys.gmt0017.ukey import Gmt0017
 from tests.transport.scard_stub import REMOVED, RESET, Exchange, ScardStub
 from tests.ukeys.scripted import (
     CHALLENGE,
@@ -32,7 +32,7 @@ from tests.ukeys.scripted import (
     pin_info,
 )
 
-# -- a reset follows what a ukey in order does not do, and nothing else
+# -- a reset follows what a sound ukey never does, and nothing else
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,11 @@ def test_a_misbehaving_ukey_is_reset(
 ) -> None:
     stub.expect(*exchanges)
     with pytest.raises(UkeyFailed):
-        opened.sign(REF, PIN, E32, Keep.NONE)
+        opened.sign(REF, PIN, E32, TryReserve.NONE)
     assert stub.done() == ["begin", "end reset"]
-    # and what it may have forgotten is asked anew
+    # and it is asked again what it may have forgotten
     stub.expect(dev_info(), OPEN_APP, pin_info(9), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED, CLEAR)
-    assert opened.sign(REF, PIN, E32, Keep.RESERVE) == RS
+    assert opened.sign(REF, PIN, E32, TryReserve.RESERVE) == RS
     stub.done()
 
 
@@ -69,12 +69,12 @@ def test_the_other_byte_order_is_named(stub: ScardStub, opened: Gmt0017) -> None
     answer = "00000100" + RS.hex() + OK
     stub.expect(pin_info(10), CHALLENGE, (VERIFY, OK), (SIGN, answer))
     with pytest.raises(ResponseError, match="byte_order"):
-        opened.sign(REF, PIN, E32, Keep.NONE)
+        opened.sign(REF, PIN, E32, TryReserve.NONE)
     opened.quirks = Quirks(byte_order=ByteOrder.BIG)
     stub.expect(
         dev_info(), OPEN_APP, pin_info(9), OPEN_BOX, CHALLENGE, (VERIFY, OK), (SIGN, answer), CLEAR
     )
-    assert opened.sign(REF, PIN, E32, Keep.NONE) == RS
+    assert opened.sign(REF, PIN, E32, TryReserve.NONE) == RS
 
 
 @pytest.mark.parametrize("at", range(5))
@@ -84,11 +84,11 @@ def test_pulled_out_at_any_command(stub: ScardStub, opened: Gmt0017, at: int) ->
         stub.expect(*exchanges[:at], (exchanges[at][0], failure))
         stub.exchanges += [("00c0000001", "")] if failure == "" else []
         with pytest.raises(UkeyRemoved):
-            opened.sign(REF, PIN, E32, Keep.NONE)
+            opened.sign(REF, PIN, E32, TryReserve.NONE)
         assert stub.done() == ["begin", "disconnect leave"]
         stub.expect(dev_info(), OPEN_APP, pin_info(9), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED)
         stub.exchanges.append(CLEAR)
-        assert opened.sign(REF, PIN, E32, Keep.NONE) == RS
+        assert opened.sign(REF, PIN, E32, TryReserve.NONE) == RS
 
 
 # -- a card that has forgotten
@@ -99,7 +99,7 @@ def test_somebody_elses_reset_costs_three_commands(stub: ScardStub, opened: Gmt0
         dev_info(), OPEN_APP, pin_info(10), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED, CLEAR
     )
     stub.begins = [RESET]
-    assert opened.sign(REF, PIN, E32, Keep.RESERVE) == RS
+    assert opened.sign(REF, PIN, E32, TryReserve.RESERVE) == RS
     assert stub.done() == ["begin", "reconnect leave", "begin", "end leave"]
 
 
@@ -108,7 +108,7 @@ def test_an_application_that_has_closed_is_opened(stub: ScardStub, opened: Gmt00
         (pin_info(0)[0], "698a"),
         *(dev_info(), OPEN_APP, pin_info(10), OPEN_BOX, CHALLENGE, (VERIFY, OK), SIGNED, CLEAR),
     )
-    assert opened.sign(REF, PIN, E32, Keep.RESERVE) == RS
+    assert opened.sign(REF, PIN, E32, TryReserve.RESERVE) == RS
     stub.done()
 
 
@@ -119,7 +119,7 @@ def test_another_ukey_in_its_place_gets_no_pin(
     stub.expect(other)
     stub.begins = [REMOVED]
     with pytest.raises(UkeyRemoved):
-        opened.sign(REF, PIN, E32, Keep.NONE)
+        opened.sign(REF, PIN, E32, TryReserve.NONE)
     assert stub.done() == ["begin", "disconnect leave", "connect", "begin", "end leave"]
 
 

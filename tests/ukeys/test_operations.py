@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Everything else that a ukey does, on real readers, for each make of ukey."""
+"""All other operations of a ukey, for each make of ukey."""
 
 from __future__ import annotations
 
@@ -14,12 +14,21 @@ from keyservice.core.errors import (
     ReaderAbsent,
 )
 from keyservice.core.secret import Secret
-from keyservice.ukeys.base import Container, Keep, KeyRef, PinState
+from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve
+from keyservice.ukeys.operations import (
+    CHANGE_PIN,
+    CONTAINERS,
+    GENERATE,
+    PIN_STATE,
+    UNBLOCK_PIN,
+    VERIFY_PIN,
+    Arguments,
+)
 from keyservice.ukeys.pool import Ukeys
+from keyservice.ukeys.quirks import QuirkRule
 from keyservice.ukeys.settings import ReaderSettings
-from tests.support.host import Host
-from tests.support.process import Daemon
 from tests.support.ukeys import Softkey
+from tests.ukeys.desks import ADMIN_PIN, Desk
 from tests.ukeys.real import (
     NEW,
     PATIENCE,
@@ -37,51 +46,63 @@ from tests.ukeys.real import (
 GET_DEV_INFO, OPEN_APPLICATION, OPEN_CONTAINER, EXPORT = 0x04, 0x26, 0x42, 0x88
 
 
-def test_containers_and_a_new_pair(host: Host, pcscd: Daemon) -> None:
-    softkey = host.softkey(
-        serial="SN1", pin=PIN, containers=("login",), empty_containers=("empty",)
-    )
+def test_containers_and_a_new_pair(desk: Desk) -> None:
+    desk.softkey(containers=("login",), empty_containers=("empty",))
 
     async def scenario(ukeys: Ukeys) -> None:
         handle = await found(ukeys)
         empty, new = KeyRef("ukey", "empty"), KeyRef("ukey", "new")
-        assert await handle.containers(soon()) == [Container(REF, True), Container(empty, False)]
+        assert await handle.do(CONTAINERS, Arguments(), soon()) == [
+            Container(REF, True),
+            Container(empty, False),
+        ]
         for ref in (empty, new):
             with Secret(PIN) as pin:
-                made = await handle.generate(ref, pin, Keep.LAST, soon())
+                made = await handle.do(
+                    GENERATE, Arguments(ref, pin=pin, reserve=TryReserve.LAST), soon()
+                )
             assert made == await handle.public_key(ref, soon())
-        assert [each.has_key for each in await handle.containers(soon())] == [True] * 3
+        assert [each.has_key for each in await handle.do(CONTAINERS, Arguments(), soon())] == [
+            True
+        ] * 3
 
     run(scenario)
-    softkey.close()
 
 
-def test_changing_and_unblocking_the_pin(host: Host, pcscd: Daemon) -> None:
-    host.softkey(serial="SN1", pin=PIN, admin_pin=b"80352917", tries=3)
+def test_changing_and_unblocking_the_pin(desk: Desk) -> None:
+    desk.softkey(tries=3)
 
     async def scenario(ukeys: Ukeys) -> None:
         handle = await found(ukeys)
         with Secret(PIN) as old, Secret(NEW) as new:
-            await handle.change_pin(REF, old, new, Keep.LAST, soon())
+            await handle.do(
+                CHANGE_PIN, Arguments(REF, pin=old, new_pin=new, reserve=TryReserve.LAST), soon()
+            )
             with pytest.raises(PinWrong):
-                await handle.change_pin(REF, old, new, Keep.LAST, soon())
+                await handle.do(
+                    CHANGE_PIN,
+                    Arguments(REF, pin=old, new_pin=new, reserve=TryReserve.LAST),
+                    soon(),
+                )
         assert await sign(handle, NEW)
         for _ in range(3):
             with pytest.raises(PinWrong):
-                await sign(handle, WRONG, Keep.NONE)
+                await sign(handle, WRONG, TryReserve.NONE)
         with pytest.raises(PinLocked):
             await sign(handle, NEW)
-        with Secret(b"80352917") as admin, Secret(PIN) as new, Secret(WRONG) as wrong:
+        with Secret(ADMIN_PIN) as admin, Secret(PIN) as new, Secret(WRONG) as wrong:
             with pytest.raises(PinWrong) as refused:
-                await handle.unblock_pin(REF, wrong, new, soon())
+                await handle.do(UNBLOCK_PIN, Arguments(REF, pin=wrong, new_pin=new), soon())
             assert refused.value.facts["left"] == 9
-            before = await handle.pin_state(REF, soon(), admin=True)
+            before = await handle.do(PIN_STATE, Arguments(REF, admin=True), soon())
             assert before == PinState(10, 9, default=False)
             assert handle.known_pin(REF) == PinState(3, 0, default=False)
-            await handle.unblock_pin(REF, admin, new, soon())
+            await handle.do(UNBLOCK_PIN, Arguments(REF, pin=admin, new_pin=new), soon())
         assert handle.known_pin(REF) == PinState(3, 3, default=False)
         with Secret(PIN) as pin:
-            assert await handle.verify_pin(REF, pin, Keep.LAST, soon()) == PinState(3, 3, False)
+            assert await handle.do(
+                VERIFY_PIN, Arguments(REF, pin=pin, reserve=TryReserve.LAST), soon()
+            ) == PinState(3, 3, False)
 
     run(scenario)
 
@@ -101,30 +122,24 @@ def test_changing_and_unblocking_the_pin(host: Host, pcscd: Daemon) -> None:
     ],
 )
 def test_makes_of_ukeys_by_configuration(
-    host: Host, pcscd: Daemon, traits: dict[str, object], quirks: dict[str, str]
+    desk: Desk, traits: dict[str, object], quirks: dict[str, str]
 ) -> None:
-    from keyservice.ukeys.quirks import ByteOrder, MacLength, PinHash, QuirkRule, Quirks
     from tests.softkey.traits import Traits
 
-    host.softkey(serial="SN1", pin=PIN, traits=Traits(**traits))  # type: ignore[arg-type]
-    rule = QuirkRule(
-        serial="SN*",
-        quirks=Quirks(
-            byte_order=ByteOrder(quirks.get("byte_order", "little")),
-            mac_length=MacLength(quirks.get("mac_length", "data")),
-            pin_hash=PinHash(quirks.get("pin_hash", "sha1")),
-        ),
-    )
+    desk.softkey(traits=Traits(**traits))  # type: ignore[arg-type]
+    rule = QuirkRule(serial="SN*", values=quirks)
 
     async def scenario(ukeys: Ukeys) -> None:
         handle = await found(ukeys)
-        assert [each.ref for each in await handle.containers(soon())] == [REF]
+        assert [each.ref for each in await handle.do(CONTAINERS, Arguments(), soon())] == [REF]
         assert await sign(handle)
         with pytest.raises(PinWrong) as wrong:
             await sign(handle, WRONG)
         assert wrong.value.facts["left"] == 9
         with Secret(PIN) as old, Secret(NEW) as new:
-            await handle.change_pin(REF, old, new, Keep.LAST, soon())
+            await handle.do(
+                CHANGE_PIN, Arguments(REF, pin=old, new_pin=new, reserve=TryReserve.LAST), soon()
+            )
         assert await sign(handle, NEW)
 
     run(scenario, ReaderSettings(allow_virtual_readers=True, quirks=(rule,)))
@@ -135,7 +150,7 @@ def test_a_serial_that_comes_late_is_waited_for(softkey: Softkey) -> None:
 
     async def scenario(ukeys: Ukeys) -> None:
         await ukeys.settled(soon())
-        softkey.control.misbehave(late_serial=1.0)
+        softkey.control.misbehave(late_serial=0.5)
         softkey.insert()
         await until(ukeys, lambda: ukeys.present()[0].info is not None)
         assert await sign(ukeys.find("SN1"))

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 
 import pytest
 
@@ -16,10 +14,10 @@ from keyservice.core.errors import (
     UkeyRemoved,
 )
 from keyservice.core.secret import Secret
-from keyservice.ukeys.base import Keep
+from keyservice.ukeys.base import TryReserve
+from keyservice.ukeys.operations import CHANGE_PIN, Arguments
 from keyservice.ukeys.pool import UkeyHandle, Ukeys
-from tests.support.host import Host
-from tests.support.process import Daemon
+from tests.ukeys.desks import Desk
 from tests.ukeys.real import (
     NEW,
     PIN,
@@ -30,7 +28,6 @@ from tests.ukeys.real import (
     run,
     sign,
     soon,
-    worker_of,
 )
 
 READER = "Virtual PCD 00 00"
@@ -40,7 +37,11 @@ CHANGE = [0x14, 0x50, 0x18, 0x50, 0x16, 0x1C]
 
 
 @pytest.mark.parametrize("cut", ["worker", "pull", "die"])
-def test_killed_after_every_command_of_a_pin_change(host: Host, pcscd: Daemon, cut: str) -> None:
+def test_killed_after_every_command_of_a_pin_change(desk: Desk, cut: str) -> None:
+    killed_after_every_command(desk, cut)
+
+
+def killed_after_every_command(desk: Desk, cut: str) -> None:
     async def scenario(ukeys: Ukeys) -> dict[int, bytes]:
         pins: dict[int, bytes] = {}
         current, other = PIN, NEW
@@ -53,7 +54,7 @@ def test_killed_after_every_command_of_a_pin_change(host: Host, pcscd: Daemon, c
                 softkey.control.misbehave(slow=400, at=at)
                 while len(softkey.control.apdus()) < at:
                     await asyncio.sleep(0.005)
-                os.kill(worker_of(READER), signal.SIGKILL)
+                desk.kill_worker(READER)
             else:
                 softkey.control.misbehave(at=at, **{cut: "after"})
             with pytest.raises((UkeyFailed, UkeyRemoved)):
@@ -68,7 +69,7 @@ def test_killed_after_every_command_of_a_pin_change(host: Host, pcscd: Daemon, c
                 current, other = other, current
         return pins
 
-    softkey = host.softkey(serial="SN1", pin=PIN)
+    softkey = desk.softkey()
     pins = run(scenario)
     print(f"{cut}: {len(pins)} commands, the PIN after each: {pins}")
     # the old one before ChangePIN was done, the new one from then on
@@ -80,7 +81,11 @@ def test_killed_after_every_command_of_a_pin_change(host: Host, pcscd: Daemon, c
 async def _change(handle: UkeyHandle, old: bytes, new: bytes) -> None:
     await asyncio.sleep(0.1)
     with Secret(old) as old_pin, Secret(new) as new_pin:
-        await handle.change_pin(REF, old_pin, new_pin, Keep.NONE, soon())
+        await handle.do(
+            CHANGE_PIN,
+            Arguments(REF, pin=old_pin, new_pin=new_pin, reserve=TryReserve.NONE),
+            soon(),
+        )
 
 
 async def _which(ukeys: Ukeys, *pins: bytes) -> bytes:

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
-from cryptography.hazmat.primitives.ciphers import modes
 
 from keyservice.core.errors import PinRefused
 from keyservice.core.secret import Secret
-from keyservice.crypto import sm4
-from keyservice.ukeys import gmt0017_pin as pins
-from keyservice.ukeys.quirks import MacLength, PinHash
+from keyservice.crypto import library, sm4
+from keyservice.ukeys.gmt0017 import pins
+from keyservice.ukeys.gmt0017.settings import MacLength, PinHash
+from tests.support import CHECKOUT
+from tests.support.process import must
 
 PIN, NEW = Secret(b"12345678"), Secret(b"87654321")
 CHALLENGE = bytes.fromhex("0011223344556677")
@@ -61,7 +64,44 @@ def test_sm4_of_the_standard_and_of_gmssl() -> None:
     key = bytes.fromhex("0123456789abcdeffedcba9876543210")
     assert sm4.encrypt(key, key).hex() == "681edf34d206965e86b3e94f536e4246"
     text = bytes(range(48))
-    assert sm4._run_gmssl(key, modes.ECB(), text) == sm4.encrypt(key, text)
-    assert sm4._run_gmssl(key, modes.CBC(key), text)[-16:] == sm4.cbc_mac(key, key, text)
+    assert sm4._run_gmssl(key, None, text) == sm4.encrypt(key, text)
+    assert sm4._run_gmssl(key, key, text)[-16:] == sm4.cbc_mac(key, key, text)
     with pytest.raises(ValueError, match="whole blocks"):
         sm4.encrypt(key, b"short")
+    with pytest.raises(ValueError, match="IV"):
+        sm4.cbc_mac(key, b"short", key)
+
+
+@pytest.mark.parametrize("lacks", ["libcrypto", "SM4-CBC"])
+def test_a_host_whose_libcrypto_cannot_has_sm4_by_gmssl(
+    lacks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = bytes.fromhex("0123456789abcdeffedcba9876543210")
+    wanted = sm4.encrypt(key, key), sm4.cbc_mac(key, key, key)
+    if lacks == "libcrypto":
+        monkeypatch.setattr(library, "LIBRARY", "libcrypto.so.0")
+    else:
+        monkeypatch.setattr(sm4, "_NAMES", (b"SM4-ECB", b"SM4-no-such-mode"))
+    monkeypatch.setattr(sm4, "_evp", sm4._evp.__wrapped__)
+    asked = list[bytes]()
+    by_gmssl = sm4._run_gmssl
+
+    def seen(key: sm4.Buffer, iv: sm4.Buffer | None, blocks: sm4.Buffer) -> bytes:
+        asked.append(bytes(blocks))
+        return by_gmssl(key, iv, blocks)
+
+    monkeypatch.setattr(sm4, "_run_gmssl", seen)
+    assert (sm4.encrypt(key, key), sm4.cbc_mac(key, key, key)) == wanted
+    assert asked == [key, key]
+
+
+@pytest.mark.parametrize("part", ["worker", "pcsc.watcher"])
+def test_a_process_for_readers_has_what_it_needs_and_no_more(part: str) -> None:
+    """Each reader has one, and what it imports is its memory."""
+    script = (
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); "
+        f"from keyservice.ukeys import kinds; import keyservice.ukeys.{part}; "
+        "kinds.prepare(); print(*sys.modules)"
+    )
+    there = must([sys.executable, "-I", "-B", "-c", script], seconds=30).split()
+    assert not {"cryptography", "asyncio", "logging", "ssl"} & set(there)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The pool on real pcscd: what is found, what a login costs, which reader is used."""
+"""The pool: what is found, what a login costs, which reader is used."""
 
 from __future__ import annotations
 
 import asyncio
+import select
 
 import pytest
 
@@ -19,13 +20,16 @@ from keyservice.core.errors import (
     UkeyAmbiguous,
     UkeyRemoved,
 )
-from keyservice.ukeys.base import Keep, PinState, UkeyInfo
+from keyservice.ukeys.base import PinState, TryReserve, UkeyInfo
+from keyservice.ukeys.operations import PIN_STATE, Arguments
+from keyservice.ukeys.pcsc.source import Pcsc
 from keyservice.ukeys.pool import ReaderEvent, Ukeys
 from keyservice.ukeys.settings import ReaderSettings
-from tests.support.host import Host
 from tests.support.ukeys import Softkey
+from tests.ukeys.desks import READERS, Desk, DeskHere
 from tests.ukeys.real import (
     LOGIN,
+    PATIENCE,
     PIN,
     REF,
     WRONG,
@@ -70,7 +74,7 @@ def test_insertion_and_removal_are_events(softkey: Softkey) -> None:
         with pytest.raises(UkeyAbsent):
             ukeys.find("SN1")
         with pytest.raises(UkeyRemoved):
-            await handle.pin_state(REF, soon())
+            await handle.do(PIN_STATE, Arguments(REF), soon())
         assert handle.known_pin(REF) is None
         softkey.insert()
         back = await until(ukeys, lambda: ukeys.present()[0].info is not None)
@@ -116,19 +120,19 @@ def test_withheld_and_locked_cost_one_command(softkey: Softkey) -> None:
         handle = await found(ukeys)
         for left in range(9, 0, -1):
             with pytest.raises(PinWrong):
-                await sign(handle, WRONG, Keep.LAST)
+                await sign(handle, WRONG, TryReserve.LAST)
             assert handle.known_pin(REF) == PinState(10, left, default=False)
         commands(softkey)
         for pin in (WRONG, PIN):
             with pytest.raises(TryWithheld) as withheld:
-                await sign(handle, pin, Keep.LAST)
+                await sign(handle, pin, TryReserve.LAST)
             assert withheld.value.facts["left"] == 1
             assert commands(softkey) == [0x14]
         with pytest.raises(PinWrong):
-            await sign(handle, WRONG, Keep.NONE)
+            await sign(handle, WRONG, TryReserve.NONE)
         commands(softkey)
         with pytest.raises(PinLocked):
-            await sign(handle, PIN, Keep.NONE)
+            await sign(handle, PIN, TryReserve.NONE)
         assert commands(softkey) == [0x14]
         assert handle.known_pin(REF) == PinState(10, 0, default=False)
 
@@ -162,8 +166,8 @@ def _reset_by_a_stranger() -> None:
 # -- which ukey, which reader
 
 
-def test_a_serial_that_two_claim_is_nobodys(host: Host, softkey: Softkey) -> None:
-    twin = host.softkey("twin", slot=1, serial="SN1", pin=PIN)
+def test_a_serial_that_two_claim_is_nobodys(desk: Desk, softkey: Softkey) -> None:
+    twin = desk.softkey(1)
 
     async def scenario(ukeys: Ukeys) -> None:
         await ukeys.settled(soon())
@@ -200,12 +204,67 @@ def test_a_refused_reader_is_never_touched(
     run(scenario, settings)
 
 
-def test_no_pcscd_no_reader(host: Host) -> None:
+def test_no_pcscd_no_reader(desk: DeskHere) -> None:
+    desk.pcscd.stop()
+
     async def scenario(ukeys: Ukeys) -> None:
-        with pytest.raises(ReaderAbsent):
-            await ukeys.settled(soon())
+        await ukeys.settled(soon())
         with pytest.raises(ReaderAbsent):
             ukeys.find("SN1")
         assert ukeys.present() == []
+
+    run(scenario)
+
+
+# -- beginnings and ends
+
+
+def test_pcscd_goes_and_comes_back(desk: DeskHere, softkey: Softkey) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        assert await sign(handle)
+        desk.pcscd.stop()
+        with pytest.raises((ReaderAbsent, UkeyRemoved)):
+            await sign(handle)
+        await until(ukeys, lambda: ukeys.present() == [])
+        with pytest.raises(ReaderAbsent):
+            ukeys.find("SN1")
+        desk.pcscd.start()
+        await until(ukeys, lambda: any(each.info for each in ukeys.present()))
+        assert await sign(ukeys.find("SN1"))
+
+    run(scenario)
+
+
+def test_a_reader_that_is_unplugged_takes_its_ukey_along(desk: DeskHere, softkey: Softkey) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        desk.pcscd.remove_reader(READER)
+        await until(ukeys, lambda: len(ukeys.present()) == 1)
+        with pytest.raises(UkeyRemoved):
+            await sign(handle)
+        desk.pcscd.add_reader(READER)
+        softkey.control.insert()
+        await until(ukeys, lambda: any(each.info for each in ukeys.present()))
+        assert await sign(ukeys.find("SN1"))
+
+    run(scenario)
+
+
+def test_what_is_seen_at_the_end_starts_nothing_any_more(desk: DeskHere, softkey: Softkey) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        await found(ukeys)
+        (source,) = ukeys._there
+        assert isinstance(source, Pcsc)
+        watcher = source._watcher
+        assert watcher is not None
+        assert watcher._socket is not None
+        softkey.control.remove()
+        # the watcher has reported it, and nobody has listened yet
+        assert select.select([watcher._socket], [], [], PATIENCE)[0]
+        await ukeys.stop()
+        assert ukeys.present() == []
+        assert desk.processes.of("watcher") == []
+        assert all(desk.processes.of("worker", reader) == [] for reader in READERS)
 
     run(scenario)

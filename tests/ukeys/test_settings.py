@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import pytest
 
-from keyservice.core.errors import ConfigurationError
-from keyservice.ukeys.gmt0017_data import parse_names
-from keyservice.ukeys.quirks import ByteOrder, QuirkRule, Quirks, choose
+from keyservice.core.text import is_plain, plain
+from keyservice.ukeys.gmt0017.data import parse_names
+from keyservice.ukeys.gmt0017.settings import ByteOrder, Quirks
+from keyservice.ukeys.kind import Values
+from keyservice.ukeys.quirks import QuirkRule, choose
 from keyservice.ukeys.settings import ReaderSettings, is_virtual
-from keyservice.ukeys.text import is_name, is_plain, is_serial, plain
+from keyservice.ukeys.text import is_name, is_serial
 
 
 @pytest.mark.parametrize(
@@ -38,16 +40,17 @@ def test_emulated_readers_are_known_by_their_drivers_names() -> None:
 
 
 def test_the_first_rule_that_fits_chooses_the_quirks() -> None:
-    big, odd = Quirks(byte_order=ByteOrder.BIG), Quirks(name_length=48)
+    big: Values = {"byte_order": "big"}
+    odd: Values = {"name_length": 48}
     rules = (
-        QuirkRule(reader="ACME*", serial="9*", quirks=big),
-        QuirkRule(manufacturer="ACME", quirks=odd),
+        QuirkRule(reader="ACME*", serial="9*", values=big),
+        QuirkRule(manufacturer="ACME", values=odd),
     )
     assert choose(rules, "ACME 00 00", "ACME", "91") is big
     assert choose(rules, "ACME 00 00", "ACME", "81") is odd
-    assert choose(rules, "Other", "Acme", "91") == Quirks()
-    with pytest.raises(ConfigurationError):
-        Quirks(name_length=40)
+    assert choose(rules, "Other", "Acme", "91") == {}
+    assert Quirks.of(big) == Quirks(byte_order=ByteOrder.BIG)
+    assert Quirks.of({**odd, "another_kinds": "own"}) == Quirks(name_length=48)
 
 
 def test_text() -> None:

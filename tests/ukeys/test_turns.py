@@ -12,11 +12,10 @@ from keyservice.core.errors import (
     DeadlinePassed,
 )
 from keyservice.ukeys.pool import Ukeys
-from tests.support.host import Host
 from tests.support.ukeys import Softkey
+from tests.ukeys.desks import Desk
 from tests.ukeys.real import (
     LOGIN,
-    PIN,
     REF,
     WRONG,
     commands,
@@ -91,11 +90,11 @@ def test_a_deadline_in_the_queue(softkey: Softkey) -> None:
     async def scenario(ukeys: Ukeys) -> None:
         handle = await found(ukeys)
         await sign(handle)
-        softkey.control.misbehave(slow=200)
+        softkey.control.misbehave(slow=100)
         first = asyncio.ensure_future(sign(handle))
         await asyncio.sleep(0)
         with pytest.raises(DeadlinePassed):
-            await sign(handle, deadline=soon(0.3))
+            await sign(handle, deadline=soon(0.2))
         with pytest.raises(DeadlinePassed):
             await sign(handle, deadline=soon(-1))
         assert await first
@@ -103,13 +102,13 @@ def test_a_deadline_in_the_queue(softkey: Softkey) -> None:
     run(scenario)
 
 
-def test_two_ukeys_do_not_wait_for_each_other(host: Host, softkey: Softkey) -> None:
-    other = host.softkey("other", slot=1, serial="SN2", pin=PIN)
+def test_two_ukeys_do_not_wait_for_each_other(desk: Desk, softkey: Softkey) -> None:
+    other = desk.softkey(1, serial="SN2")
 
     async def scenario(ukeys: Ukeys) -> None:
         one, two = await found(ukeys, "SN1"), await found(ukeys, "SN2")
         await asyncio.gather(sign(one), sign(two))
-        softkey.control.misbehave(slow=600)
+        softkey.control.misbehave(slow=150)
         slow = asyncio.ensure_future(sign(one))
         for _ in range(2):
             assert await sign(two)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What passes the wall between service and worker, and what does not."""
+"""The messages that service and worker accept from each other, and those that they do not."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
@@ -14,66 +15,94 @@ from hypothesis import strategies as st
 from keyservice.contract import frames
 from keyservice.core.errors import BadRequest, PinWrong, UkeyFailed, UkeyRemoved
 from keyservice.core.secret import Secret, wipe
-from keyservice.transport.apdu import SW, CardError
+from keyservice.crypto.key import PublicKey
+from keyservice.transport.iso7816 import SW, CardError
 from keyservice.transport.state import ReaderState
 from keyservice.ukeys import fields as wire_fields
-from keyservice.ukeys import reports, wire
-from keyservice.ukeys.base import Container, Keep, KeyRef, PinState, PublicKey, UkeyInfo
+from keyservice.ukeys import kinds, wire
+from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve, UkeyInfo
 from keyservice.ukeys.fields import WireError
-from keyservice.ukeys.quirks import ByteOrder, ExpectedLength, MacLength, PinHash, Quirks
-from keyservice.ukeys.wire import Answer, Kind, Op, Tag
+from keyservice.ukeys.operations import (
+    APPLICATIONS,
+    CHANGE_PIN,
+    CONTAINERS,
+    OPERATIONS,
+    PIN_STATE,
+    PROBE,
+    PUBLIC_KEY,
+    SIGN,
+    Arguments,
+    Operation,
+)
+from keyservice.ukeys.pcsc import reports
+from keyservice.ukeys.results import Tag as Field
+from keyservice.ukeys.wire import Answer, Kind, Tag
 
+T = TypeVar("T")
 REF = KeyRef("app", "登录")
-ODD = Quirks(ByteOrder.BIG, MacLength.SWAPPED, ExpectedLength.ANY, PinHash.SM3, 48)
+ODD: dict[str, str | int] = {
+    "byte_order": "big",
+    "mac_length": "swapped",
+    "expected_length": "any",
+    "pin_hash": "sm3",
+    "name_length": 48,
+}
 
 
 def test_a_request_arrives_as_it_was_meant() -> None:
     with Secret(b"123456") as pin, Secret(b"654321") as new:
-        message = wire.build_request(
-            *(Op.CHANGE_PIN, "SN1", REF, ODD),
-            keep=Keep.LAST,
-            admin=True,
-            digest=bytes(32),
-            pin=pin,
-            new_pin=new,
-        )
-        request = wire.parse_request(message)
-        assert (request.op, request.serial, request.ref) == (Op.CHANGE_PIN, "SN1", REF)
-        assert (request.quirks, request.keep, request.admin) == (ODD, Keep.LAST, True)
-        assert request.digest == bytes(32)
-        assert request.pin.matches(pin)
-        assert request.new_pin.matches(new)
-    request.wipe()
-    assert request.pin.matches(Secret(bytes(6)))
+        sent = Arguments(REF, pin, new, TryReserve.LAST, bytes(32), admin=True)
+        request = wire.parse_request(wire.build_request(CHANGE_PIN, "SN1", ODD, sent))
+        arguments = request.arguments
+        assert (request.operation, request.serial, arguments.ref) == (CHANGE_PIN, "SN1", REF)
+        assert (request.values, arguments.reserve, arguments.admin) == (ODD, TryReserve.LAST, True)
+        assert arguments.data == bytes(32)
+        assert arguments.pin.matches(pin)
+        assert arguments.new_pin.matches(new)
+    arguments.wipe()
+    assert arguments.pin.matches(Secret(bytes(6)))
     assert "123456" not in repr(request)
 
 
 def test_what_is_not_said_is_careful() -> None:
-    request = wire.parse_request(wire.build_request(Op.PROBE))
-    assert request.keep is Keep.RESERVE
-    assert (len(request.pin), request.quirks) == (0, Quirks())
+    request = wire.parse_request(wire.build_request(PROBE))
+    assert request.arguments.reserve is TryReserve.RESERVE
+    assert len(request.arguments.pin) == 0
+    assert request.values == {name: each.usual for name, each in kinds.settings().items()}
+
+
+def test_every_operation_has_a_number_of_its_own() -> None:
+    assert all(0 < number < Kind.DONE for number in OPERATIONS)
+    assert all(operation.number == number for number, operation in OPERATIONS.items())
 
 
 @pytest.mark.parametrize("name", ["", "x" * 49, "a\nb", "\u202eabc", "\0"])
 def test_names_that_no_ukey_has_are_not_sent(name: str) -> None:
     for ref in (KeyRef(name, "c"), KeyRef("a", name)):
         with pytest.raises(BadRequest):
-            wire.build_request(Op.SIGN, "SN1", ref)
+            wire.build_request(SIGN, "SN1", arguments=Arguments(ref))
+
+
+def carried(operation: Operation[T], result: T) -> T:
+    return _answer(wire.build_done(operation, result, None)).take(operation)
 
 
 def test_answers_arrive_as_they_were_meant() -> None:
     info = UkeyInfo("gmt0017", "R", "SN1", "label", "制造商", virtual=True)
-    assert _answer(wire.build_done(info=info)).info("R", True) == info
+    assert carried(PROBE, info) == replace(info, reader="", virtual=False)
     containers = [Container(REF, True), Container(KeyRef("a", "b"), False)]
-    assert _answer(wire.build_done(containers=containers)).containers() == containers
-    assert _answer(wire.build_done(containers=[])).containers() == []
+    assert carried(CONTAINERS, containers) == containers
+    assert carried(CONTAINERS, []) == []
     for names in ([], ["app"], ["应用", "two"]):
-        assert _answer(wire.build_done(applications=names)).applications() == names
-    key = PublicKey("sm2", bytes(range(64)))
-    assert _answer(wire.build_done(key=key)).key() == key
+        assert carried(APPLICATIONS, names) == names
+    for algorithm, length in (("sm2", 64), ("rsa", 550)):
+        key = PublicKey(algorithm, bytes(range(64)).ljust(length))
+        assert carried(PUBLIC_KEY, key) == key
     state = PinState(10, 3, default=True)
-    done = _answer(wire.build_done(signature=bytes(64), pin_state=state))
-    assert (done.signature(), done.state(), done.error) == (bytes(64), state, None)
+    assert carried(PIN_STATE, state) == state
+    assert carried(CHANGE_PIN, None) is None
+    done = _answer(wire.build_done(SIGN, bytes(64), state))
+    assert (done.take(SIGN), done.seen_pin, done.error) == (bytes(64), state, None)
 
 
 def test_errors_arrive_as_what_they_are() -> None:
@@ -81,8 +110,8 @@ def test_errors_arrive_as_what_they_are() -> None:
     failed = _answer(wire.build_failed(PinWrong(left=3, maximum=10, serial="SN1"), state))
     assert type(failed.error) is PinWrong
     assert failed.error.facts == {"reader": "R", "left": 3, "maximum": 10}
-    assert failed.pin_state == state
-    card = _answer(wire.build_failed(CardError(0x74, SW.NOT_LOGGED_IN), None)).error
+    assert failed.seen_pin == state
+    card = _answer(wire.build_failed(CardError(0x74, SW.NOT_VERIFIED), None)).error
     assert type(card) is UkeyFailed
     assert "74 with 6982" in str(card)
     removed = _answer(wire.build_failed(UkeyRemoved(serial="SN1"), None)).error
@@ -94,38 +123,41 @@ def _answer(message: bytearray) -> Answer:
 
 
 @pytest.mark.parametrize(
-    ("fields", "take"),
+    ("fields", "operation"),
     [
-        ({Tag.SIGNATURE: bytes(63)}, Answer.signature),
-        ({Tag.SIGNATURE: bytes(65)}, Answer.signature),
-        ({}, Answer.signature),
-        ({Tag.POINT: bytes(65)}, Answer.key),
-        ({}, Answer.key),
-        ({}, Answer.state),
-        ({Tag.SERIAL: b"a b"}, lambda a: a.info("R", False)),
-        ({Tag.SERIAL: b"x" * 33}, lambda a: a.info("R", False)),
-        ({Tag.SERIAL: "序".encode()}, lambda a: a.info("R", False)),
-        ({Tag.LABEL: b"\x1b[2J"}, lambda a: a.info("R", False)),
-        ({Tag.LABEL: b"\xff"}, lambda a: a.info("R", False)),
-        ({Tag.MANUFACTURER: b"x" * 65}, lambda a: a.info("R", False)),
-        ({Tag.APPLICATIONS: b"a\0"}, Answer.applications),
-        ({Tag.APPLICATIONS: b"a\n"}, Answer.applications),
-        ({Tag.APPLICATIONS: b"\xff"}, Answer.applications),
-        ({Tag.APPLICATIONS: b"x" * 49}, Answer.applications),
-        ({Tag.CONTAINERS: b"\1\1"}, Answer.containers),
-        ({Tag.CONTAINERS: b"\1\1\2ab"}, Answer.containers),
-        ({Tag.CONTAINERS: b"\2\1\1ab"}, Answer.containers),
-        ({Tag.CONTAINERS: b"\1\0\1b"}, Answer.containers),
-        ({Tag.CONTAINERS: b"\1\1\1a\n"}, Answer.containers),
-        ({Tag.CONTAINERS: b"\1\1\1a\xff"}, Answer.containers),
+        ({Field.SIGNATURE: bytes(1025)}, SIGN),
+        ({Field.SIGNATURE: b""}, SIGN),
+        ({}, SIGN),
+        ({Field.ALGORITHM: b"sm2", Field.KEY: bytes(1025)}, PUBLIC_KEY),
+        ({Field.ALGORITHM: b"sm2"}, PUBLIC_KEY),
+        ({Field.ALGORITHM: b"x" * 17, Field.KEY: bytes(64)}, PUBLIC_KEY),
+        ({Field.ALGORITHM: b"\x1b[2J", Field.KEY: bytes(64)}, PUBLIC_KEY),
+        ({}, PUBLIC_KEY),
+        ({}, PIN_STATE),
+        ({Field.SERIAL: b"a b"}, PROBE),
+        ({Field.SERIAL: b"x" * 33}, PROBE),
+        ({Field.SERIAL: "序".encode()}, PROBE),
+        ({Field.LABEL: b"\x1b[2J"}, PROBE),
+        ({Field.LABEL: b"\xff"}, PROBE),
+        ({Field.MANUFACTURER: b"x" * 65}, PROBE),
+        ({Field.NAMES: b"a\0"}, APPLICATIONS),
+        ({Field.NAMES: b"a\n"}, APPLICATIONS),
+        ({Field.NAMES: b"\xff"}, APPLICATIONS),
+        ({Field.NAMES: b"x" * 49}, APPLICATIONS),
+        ({Field.CONTAINERS: b"\1\1"}, CONTAINERS),
+        ({Field.CONTAINERS: b"\1\1\2ab"}, CONTAINERS),
+        ({Field.CONTAINERS: b"\2\1\1ab"}, CONTAINERS),
+        ({Field.CONTAINERS: b"\1\0\1b"}, CONTAINERS),
+        ({Field.CONTAINERS: b"\1\1\1a\n"}, CONTAINERS),
+        ({Field.CONTAINERS: b"\1\1\1a\xff"}, CONTAINERS),
     ],
 )
 def test_a_worker_that_was_taken_over_is_not_believed(
-    fields: dict[int, bytes], take: Callable[[Answer], object]
+    fields: dict[int, bytes], operation: Operation[object]
 ) -> None:
     answer = _answer(frames.build(Kind.DONE, fields))
     with pytest.raises(WireError):
-        take(answer)
+        answer.take(operation)
 
 
 @pytest.mark.parametrize(
@@ -137,9 +169,9 @@ def test_a_worker_that_was_taken_over_is_not_believed(
         b"\1\x40\0\0\0",
         b"\2\x40\0\0",
         b"\1\x42\0\0",
-        bytes(frames.build(Kind.DONE, {Tag.PIN_STATE: b"\1\2\0"})),
-        bytes(frames.build(Kind.DONE, {Tag.PIN_STATE: b"\2\1\2"})),
-        bytes(frames.build(Kind.DONE, {Tag.PIN_STATE: b"\2\1"})),
+        bytes(frames.build(Kind.DONE, {Tag.SEEN_PIN: b"\1\2\0"})),
+        bytes(frames.build(Kind.DONE, {Tag.SEEN_PIN: b"\2\1\2"})),
+        bytes(frames.build(Kind.DONE, {Tag.SEEN_PIN: b"\2\1"})),
         bytes(frames.build(Kind.FAILED, {})),
         bytes(frames.build(Kind.FAILED, {Tag.ERROR: b"\xff"})),
         bytes(frames.build(Kind.FAILED, {Tag.ERROR: b"\0", Tag.LEFT: b"\0\0"})),
@@ -178,18 +210,15 @@ def test_any_bytes_are_an_answer_or_an_error(body: bytes) -> None:
             reports.parse_readers(bytearray(message))
         with contextlib.suppress(WireError):
             answer = _answer(bytearray(message))
-            lists = (Answer.applications, Answer.containers)
-            for take in (*lists, Answer.key, Answer.signature, Answer.state):
+            for operation in OPERATIONS.values():
                 with contextlib.suppress(WireError):
-                    take(answer)
-            with contextlib.suppress(WireError):
-                answer.info("R", False)
+                    answer.take(operation)
 
 
 def test_wiping_a_message_wipes_the_pin_in_it() -> None:
     """Its fields are views: there is no copy that nobody wipes."""
     with Secret(b"528491") as secret:
-        message = wire.build_request(Op.SIGN, "SN1", REF, pin=secret)
+        message = wire.build_request(SIGN, "SN1", arguments=Arguments(REF, secret))
     _, fields = wire_fields.parse(message)
     assert bytes(fields[Tag.PIN]) == b"528491"
     wipe(message)

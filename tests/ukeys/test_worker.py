@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A worker's side of the wall, over a stubbed pyscard."""
+"""A worker's side of the socket, over a stubbed pyscard."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from keyservice.core.errors import UkeyRemoved, UkeyUnknown
 from keyservice.core.secret import Secret
 from keyservice.transport import pcsc
 from keyservice.ukeys import wire
-from keyservice.ukeys.base import Keep, KeyRef
+from keyservice.ukeys.base import KeyRef, TryReserve
 from keyservice.ukeys.fields import MESSAGE_MAX
-from keyservice.ukeys.wire import Op
+from keyservice.ukeys.operations import PROBE, SIGN, Arguments
 from keyservice.ukeys.worker import Worker, serve
 from tests.transport.scard_stub import ScardStub
 
@@ -35,9 +35,8 @@ def dev_info(serial: bytes) -> str:
 def test_another_ukey_than_the_one_meant_gets_no_pin(stub: ScardStub, worker: Worker) -> None:
     stub.expect((GET_DEV_INFO, dev_info(b"SN2")))
     with Secret(b"123456") as pin:
-        message = wire.build_request(
-            Op.SIGN, "SN1", KeyRef("a", "b"), keep=Keep.NONE, digest=bytes(32), pin=pin
-        )
+        sign = Arguments(KeyRef("a", "b"), pin=pin, reserve=TryReserve.NONE, data=bytes(32))
+        message = wire.build_request(SIGN, "SN1", arguments=sign)
     answer = wire.parse_answer(worker.answer(message), "R")
     assert type(answer.error) is UkeyRemoved
     assert message.count(0) == len(message)  # wiped
@@ -46,18 +45,19 @@ def test_another_ukey_than_the_one_meant_gets_no_pin(stub: ScardStub, worker: Wo
 
 def test_somebody_elses_card_is_let_go(stub: ScardStub, worker: Worker) -> None:
     stub.expect((GET_DEV_INFO, "6d00"))
-    answer = wire.parse_answer(worker.answer(wire.build_request(Op.PROBE)), "R")
+    answer = wire.parse_answer(worker.answer(wire.build_request(PROBE)), "R")
     assert type(answer.error) is UkeyUnknown
-    assert stub.done()[-3:] == ["end leave", "disconnect leave", "release"]
+    assert stub.done()[-2:] == ["end leave", "disconnect leave"]
+    assert not worker.useless
 
 
 def test_it_serves_until_the_service_goes(stub: ScardStub, worker: Worker) -> None:
     stub.expect((GET_DEV_INFO, dev_info(b"SN1")))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        ours.send(wire.build_request(Op.PROBE))
+        ours.send(wire.build_request(PROBE))
         ours.shutdown(socket.SHUT_WR)
         serve(theirs, worker)
     answer = wire.parse_answer(bytearray(ours.recv(MESSAGE_MAX)), "R")
-    assert answer.info("R", False).serial == "SN1"
+    assert answer.take(PROBE).serial == "SN1"
     ours.close()

@@ -59,8 +59,8 @@ def confine(service: Unit) -> None:
 
 def _mount(service: Unit) -> None:
     must(["mount", "-n", "--make-rprivate", "/"])
-    state = Path("/var/lib", service.text("StateDirectory"))
-    for path in (*service.paths("ReadWritePaths"), state, *service.paths("ExecPaths")):
+    written = [*service.paths("ReadWritePaths"), Path("/var/lib", service.text("StateDirectory"))]
+    for path in (*written, *service.paths("ExecPaths")):
         must(["mount", "-n", "--bind", path, path])
     if service.yes("ProtectHome"):
         for home in ("/home", "/root"):
@@ -78,6 +78,8 @@ def _mount(service: Unit) -> None:
     noexec = ",noexec" if service.words("NoExecPaths") == ["/"] else ""
     for top in ("/", "/run"):
         must(["mount", "-n", "-o", f"remount,bind,ro{noexec}", top])
+    for path in written:
+        must(["mount", "-n", "-o", f"remount,bind,rw{noexec}", path])
     for path in service.paths("ExecPaths"):
         must(["mount", "-n", "-o", "remount,bind,ro,exec", path])
 

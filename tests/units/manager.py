@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 """A service manager for one service, which follows its installed units: it holds the sockets,
-starts the program confined, believes its notifications, and starts it anew when it ends or hangs.
+starts the program confined, believes its notifications, and starts it again when it ends or hangs.
 
     python3 -m tests.units.manager [WATCHDOG-SECONDS]
 

@@ -24,6 +24,10 @@ _UDEV = """
 mount --bind "$1" /sys
 mkdir -p /run/udev /dev/char
 mount -t tmpfs none /run/udev
+if [ -n "$3" ]; then
+    mkdir /run/udev/data
+    printf '%s' "$3" >/run/udev/data/c189:1
+fi
 mount -t tmpfs none /dev/char
 exec udevadm test --action=add "$2" 2>&1
 """
@@ -63,9 +67,10 @@ def as_loaded(unit: str) -> dict[str, list[str]] | None:
     return found
 
 
-def plug_in(vendor: str, product: str, folder: Path) -> dict[str, str]:
+def plug_in(vendor: str, product: str, folder: Path, known: str = "") -> dict[str, str]:
     """The properties that udev gives a reader with these USB ids by all rules that are installed.
 
+    `known`: what its database has of the device from an earlier event.
     ``run``: the commands that it would run in the end; ``mode``: the device's, where a rule sets
     it. Below `folder` lies its /sys.
     """
@@ -78,7 +83,7 @@ def plug_in(vendor: str, product: str, folder: Path) -> dict[str, str]:
     for name, value in (("idVendor", vendor), ("idProduct", product), ("bcdDevice", "0100")):
         (device / name).write_text(f"{value}\n")
     told = must(
-        ["unshare", "--mount", "sh", "-e", "-c", _UDEV, "sh", folder, _PORT],
+        ["unshare", "--mount", "sh", "-e", "-c", _UDEV, "sh", folder, _PORT, known],
         env={"PATH": os.environ["PATH"], "SYSTEMD_DEVICE_VERIFY_SYSFS": "0"},
     )
     found = dict(re.findall(r"^([A-Z_]+)=(.*)$", told, re.MULTILINE))

@@ -216,7 +216,9 @@ def test_it_imports_nothing_that_serves() -> None:
     assert "tomllib" in loaded
     assert not loaded & {"socket", "asyncio", "subprocess", "logging", "ssl", "argparse", "gettext"}
     ours = {name for name in loaded if name.startswith("keyservice.")}
-    assert not {name for name in ours if ".store" in name or ".front" in name or ".crypto" in name}
+    assert not {
+        name for name in ours if ".store" in name or ".servers" in name or ".crypto" in name
+    }
 
 
 # -- systemd and udev themselves
@@ -251,6 +253,18 @@ def test_udev_gives_a_reader_to_users_as_the_settings_say(
     # All else is as without us: smartcard.target, say.
     assert device["ID_SMARTCARD_READER"] == "1"
     assert ":systemd:" in device["CURRENT_TAGS"]
+
+
+@pytest.mark.parametrize(("text", "given"), [("", False), ("shared_pcsc = true\n", True)])
+def test_udev_does_not_go_by_what_a_reader_was_before(
+    host: Host, tmp_path: Path, text: str, given: bool
+) -> None:
+    """In an initramfs, which has systemd's rules and not ours, it was for who is at the machine."""
+    host.configure(text)
+    known = "I:1\nE:ID_SMARTCARD_READER=1\nG:uaccess\nQ:uaccess\nV:1\n"
+    device = plug_in("163c", "0417", tmp_path, known)
+    assert ":uaccess:" in device["TAGS"]  # udev keeps that
+    assert ("uaccess" in device["run"].split()) == given
 
 
 @pytest.mark.parametrize(("text", "mode"), [("", "0660"), ("shared_pcsc = true\n", "0666")])

@@ -132,7 +132,7 @@ def first_usb_device() -> str:
 ATTEMPTS: dict[str, Callable[[], object]] = {
     "run a shell": lambda: run("/bin/sh", "-c", "true"),
     "run a program": lambda: run("/usr/bin/id"),
-    "run Python anew": lambda: run("/usr/bin/python3", "-c", "pass"),
+    "run Python again": lambda: run("/usr/bin/python3", "-c", "pass"),
     "run a tool of ours": lambda: run("/usr/bin/ukey", "--help"),
     "run a program from memory": run_from_memory,
     "make memory executable": lambda: mmap.mmap(

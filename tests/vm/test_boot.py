@@ -22,7 +22,7 @@ Type=oneshot
 ExecStart=/bin/sh -c '{_WAIT}'
 RemainAfterExit=yes
 """
-_AFTER_IT = f"/etc/systemd/system/{UNIT}.d/late.conf"
+_DROP_INS = f"/etc/systemd/system/{UNIT}.d"
 
 
 def test_it_is_enforcing_with_all_of_our_policy(guest: Guest) -> None:
@@ -56,9 +56,9 @@ def test_the_ukey_is_a_usb_device_that_libccid_drives(guest: Guest) -> None:
 def late(guest: Guest) -> Iterator[Guest]:
     """At its next boot, the keyservice is later than whoever asks for it."""
     guest.put(_LATE_UNIT, _LATE)
-    guest.put("[Unit]\nAfter=late.service\nWants=late.service\n", _AFTER_IT)
+    guest.put("[Unit]\nAfter=late.service\nWants=late.service\n", f"{_DROP_INS}/late.conf")
     yield guest
-    guest.root(f"rm {_LATE} {_AFTER_IT}; systemctl daemon-reload")
+    guest.root(f"rm -r {_LATE} {_DROP_INS}; systemctl daemon-reload")
 
 
 def test_the_first_login_after_power_on_comes_before_the_service_is_up(

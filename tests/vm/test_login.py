@@ -36,8 +36,10 @@ def test_a_way_in(guest: Guest, alice: str, name: str) -> None:
 
 
 def test_bound_and_unbound(guest: Guest, alice: str) -> None:
-    """Nobody needs a ukey who has none bound: the package's profile says nouserok."""
+    """Nobody needs a ukey who never had one: the package's profile says nouserok."""
     guest.unbind(alice)
+    assert not guest.console.login(alice, None)
+    guest.root(f"ukey forget --yes {alice}")
     assert guest.console.login(alice, None)
     guest.console.logout()
     guest.bind(alice)

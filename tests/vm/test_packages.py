@@ -49,6 +49,7 @@ def later(package: Path, folder: Path) -> bytes:
 
 
 @pytest.mark.long  # the emulated processor links the whole policy, twice
+@pytest.mark.leaves("version")
 def test_removal_install_and_upgrade(guest: Guest, alice: str, tmp_path: Path) -> None:
     _base, _disk, package, _logs = given()
     console = guest.console

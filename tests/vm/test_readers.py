@@ -40,8 +40,6 @@ def device_mode(guest: Guest) -> str:
 
 
 def test_one_setting_opens_what_is_closed(guest: Guest) -> None:
-    guest.unplug()
-    guest.plug()
     assert (mode(guest), device_mode(guest)) == ("600", "660")
     assert "uaccess" not in tags(guest)
 

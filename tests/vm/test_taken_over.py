@@ -7,6 +7,7 @@ The doubles run as root and without the units' sandbox, so that nothing but thei
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from tests.guest.guest import Guest
 from .double import ATTEMPTS, HOME
 
 DOUBLE = Path(__file__).with_name("double.py").read_text()
-FOLDER = "/usr/local/libexec/doubles"
+FOLDER = "/usr/local/doubles"
 
 #: what each domain is for, of all that is tried
 KEYSERVICE = {
@@ -47,36 +48,42 @@ REFUSED = {"EACCES", "EPERM"}
 pytestmark = pytest.mark.denied
 
 
-@pytest.fixture(scope="module")
-def outcomes(booted: Guest, open_home: None) -> dict[str, dict[str, str]]:
-    """By domain, of each attempt."""
+@contextlib.contextmanager
+def in_place(guest: Guest) -> Iterator[None]:
+    """The doubles are, with their labels, and nothing but the policy keeps anybody from a home."""
     types = {"keyservice": "ukey_keyservice_exec_t", "worker": "ukey_worker_exec_t"}
     types |= {"web-server": "httpd_exec_t", "unconfined": "bin_t"}
-    for name, label in types.items():
-        booted.put(DOUBLE, f"{FOLDER}/{name}", "755")
-        booted.root(f"chcon -t {label} {FOLDER}/{name}")
+    try:
+        for name, label in types.items():
+            guest.put(DOUBLE, f"{FOLDER}/{name}", "755")
+            guest.root(f"chcon -t {label} {FOLDER}/{name}")
+        guest.root(f"chmod 777 {HOME}; chmod 666 {HOME}/.bashrc")
+        yield
+    finally:
+        guest.root(f"chmod 755 {HOME}; chmod 644 {HOME}/.bashrc; rm -r {FOLDER}")
+
+
+@pytest.fixture(scope="module")
+def outcomes(booted: Guest) -> dict[str, dict[str, str]]:
+    """By domain, of each attempt."""
     if booted.bound_to is None:
         booted.bind("alice")
     found: dict[str, dict[str, str]] = {}
-    for name, more in (("keyservice", f"{FOLDER}/worker"), ("web-server", ""), ("unconfined", "")):
-        unit = f"double-{name}"
-        command = f"{FOLDER}/{name} {booted.service('MainPID')} {more}"
-        booted.root(f"systemd-run --quiet --wait --unit {unit} {command}", seconds=200)
-        told = booted.root(f"journalctl --boot --unit {unit} --output=cat").stdout
-        for line in told.splitlines():
-            if line.count("\t") == 2:
-                domain, outcome, attempt = line.split("\t")
-                found.setdefault(domain, {})[attempt] = outcome
-    booted.root(f"rm -r {FOLDER}")
+    with in_place(booted):
+        for name, more in (
+            ("keyservice", f"{FOLDER}/worker"),
+            ("web-server", ""),
+            ("unconfined", ""),
+        ):
+            unit = f"double-{name}"
+            command = f"{FOLDER}/{name} {booted.service('MainPID')} {more}"
+            booted.root(f"systemd-run --quiet --wait --unit {unit} {command}", seconds=400)
+            told = booted.root(f"journalctl --boot --unit {unit} --output=cat").stdout
+            for line in told.splitlines():
+                if line.count("\t") == 2:
+                    domain, outcome, attempt = line.split("\t")
+                    found.setdefault(domain, {})[attempt] = outcome
     return found
-
-
-@pytest.fixture(scope="module")
-def open_home(booted: Guest) -> Iterator[None]:
-    """Nothing but the policy keeps anybody from it."""
-    booted.root(f"chmod 777 {HOME}; chmod 666 {HOME}/.bashrc")
-    yield
-    booted.root(f"chmod 700 {HOME}; chmod 644 {HOME}/.bashrc")
 
 
 @pytest.mark.parametrize(

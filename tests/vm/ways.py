@@ -19,6 +19,15 @@ from tests.guest.console import PASSWORD, PATIENCE, PIN, SHELL
 from tests.guest.guest import PIN as RIGHT
 from tests.guest.guest import Guest
 
+#: What ssh asks where the ukey is not seen yet, as it may be for seconds on a slow machine.
+INSERT = r"press Enter: $"
+
+
+def asked_for_pin(child: Any) -> None:
+    """Until the PIN is asked for; the ukey is in."""
+    while child.expect([PIN, INSERT]):
+        child.sendline("")
+
 
 class Way(Protocol):
     def begin(self) -> None: ...
@@ -78,8 +87,7 @@ class _Sudo:
         self._console.type(pin)
         if self._console.expect(SHELL, self._password) == 0:
             return "\n0\r\n" in self._console.text
-        self._console.interrupt()  # it would ask a second time
-        self._console.expect(SHELL)
+        self._console.interrupt_until(SHELL)  # it would ask a second time
         return False
 
     def leave(self) -> None:
@@ -101,7 +109,7 @@ class Sshd:
         self._child.sendline(f"{self._user}-password")
 
     def be_asked(self) -> None:
-        self._child.expect(PIN)
+        asked_for_pin(self._child)
 
     def begin(self) -> None:
         self.ask()

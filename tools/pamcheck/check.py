@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A service, or all that let people in: its stack, its table, what is wrong with it."""
+"""A service, or all services that let people in: its stack, its table, what is wrong with it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keyservice.contract.names import CONFIG_FILE
+
 from ..language import _, reason
-from . import judge, lint, remedy, stack, table
+from . import afar, evaluation, judge, lint, remedy, stack
 from .finding import Finding, Severity
 from .libpam import LibpamFailed, Unable
-from .places import Places, Unreadable
+from .places import Places
 from .programs import SETUID
+from .reading import Unreadable
 from .stack import Stack, TooLong
 from .table import Table, Who
+from .world import AFAR, PLACE
 
 #: Services that no login goes by: they run jobs, change passwords, show the greeter, or are root's
 #: own. Those of an automatic login ask nobody; ``around`` sees where there is one.
@@ -69,12 +73,14 @@ class Checked:
 
     @property
     def who(self) -> Who | None:
-        """Who gets in, in a word; None: not known. It is no good one where something is open."""
+        """Who gets in, in a word; None: not known. It says nothing good where something is open."""
         if self.table is None:
             return None
         opened = any(finding.severity is Severity.OPEN for finding in self.findings)
         if opened and self.table.who in (Who.BOTH, Who.ENROLLED):
             return Who.DEPENDS
+        if not self.table.complete and not opened:
+            return None
         return self.table.who
 
 
@@ -86,11 +92,14 @@ def check(
     Raises :class:`tools.pamcheck.libpam.Unable`.
     """
     checked = Checked(service, file)
+    if installed and file.parent in places.passed_by:
+        return _passed_by(checked, places)
     try:
         read = stack.load(places, service, file, beside=beside)
         checked.findings += lint.findings(read, places, installed=installed)
         checked.findings += _in_capitals(file)
-        _evaluate(checked, read, places, installed=installed)
+        if not read.undefined:  # which a finding says
+            _evaluate(checked, read, places, installed=installed)
     except Unreadable as error:
         checked.unread = error
         checked.findings.append(_unread(error))
@@ -102,9 +111,35 @@ def check(
     return checked
 
 
+def _passed_by(checked: Checked, places: Places) -> Checked:
+    """A service that stands only where libpam does not look: "other" is what people meet."""
+    file, other = checked.file, places.find(stack.OTHER)
+    text = _("this libpam does not read {folder}: '{other}' counts in place of this file")
+    if not places.surely:
+        text = _("whether libpam reads {folder} is not known, nor is who gets in")
+        other = None
+    elif other is not None:
+        checked = check(places, checked.service, other, installed=True)
+    else:
+        text = _("this libpam does not read {folder}, and there is no '{other}': nobody gets in")
+    checked.findings.insert(
+        0,
+        Finding(
+            "never-read",
+            Severity.NOTE if other is not None else Severity.SHUT,
+            str(file),
+            text.format(folder=file.parent, other=stack.OTHER),
+            _("move it to {folder}").format(folder=places.folders[0]),
+        ),
+    )
+    return checked
+
+
 def _evaluate(checked: Checked, read: Stack, places: Places, *, installed: bool) -> None:
     try:
-        made = table.evaluate(read, places if installed else None)
+        place = afar.place(places, checked.service, installed=installed)
+        made = evaluation.evaluate(read, places if installed else None, place)
+        judged = judge.findings(made)
     except Unable:
         raise
     except LibpamFailed as error:
@@ -112,12 +147,39 @@ def _evaluate(checked: Checked, read: Stack, places: Places, *, installed: bool)
         checked.findings.append(_unknown("not-evaluated", checked.file, text.format(reason=error)))
         return
     checked.table = made
+    checked.findings += _from_afar(made, places)
     checked.findings = [remedy.proven(made, finding) for finding in checked.findings]
-    checked.findings += judge.findings(made)
+    checked.findings += judged
+
+
+def _from_afar(made: Table, places: Places) -> Iterator[Finding]:
+    """The finding that the keyservice refuses people for where they are, if that makes a
+    difference."""
+    provided = {key for cell in made.cells.values() for key, _value in cell.provided}
+    if made.place is None or not (made.only_place or PLACE in provided):
+        return
+    service = made.stack.service
+    found = afar.afar(places, service)
+    refused = found is afar.Afar.REFUSED
+    shut = made.place.values == (AFAR,) or not refused
+    text = _("the keyservice refuses whoever comes from afar by {service}")
+    if not refused:
+        text = _("{file} is not understood: whether {service} lets in from afar is not known")
+    cure = _(
+        "where they may, with a ukey that is in this machine, write below [services.{service}]:"
+    )
+    yield Finding(
+        "from-afar",
+        Severity.SHUT if shut else Severity.NOTE,
+        CONFIG_FILE,
+        text.format(service=service, file=CONFIG_FILE),
+        cure.format(service=service) if refused else _("mend it, or run this as root"),
+        "allow_remote = true" if refused else "",
+    )
 
 
 def _in_capitals(file: Path) -> Iterator[Finding]:
-    """A name that libpam never looks for. Where it stands does not matter to whoever copies it."""
+    """A name that libpam never looks for. Its place does not matter to a person who copies it."""
     if file.name != file.name.lower():
         text = _("libpam looks for services in lower case: it never reads a file of this name")
         cure = _("name it {name}").format(name=file.name.lower())
@@ -127,7 +189,7 @@ def _in_capitals(file: Path) -> Iterator[Finding]:
 def _unread(error: Unreadable) -> Finding:
     text = _("it cannot be read ({reason}): nothing is known about who gets in")
     cure = _("run this as root") if error.forbidden else _("name a file that is there")
-    said = text.format(reason=reason(error))
+    said = text.format(reason=reason(error.number))
     return Finding("unreadable", Severity.NOTE, str(error.path), said, cure)
 
 
@@ -153,7 +215,7 @@ def others(places: Places) -> Iterator[tuple[str, Path]]:
 
 
 def interpreters(places: Places, service: str, file: Path) -> list[Finding]:
-    """What matters of a service that no login goes by."""
+    """The findings that matter for a service that no login goes by."""
     try:
         read = stack.load(places, service, file)
     except (Unreadable, TooLong):

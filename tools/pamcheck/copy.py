@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A stack rewritten for a look at what libpam does with it.
+"""A stack rewritten to see what libpam does with it.
 
 Every module becomes ``pam_debug.so``, which returns what it is told, and every file that is
 included becomes a file of the private folder, so that libpam opens nothing of the host's. In front
 of each module stands a line that shows its number and has no say; jumps go over twice as many lines
-in return. What libpam makes of broken lines it is left to make of them.
+in return. Broken lines stay as they are, for libpam to judge.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .stack import OTHER, GiveUp, Group, Module, Part, Stack, TooLong
 SERVICE = "stack"
 _LINE_MAX = 1000
 
-#: What stands where a module stood: a text, or the number of the module.
+#: The part that stands in the place of a module: a text, or the number of the module.
 Piece = str | int
 
 
@@ -32,7 +32,7 @@ class Copy:
     creds: dict[int, str] = field(default_factory=dict)
 
     def module(self, index: int, code: str | None) -> str:
-        """What replaces a module that returns `code`, None for one that is missing."""
+        """The text that replaces a module that returns `code`, None for one that is missing."""
         if code is None:
             return "{folder}/missing.so"
         assert code in CODES
@@ -43,7 +43,8 @@ def of(stack: Stack, creds: dict[int, str]) -> Copy:
     """The copy of `stack`; `creds`: what a module's pam_setcred returns, where not success."""
     copy = Copy(creds=creds)
     _Writer(copy, modules=True).file(SERVICE, stack.parts)
-    # Its modules do not run where the service has its own; what breaks it breaks the service too.
+    # The modules of "other" do not run where the service has its own; but a fault in it breaks the
+    # service too.
     _Writer(copy, modules=stack.fallen_back).file(OTHER, stack.other)
     return copy
 

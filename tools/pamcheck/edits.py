@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A stack with a line changed, as it would be after the change: what a remedy is tried on."""
+"""A stack with a line changed, as it would be after the change, to try a remedy on."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _UNDEFINED = 0
 class Has(Enum):
     YES = "yes"
     NO = "no"
-    BROKEN = "broken"  #: no shared object at all: nothing can load it
+    BROKEN = "broken"  #: no shared object at all: no program can load it
     UNKNOWN = "unknown"  #: it cannot be read, or is built in a way that is not understood
 
 
@@ -74,7 +74,7 @@ def _among_symbols(content: mmap.mmap, name: bytes) -> Has:
                 text, section = struct.unpack_from(order + "I10xH", content, at)
             begin = names + text
             if text < names_length and content[begin : begin + len(name)] == name:
-                # One that is only used may come from a library that is loaded with it.
+                # A function that is only used may come from a library that is loaded with it.
                 return Has.UNKNOWN if section == _UNDEFINED else Has.YES
         found = Has.NO
     return found

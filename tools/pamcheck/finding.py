@@ -23,7 +23,7 @@ class Finding:
 
     `kind` is its stable name in ``--json``, in kebab case, such as ``password-alone``. `place` is
     ``FILE:LINE``, a file, or a program's setting; `remedy` the line to write, or what to do.
-    `line` is to be written there, or done in a shell, word by word; it is shown in one piece.
+    `line` is a line to write there, or to run in a shell, word by word; it is shown in one piece.
     """
 
     kind: str

@@ -12,8 +12,8 @@ from .edits import ended
 from .finding import Finding, Severity
 from .known import LOCALS
 from .lines import Line
-from .modules import is_password, is_ukey, ukey_options
-from .remedy import STRICT, asks_for_ukey, blame, cure, refuses_all, tried, without, written
+from .modules import asks_for_ukey, is_password, is_ukey, ukey_options
+from .remedy import STRICT, blame, cure, refuses_all, tried, without, written
 from .stack import OTHER
 from .succeed_if import BREAKGLASS
 from .table import Flips, Table, Verdict
@@ -25,8 +25,9 @@ _NAMED = 3
 
 
 def findings(table: Table) -> list[Finding]:
-    """What the table shows, the worst first."""
-    found = [*untried(table), *takes_other(table), *_openings(table), *_shut(table)]
+    """The findings that the table shows, the worst first."""
+    found = [*untried(table), *takes_other(table), *_openings(table), *_order(table)]
+    found += _shut(table)
     if table.lets_in:
         found += _never(table)
         found += tells(table, opened=any(each.severity is Severity.OPEN for each in found))
@@ -69,7 +70,7 @@ def _without_ukey(table: Table) -> Iterator[Finding]:
     if len(passwords) == 1 and written(table, passwords[0], [str(passwords[0]), added], shut):
         remedy, write = _("use one of pam.d-examples, or add behind it:"), added
     swallowed = [line for line in table.stack.lines if any(map(_names_ukey, line.args))]
-    if any(table.cells[Password.WRONG, state].verdict is Verdict.IN for state in Ukey):
+    if any(table.cells[Password.WRONG, state].usual for state in Ukey):
         text = _("anybody gets in: no line asks for a password or a ukey")
     elif not swallowed:
         text = _("the password alone lets in: pam_ukey.so is not in the stack")
@@ -139,7 +140,7 @@ def _state(state: Ukey) -> str:
 
 
 def _breaks_glass(table: Table, flips: Flips) -> bool:
-    """The gate opened for a member of its group: what the examples say."""
+    """Whether the gate opened for a member of its group, as the examples mean it."""
     return table.has(flips, Role.GATE) and (BREAKGLASS, "yes") in flips
 
 
@@ -173,12 +174,32 @@ def _in_case(table: Table, flips: Flips, text: str) -> str:
     return _("{finding}, in one case: {conditions}").format(finding=text, conditions=conditions)
 
 
+# -- in which order
+
+
+def _order(table: Table) -> Iterator[Finding]:
+    """Some programs answer every hidden prompt with the password. pam_ukey can tell it from a PIN
+    only if a line before it has asked for the password."""
+    if table.asked_first is None:
+        return
+    ukey, password = (module.line for module in table.asked_first)
+    text = _(
+        "the ukey's line comes before the password's: programs that answer every prompt with the "
+        "password send it to the ukey as a PIN, and three tries are gone"
+    )
+    cure = _("put it behind the password's line, {place}")
+    place = cure.format(place=password.place)
+    yield Finding("ukey-before-password", Severity.SHUT, ukey.place, text, place)
+
+
 # -- who does not get in
 
 
 def _shut(table: Table) -> Iterator[Finding]:
     both = table.cells[Password.RIGHT, Ukey.VERIFIED]
     stack = table.stack
+    if table.only_place:
+        return  # which a finding says
     if not table.lets_in:
         if stack.service != OTHER:
             yield Finding(
@@ -226,7 +247,7 @@ def _only_others(table: Table) -> bool:
 
 
 def _refusing(table: Table) -> str:
-    """Where somebody with both was refused first, or else where the run ended."""
+    """The line at which somebody with both was refused first, or else at which the run ended."""
     modules = {module.index: module.line for module in table.stack.modules()}
     ran = table.plain[Password.RIGHT, Ukey.VERIFIED]
     for index in ran.trace:
@@ -242,10 +263,10 @@ def _refusing(table: Table) -> str:
 def _never(table: Table) -> Iterator[Finding]:
     modules = {module.index: module for module in table.stack.modules()}
     blocked: dict[int, list[Line]] = {}
-    for dead in table.never:
+    for dead in table.never.modules:
         if refuses_all(dead.line):
-            continue  # where nobody comes to it, all is well
-        blocked.setdefault(table.last[dead.index], []).append(dead.line)
+            continue  # if nobody reaches it, all is well
+        blocked.setdefault(table.never.last[dead.index], []).append(dead.line)
     for index, lines in blocked.items():
         yield _never_runs(table, modules[index].line, lines, when_right=False)
     ran = table.cells[Password.RIGHT, Ukey.WRONG].ways.get(frozenset())
@@ -253,7 +274,8 @@ def _never(table: Table) -> Iterator[Finding]:
         return
     last = modules[ran.trace[-1]]
     ahead = [module for module in modules.values() if module.index > last.index]
-    lines = [each.line for each in ahead if asks_for_ukey(each.line) and each not in table.never]
+    never = table.never.modules
+    lines = [each.line for each in ahead if asks_for_ukey(each.line) and each not in never]
     if lines and _is_done(last.line):
         yield _never_runs(table, last.line, lines, when_right=True)
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What is known of modules by their names: of Linux-PAM 1.5.2's, and of others'.
+"""Facts that are known of modules by their names: of Linux-PAM 1.5.2's, and of others'.
 
 ``tests/pamcheck/test_real_modules.py`` measures those that Debian has.
 """
@@ -23,6 +23,8 @@ DIRECTORIES = (
 )
 #: Options of theirs that make PAM_IGNORE of a code.
 IGNORING = {"user_unknown": "ignore_unknown_user", "authinfo_unavail": "ignore_authinfo_unavail"}
+#: Modules that pass somebody over only by these options.
+NEVER_IGNORING = frozenset(("pam_sss", "pam_ldap", "pam_winbind"))
 LOCALS = ("pam_unix", "pam_unix2", "pam_tcb", "pam_pwdfile", "pam_pwdb", "pam_shadow")
 
 #: Modules that always return the same from pam_sm_authenticate.
@@ -33,11 +35,10 @@ CONSTANT = {
     "pam_faildelay": "ignore",
     "pam_group": "ignore",
     "pam_warn": "ignore",
-    "pam_issue": "ignore",
     "pam_keyinit": "ignore",
     "pam_selinux": "auth_err",
 }
-#: Modules without pam_sm_authenticate, where they are not there to be looked into.
+#: Modules without pam_sm_authenticate, for hosts on which their files cannot be looked into.
 WITHOUT_AUTH = frozenset(
     (
         "pam_cracklib",
@@ -57,7 +58,21 @@ WITHOUT_AUTH = frozenset(
         "pam_xauth",
     )
 )
-#: What pam_setcred returns, where it is not success.
+#: Others that ask for no password.
+SILENT = frozenset(
+    (
+        "pam_debug",
+        "pam_filter",
+        "pam_gnome_keyring",
+        "pam_kwallet5",
+        "pam_listfile",
+        "pam_mail",
+        "pam_rhosts",
+        "pam_timestamp",
+        "pam_wheel",
+    )
+)
+#: The code that pam_setcred returns, where it is not success.
 SETCRED = {
     "pam_deny": "cred_err",
     "pam_succeed_if": "ignore",
@@ -80,6 +95,20 @@ REFUSING = {
     "pam_access": ("perm_denied", "success"),
     "pam_tally2": ("auth_err", "success"),
     "pam_tally": ("auth_err", "success"),
+}
+#: The codes of which ``modules`` says when the module returns them. All other codes that a control
+#: names are tried beside them.
+MODELLED = {
+    **{name: frozenset(("success", "auth_err")) for name in ("pam_rootok",)},
+    "pam_succeed_if": frozenset(("success", "auth_err", "service_err")),
+    "pam_usertype": frozenset(("success", "auth_err", "service_err")),
+    "pam_localuser": frozenset(("success", "perm_denied", "service_err")),
+    "pam_echo": frozenset(("success", "ignore")),
+    "pam_issue": frozenset(("ignore", "service_err")),
+    "pam_exec": frozenset(("success", "system_err", "service_err", "ignore")),
+    "pam_faillock": frozenset(("success", "auth_err")),
+    "pam_sepermit": frozenset(("success", "ignore", "auth_err")),
+    **{name: frozenset((*codes, "success")) for name, codes in REFUSING.items()},
 }
 #: Options that change the code that they pass with.
 PASSING = {("pam_nologin", "successok"): "success"}

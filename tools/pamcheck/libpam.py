@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What libpam itself says of a stack's copy, with each of many outcomes of its modules.
+"""libpam's own verdicts on a stack's copy, with each of many outcomes of its modules.
 
 libpam runs in a child process, which has a deadline, no rights, a folder of its own, and writes
 neither to the log nor to the audit trail: thousands of logins that nobody tried would stand there.
@@ -37,7 +37,7 @@ _NOBODYS = range(61184, 65520)
 
 
 class LibpamFailed(Exception):
-    """libpam cannot be asked. The text says why, in English: for the log of a bug report."""
+    """libpam cannot be asked. The text says why, in English, for a bug report."""
 
 
 class Unable(LibpamFailed):
@@ -79,8 +79,8 @@ def _uid() -> int:
 
 @contextmanager
 def _folder(uid: int | None) -> Iterator[Path]:
-    """A folder that only `uid` can enter. Not where TMPDIR says: that may be closed to `uid`, and
-    no stack can name a path with a space."""
+    """A folder that only `uid` can enter. It is not where TMPDIR says: that may be closed to `uid`,
+    and no stack can name a path with a space."""
     base = "/run" if uid is not None and os.access("/run", os.W_OK) else "/tmp"
     folder = Path(tempfile.mkdtemp(prefix="ukey-check-pam-", dir=base))
     try:
@@ -149,7 +149,7 @@ def _become_nobody(uid: int | None) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """No child outlives whoever reads its answers."""
+    """No child outlives the process that reads its answers."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -175,7 +175,7 @@ class _Conversation(ctypes.Structure):
 class _Child:
     """The process that libpam runs in."""
 
-    #: Its exit status where this libpam has not what the copy stands on.
+    #: Its exit status if this libpam lacks what the copy needs.
     UNABLE = 3
 
     def __init__(self, copy: Copy, folder: Path, writing: int) -> None:
@@ -206,7 +206,7 @@ class _Child:
         return 0
 
     def _probe(self) -> ctypes.c_void_p | None:
-        """A handle with both modules; None where one of them is not what it should be."""
+        """A handle with both modules; None if one of them is not as it should be."""
         for code, wanted in (("auth_err", 7), ("success", _SUCCESS)):
             text = f"auth [default=ignore] pam_echo.so 5\nauth required pam_debug.so auth={code}\n"
             (self._folder / "probe").write_text(text)

@@ -22,11 +22,17 @@ TYPES = ("auth", "account", "password", "session")
 CONTROLS = ("required", "requisite", "sufficient", "optional")
 
 
+#: The folders in which distributions have modules, and so the whole paths of libpam's own.
+_FOLDER = re.compile(
+    r"(?:(?:/usr|/(?:nix|gnu)/store/[\w.+-]+)?"
+    r"/lib(?:64|32|x32)?(?:/[\w.+-]+-linux-[\w.+-]+)?/security(?:/\$ISA)?|\$ISA)"
+)
 _SUFFIX = re.compile(r"\.so(?:\.[0-9]+)*\Z")
 
 
 class Fault(StrEnum):
-    """Why libpam cannot take a line for what it seems to be. The values are kinds of findings."""
+    """The reason why libpam cannot take a line for what it seems to be. The values are kinds of
+    findings."""
 
     TYPE = "unknown-type"
     CONTROL_MISSING = "no-control"
@@ -55,9 +61,12 @@ class Line:
 
     @property
     def name(self) -> str:
-        """The module without folder and suffix: ``pam_unix``. One that cannot be loaded keeps
-        what it has."""
-        base = self.module.rsplit("/", 1)[-1]
+        """The module without folder and suffix: ``pam_unix``. A module that cannot be loaded keeps
+        both. So does one of another folder, which may be anything: one with a whole path, or with a
+        path that counts from libpam's folder and may lead out of it."""
+        folder, slash, base = self.module.rpartition("/")
+        if slash and not _FOLDER.fullmatch(folder):
+            base = self.module
         return _SUFFIX.sub("", base) or base
 
     @property
@@ -71,7 +80,7 @@ class Line:
         return self.type == "@include" or self.control.lower() in ("include", "substack")
 
     def with_control(self, control: str, *more: str) -> str:
-        """The line as it ought to be written, with `control`, and with `more` arguments."""
+        """The line as it should be written, with `control`, and with `more` arguments."""
         dash = "-" if self.silent else ""
         args = map(_quoted, (*self.args, *more))
         return " ".join([f"{dash}{self.type} {control}", self.module, *args])
@@ -97,7 +106,8 @@ def _assembled(content: bytes) -> Iterator[tuple[int, bytes, Fault | None]]:
     """(number of the first line, whole line, fault), as ``_pam_assemble_line`` makes them.
 
     Where a line is too long or continued past the end of the file, libpam gives the file up, or
-    takes the rest for a new line: what was read is passed on with the fault, and is the last.
+    takes the rest for a new line: the part that was read is passed on with the fault, and is the
+    last.
     """
     number, first, joined, continued = 0, 0, b"", False
     for physical in content.split(b"\n"):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What is wrong with a stack's files and lines, whoever gets in by them."""
+"""Faults of a stack's files and lines, no matter who gets in by them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ..language import _
 from . import onhost
-from .controls import Wrong, actions, jumps
+from .controls import Wrong, actions, jumps, uncountable
 from .finding import Finding, Severity
 from .lines import Fault, Line
 from .modules import exec_words, is_gate, is_interpreter, is_password, is_ukey, meant, ukey_options
@@ -23,7 +23,7 @@ _INCLUDED = ("common-auth", "system-auth")
 
 
 def findings(stack: Stack, places: Places, *, installed: bool) -> list[Finding]:
-    """What can be seen without running it. `installed`: it is in use on this host."""
+    """The faults that can be seen without running it. `installed`: it is in use on this host."""
     found = [*_broken(stack), *_words(stack), *_interpreters(stack, places)]
     found += [*_jumps(stack), *_split(stack), *_gates(stack), *_nullok(stack)]
     found += onhost.missing(stack, places if installed else None)
@@ -62,7 +62,10 @@ def _lost(group: Group, lost: Lost) -> Finding:
     texts = {
         Lost.MISSING: _("the file that is included, {file}, does not exist: libpam refuses here"),
         Lost.UNREADABLE: _("the file that is included, {file}, cannot be read"),
-        Lost.LOOP: _("the file that is included, {file}, includes this one again"),
+        Lost.LOOP: _(
+            "the file that is included, {file}, includes this one again: nothing is known about "
+            "who gets in"
+        ),
         Lost.DEEP: _("the file that is included, {file}, is nested too deep for libpam"),
         Lost.NAMELESS: _("the line names no file to include: libpam crashes on it"),
     }
@@ -97,6 +100,11 @@ def _words(stack: Stack) -> Iterator[Finding]:
                 text.format(word=wrong),
                 _("use required, requisite, sufficient, optional or [code=action ...]"),
             )
+        if line.type == "auth" and uncountable(line.control):
+            text = _("a jump by more than libpam can count: nothing is known about who gets in")
+            yield Finding(
+                "jump-too-far", Severity.OPEN, line.place, text, _("use one of pam.d-examples")
+            )
         if is_ukey(line):
             yield from _options(line)
 
@@ -106,7 +114,9 @@ def _options(line: Line) -> Iterator[Finding]:
     for word in options:
         if not meant(word):
             text = _("pam_ukey does not know the option '{word}', and lets nobody in")
-            remedy = _("options: nouserok, uniform, decoy, timeout=SECONDS, change_pin, debug")
+            remedy = _(
+                "options: nouserok, uniform, decoy, timeout=SECONDS, change_pin, silent, debug"
+            )
             yield _option(line, text.format(word=word), remedy)
     if "nouserok" in options and {"uniform", "decoy"} & set(options):
         text = _("uniform hides who is enrolled and nouserok shows it: pam_ukey lets nobody in")
@@ -167,7 +177,8 @@ def _jumps_of(parts: tuple[Part, ...], level: tuple[Part, ...]) -> Iterator[Find
             yield from _jumps_of(part.parts, part.parts if part.substack else level)
         elif isinstance(part, Module) and part.line.fault is None:
             after = lines[lines.index(part) + 1 :]
-            for count in sorted(jumps(part.line.control)):
+            counts = () if uncountable(part.line.control) else jumps(part.line.control)
+            for count in sorted(counts):
                 yield from _jump(part, after, count)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What is wrong with what a stack needs on its host: modules that fail, files that others own."""
+"""Faults of the things that a stack needs on its host: modules that fail, files that others own."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ from .finding import Finding, Severity
 from .lines import Line
 from .modules import exec_words, is_interpreter, is_ukey, without_auth
 from .places import Places
+from .reading import is_sticky, others_may_add, others_may_write
 from .remedy import mended
 from .stack import Stack
 
 _LINKS_MAX = 40
+#: Words that name a file by which a module lets in.
+_FILES = {
+    "pam_access": "accessfile=",
+    "pam_echo": "file=",
+    "pam_listfile": "file=",
+    "pam_localuser": "file=",
+    "pam_pwdfile": "pwdfile=",
+    "pam_userdb": "db=",
+}
 
 
 def missing(stack: Stack, places: Places | None) -> Iterator[Finding]:
-    """Modules that fail whoever comes to them. `places`: where to look for them; without, names
+    """Modules that fail for everybody. `places`: where to look for them; without it, their names
     tell."""
     for module in stack.modules():
         line = module.line
@@ -63,7 +73,8 @@ def missing(stack: Stack, places: Places | None) -> Iterator[Finding]:
 
 def changeable(stack: Stack, places: Places, *, installed: bool) -> Iterator[Finding]:
     """Files, and folders above them, that others than root can change, or put there. `installed`:
-    the stack is one of this host's; of others only what they name by its whole path is looked at.
+    the stack is one of this host's; of other stacks only the files that they name by a whole path
+    are looked at.
     """
     if os.geteuid() != 0 and places.root != Path("/"):
         return  # an image of somebody's own: its owners are not those that it will have
@@ -82,7 +93,7 @@ def changeable(stack: Stack, places: Places, *, installed: bool) -> Iterator[Fin
 
 
 def _named(line: Line, places: Places, *, installed: bool) -> Iterator[Path]:
-    """What runs as root by this line."""
+    """The files that run as root by this line, or that decide."""
     if line.module.startswith("/") or installed:
         file = places.module(line.module)
         if file is not None:
@@ -92,14 +103,16 @@ def _named(line: Line, places: Places, *, installed: bool) -> Iterator[Path]:
     words = exec_words(line)[1] if line.name == "pam_exec" else ()
     if is_interpreter(line):
         words = line.args
-    for word in words[:1]:
+    given = _FILES.get(line.name)
+    files = [word.partition("=")[2] for word in line.args if given and word.startswith(given)]
+    for word in (*words[:1], *files):
         if word.startswith("/"):
             yield places.root / word.lstrip("/")
 
 
 def _others(places: Places, file: Path) -> Iterator[Path]:
     """`file` and the folders above it that others than root own or may write, links followed."""
-    # Not resolved: a link on the way is somebody's too.
+    # The path is not resolved: a link on the way is somebody's too.
     root, file = (Path(os.path.abspath(each)) for each in (places.root, file))  # noqa: PTH100
     root = root if file.is_relative_to(root) else Path("/")
     left = list(file.relative_to(root).parts)[::-1]
@@ -123,10 +136,8 @@ def _others(places: Places, file: Path) -> Iterator[Path]:
             path = root if target.is_absolute() else path.parent
             left += [each for each in target.parts if each != "/"][::-1]
             continue
-        folder = stat.S_ISDIR(status.st_mode)
-        writable = status.st_mode & (stat.S_IWOTH | (stat.S_IWGRP if status.st_gid else 0))
-        sticky = bool(folder and writable and status.st_mode & stat.S_ISVTX)
-        if status.st_uid != 0 or (writable and not sticky):
+        sticky = is_sticky(status) and others_may_add(status)
+        if others_may_write(status):
             yield path
 
 
@@ -143,7 +154,7 @@ def _writable(path: Path, mode: str) -> Finding:
 
 
 def _another(path: Path, file: Path) -> Finding:
-    """Of what a line names: somebody's folder is not made root's."""
+    """The remedy for a file that a line names: somebody's folder is not made root's."""
     found = path.stat()
     if not stat.S_ISDIR(found.st_mode):
         return _writable(path, "755" if found.st_mode & stat.S_IXUSR else "644")

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Where a host keeps its stacks and modules, and reading them without being held up by anything."""
+"""The places where a host keeps its stacks and modules, and how to read them without being held
+up."""
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from . import folders
 from .elf import Has, defines
+from .reading import Unreadable
 
-#: Where libpam looks for a service, in its order; the first is the administrator's.
-_FOLDERS = ("etc/pam.d", "usr/lib/pam.d", "usr/etc/pam.d")
+#: The folders in which modules may be, on hosts whose libpam does not say where it looks for them.
 _MODULES = (
     "lib/*/security",
     "usr/lib/*/security",
@@ -24,52 +25,25 @@ _MODULES = (
     "lib64/security",
     "usr/lib64/security",
 )
-#: The kernel's own file systems: what looks like a file there may act on being read, as kmsg does.
-_KERNELS = ("/proc", "/sys", "/sys/kernel/debug", "/sys/kernel/tracing")
 _LINKS_MAX = 40
-#: No stack is as long as this.
-_BYTES_MAX = 1 << 20
 
 
-class Unreadable(Exception):
-    """A file that cannot be taken for a stack. `missing`: there is none of that name; `forbidden`:
-    it is somebody else's."""
-
-    def __init__(self, path: Path, number: int) -> None:
-        super().__init__(os.strerror(number))
-        self.path, self.number = path, number
-        self.missing = number in (errno.ENOENT, errno.ENOTDIR)
-        self.forbidden = number in (errno.EACCES, errno.EPERM)
-
-
-def read(path: Path) -> bytes:
-    """The content of a regular file. Raises :class:`Unreadable`.
-
-    Nothing else is even opened, as far as that can be known before: a device may act on it, and so
-    may a file of the kernel's.
-    """
+def _may_be(path: Path) -> bool:
+    """Whether there is something by this name, or it cannot be seen."""
     try:
-        _must_be_regular(path.stat())
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            _must_be_regular(os.fstat(descriptor))
-            content = file.read(_BYTES_MAX + 1)
-        if content is None:  # a file of the kernel's that has nothing yet
-            raise OSError(errno.EAGAIN, "")
-        if len(content) > _BYTES_MAX:
-            raise OSError(errno.EFBIG, "")
-    except OSError as error:
-        raise Unreadable(path, error.errno or errno.EIO) from None
-    except ValueError:  # a name with a zero byte
-        raise Unreadable(path, errno.ENOENT) from None
-    return content
+        path.lstat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
 
 
-def _must_be_regular(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL, "")
-    if any(path.is_mount() and path.stat().st_dev == status.st_dev for path in map(Path, _KERNELS)):
-        raise OSError(errno.EINVAL, "")
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -80,7 +54,21 @@ class Places:
 
     @cached_property
     def folders(self) -> tuple[Path, ...]:
-        return tuple(self.root / folder for folder in _FOLDERS)
+        """The folders in which libpam looks for a service, in its order; the first is the
+        administrator's."""
+        read_ = folders.read_by_libpam(self.root) or (folders.ADMINISTRATORS,)
+        return tuple(self.root / folder for folder in read_)
+
+    @cached_property
+    def passed_by(self) -> tuple[Path, ...]:
+        """Folders of services that libpam does not read, or may not read."""
+        given = [str(folder.relative_to(self.root)) for folder in self.folders]
+        return tuple(self.root / folder for folder in folders.others(given))
+
+    @cached_property
+    def surely(self) -> bool:
+        """Whether it is known which folders libpam reads."""
+        return folders.read_by_libpam(self.root) is not None
 
     def find(self, name: str) -> Path | None:
         """The file that a service or an include of a bare name means."""
@@ -88,9 +76,19 @@ class Places:
             return None
         if name.startswith("/"):
             path = self.root / name.lstrip("/")
-            return path if os.path.lexists(path) else None
-        paths = (folder / name for folder in self.folders)
-        return next((path for path in paths if os.path.lexists(path)), None)
+            return path if _may_be(path) else None
+        return self._first(self.folders, name)
+
+    def unread(self, name: str) -> Path | None:
+        """The file of a service in a folder that libpam passes by, or may pass by."""
+        return self._first(self.passed_by, name)
+
+    def _first(self, where: tuple[Path, ...], name: str) -> Path | None:
+        """libpam goes on to the next folder where it cannot open a file."""
+        paths = [folder / name for folder in where]
+        there = (path for path in paths if _may_be(self.follow(path)))
+        broken = (path for path in paths if _may_be(path))
+        return next(there, None) or next(broken, None)
 
     def follow(self, path: Path) -> Path:
         """The file behind a symbolic link, which in an image counts from its root."""
@@ -106,7 +104,7 @@ class Places:
     def services(self) -> Iterator[tuple[str, Path]]:
         """Every file, by name; the administrator's come before the packages' of that name."""
         found: dict[str, Path] = {}
-        for folder in reversed(self.folders):
+        for folder in reversed((*self.folders, *self.passed_by)):
             try:
                 found |= {
                     path.name: path for path in folder.iterdir() if self.follow(path).is_file()
@@ -120,12 +118,18 @@ class Places:
     @cached_property
     def _modules(self) -> list[Path]:
         """The folders of modules that there are, and that can be looked into."""
-        return [
-            folder
-            for pattern in _MODULES
-            for folder in self.root.glob(pattern)
-            if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)
-        ]
+        return [folder for folder in self._given if os.access(folder, os.R_OK | os.X_OK)]
+
+    @cached_property
+    def _closed(self) -> bool:
+        """Whether there is one that cannot be looked into."""
+        return len(self._modules) < len(self._given)
+
+    @cached_property
+    def _given(self) -> list[Path]:
+        patterns = folders.modules_of_libpam(self.root) or _MODULES
+        found = (folder for pattern in patterns for folder in self.root.glob(pattern))
+        return [folder for folder in found if folder.is_dir()]
 
     def module(self, module: str) -> Path | None:
         """The file that libpam loads by this name; None where there is none."""
@@ -138,7 +142,8 @@ class Places:
         return next((path for path in paths if self._there(path)), None)
 
     def _module_by_isa(self, module: str) -> Path | None:
-        """Debian's libpam knows no architectures: it only looks in /lib/security in the end."""
+        """Debian's libpam knows no architectures: it only looks in /lib/security as the last
+        place."""
         name = module.rsplit("/", 1)[-1]
         folders = [self.root / "lib/security"] if self._multiarch else self._modules
         if self._multiarch and module != f"$ISA/{name}":
@@ -151,14 +156,30 @@ class Places:
 
     def _there(self, path: Path) -> bool:
         try:
-            return os.path.lexists(self.follow(path))
+            return _may_be(self.follow(path))
         except ValueError:  # a name with a zero byte
             return False
 
+    def leads_elsewhere(self, module: str) -> bool:
+        """Whether what libpam loads by this name is surely not what it loads by its last part, or
+        is a file by another name."""
+        path, base = self.module(module), module.rpartition("/")[2]
+        if path is None or "$ISA" in module:
+            return False
+        file = self.follow(path)
+        if file.name.partition(".")[0] != base.partition(".")[0]:
+            return True
+        if module == base:
+            return False
+        plain = [folder / base for folder in self._modules if self._there(folder / base)]
+        same = [_same(file, self.follow(each)) for each in plain]
+        # If it is not known where libpam looks, none of them may be another file.
+        return not (any(same) if folders.modules_of_libpam(self.root) else same and all(same))
+
     def lacks(self, module: str) -> bool:
-        """Whether a module is surely missing, or no module: there are folders of modules, and what
-        none of them has, libpam cannot load."""
-        if not self._modules:
+        """Whether a module is surely missing, or no module: there are folders of modules, and
+        libpam cannot load what none of them has."""
+        if not self._modules or (self._closed and not module.startswith("/")):
             return False
         return self.module(module) is None or self._function(module) is Has.BROKEN
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-#: Programs that run with root's rights whoever starts them, by the service that they ask.
+#: Programs that run with root's rights no matter who starts them, by the service that they ask.
 SETUID = frozenset(
     (
         "su",
@@ -28,7 +28,7 @@ SETUID = frozenset(
         "kcheckpass",
     )
 )
-#: Root's own tools, and what userhelper runs for people: no login goes by them.
+#: Root's own tools, and those that userhelper runs for people: no login goes by them.
 _TOOLS = frozenset(
     (
         "chpasswd",
@@ -49,5 +49,51 @@ _TOOLS = frozenset(
         "xserver",
     )
 )
-#: Those that keep the real uid of whoever calls them. polkit's helper does not in every version.
-CALLERS = (SETUID - {"polkit-1"}) | _TOOLS
+#: Programs that may not keep their caller's real uid: polkit's helper does not in every version,
+#: and of others it is not known.
+_UNSURE = frozenset(
+    ("doas", "kcheckpass", "ksu", "pkexec", "polkit-1", "screen", "userhelper", "vlock", "xlock")
+)
+#: Programs that keep it.
+CALLERS = (SETUID - _UNSURE) | _TOOLS
+#: Programs that run as root, no matter who logs in by them.
+ROOTS = frozenset(
+    (
+        "atd",
+        "cron",
+        "crond",
+        "gdm",
+        "gdm-autologin",
+        "gdm-fingerprint",
+        "gdm-launch-environment",
+        "gdm-password",
+        "gdm-smartcard",
+        "gdm3",
+        "greetd",
+        "lightdm",
+        "lightdm-autologin",
+        "lightdm-greeter",
+        "login",
+        "lxdm",
+        "remote",
+        "rlogin",
+        "rsh",
+        "sddm",
+        "sddm-autologin",
+        "sddm-greeter",
+        "slim",
+        "sshd",
+        "systemd-user",
+        "telnet",
+        "vsftpd",
+        "xdm",
+        "xrdp-sesman",
+    )
+)
+#: Programs that serve people who are elsewhere, and nobody else.
+FROM_AFAR = frozenset(
+    ("cockpit", "dropbear", "remote", "rlogin", "rsh", "sshd", "telnet", "vsftpd", "xrdp-sesman")
+)
+#: Programs that serve people at this machine. Programs that are neither may be asked below a login
+#: from afar, as su and sudo are.
+AT_HAND = ROOTS - FROM_AFAR

@@ -2,8 +2,8 @@
 # Copyright the pam-ukey authors
 """Which line to change, and how to write it.
 
-No line is proposed that was not tried: libpam runs the stack with it. Whoever got in with both
-still does, the way in that it is about is shut, and no other one is open.
+No line is proposed that was not tried: libpam runs the stack with it. People who got in with both
+still do, the way in that it is about is shut, and no other one is open.
 """
 
 from __future__ import annotations
@@ -15,33 +15,35 @@ from dataclasses import replace
 from ..language import _
 from . import edits
 from .controls import action, jumps
+from .evaluation import evaluate
 from .finding import Finding
 from .libpam import LibpamFailed, Ran
 from .lines import Line
-from .modules import is_authfail, is_decoy, is_password, is_ukey, only_refuses
+from .modules import asks_for_ukey, is_authfail, is_decoy, is_password, is_ukey, only_refuses
 from .stack import Stack
-from .table import Flips, Key, Table, Verdict, evaluate
+from .table import Flips, Key, Table, Verdict
 from .world import Password, Ukey
 
-#: What lets in only whoever has the factor of the line.
+#: The control that lets in only people who have the factor of the line.
 STRICT = "[success=ok default=die]"
 
 #: A way in: a cell of the table, and what is out of the ordinary.
 Way = tuple[Key, Flips]
-#: What to do, and the line to write; empty: what to do says it all.
+#: What to do, and the line to write; an empty line: what to do says it all.
 Cure = tuple[str, str]
 
 _BOTH = (Password.RIGHT, Ukey.VERIFIED)
 
 
 def blame(table: Table, ran: Ran, password: Password, shut: Collection[Way]) -> tuple[Line, Cure]:
-    """The line to change where `ran` let in who should not be, so that the ways of `shut` are."""
+    """The line to change where `ran` let in somebody who should stay out, so that the ways of
+    `shut` are shut."""
     modules = {module.index: module for module in table.stack.modules()}
     trace = [modules[index] for index in ran.trace if index in modules]
     wanted = is_password if password is Password.WRONG else asks_for_ukey
     asked = [module for module in trace if wanted(module.line)]
     if asked:
-        # It was asked, and its failure was passed over; or else what let in is in the way.
+        # It was asked, and its failure was passed over; or else the line that let in is in the way.
         line, last = asked[-1].line, trace[-1].line
         strict = _strict(table, line, shut)
         if strict == _example() and not is_password(last) and not is_ukey(last):
@@ -80,7 +82,7 @@ def written(
     *,
     may: Collection[Key] = (),
 ) -> Table | None:
-    """The table with `texts` in place of `line`, where it is one to propose. `may`: cells that may
+    """The table with `texts` in place of `line`, if that can be proposed. `may`: cells that may
     open."""
     return tried(table, edits.changed(table.stack, [(line, texts)]), shut, may=may)
 
@@ -92,8 +94,10 @@ def tried(
     if not table.complete:
         return None
     try:
-        after = evaluate(stack, table.places)
+        after = evaluate(stack, table.places, table.place)
     except LibpamFailed:
+        return None
+    if not after.complete:
         return None
     shut_out = not table.admitted <= after.admitted or after.cells[_BOTH].verdict is Verdict.OUT
     opened = after.root_passes > table.root_passes or any(
@@ -107,7 +111,7 @@ def tried(
 
 
 def proven(table: Table, finding: Finding) -> Finding:
-    """A finding of the lines alone, without the line to add to its file where that harms."""
+    """A finding of the lines alone, without the line to add to its file if that harms."""
     if finding.kind != "jump-leaves-file":
         return finding
     lines = [module.line for module in table.stack.modules()]
@@ -134,7 +138,8 @@ def _with_suffix(line: Line) -> Line:
 
 
 def _strict(table: Table, line: Line, shut: Collection[Way]) -> Cure:
-    """Write it strict; or let it jump to the ukey's line, over what refuses everybody else."""
+    """Write it strict; or let it jump to the ukey's line, over the lines that refuse everybody
+    else."""
     line = _with_suffix(line)
     controls = [STRICT]
     if action(line.control, "success") == "done":
@@ -169,15 +174,12 @@ def _example() -> Cure:
 
 
 def refuses_all(line: Line) -> bool:
-    """Nobody gets past it, as is meant of the last line, of a decoy, and of faillock's count."""
+    """Whether nobody gets past it, as is meant of the last line, of a decoy, and of faillock's
+    count."""
     codes = ["auth_err"] if line.name == "pam_deny" or is_decoy(line) else []
     if is_authfail(line):
         codes = ["ignore", "auth_err"]
     return bool(codes) and all(action(line.control, code) in ("bad", "die") for code in codes)
-
-
-def asks_for_ukey(line: Line) -> bool:
-    return is_ukey(line) and not is_decoy(line)
 
 
 def without(line: Line, word: str) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What people read, and what programs read, of checked stacks."""
+"""The report on checked stacks, for people and for programs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..output import Colour, Value
 from .check import Checked
 from .finding import Finding, Severity
 from .modules import is_ukey
-from .table import Flips, Table, Verdict, Who
+from .table import Cell, Flips, Table, Verdict, Who
 from .world import Password, Ukey
 
 _COLOURS = {
@@ -62,8 +62,10 @@ def _show_table(table: Table) -> None:
                 row.append((_("in"), Colour.GOOD if meant else Colour.ALARM))
             elif cell.verdict is Verdict.OUT:
                 row.append((_("out"), Colour.ALARM if meant else Colour.NONE))
+            elif cell.verdict is Verdict.NOT_KNOWN:
+                row.append((_("not known"), Colour.WARNING))
             else:
-                number = notes.setdefault(tuple(cell.ways), len(notes) + 1)
+                number = notes.setdefault(_on(cell), len(notes) + 1)
                 row.append((_("depends [{number}]").format(number=number), Colour.WARNING))
         rows.append(row)
     output.table([_("PASSWORD"), *_heads()], rows)
@@ -78,6 +80,11 @@ def _show_table(table: Table) -> None:
         lines.append(_("Out even with both: {conditions}").format(conditions=said))
     for line in lines:
         _paragraph(line, "", "    ")
+
+
+def _on(cell: Cell) -> tuple[Flips, ...]:
+    """The conditions on which a cell depends."""
+    return tuple(flips or cell.provided for flips in cell.ways)
 
 
 def _heads() -> list[str]:
@@ -172,7 +179,7 @@ def _counted(findings: Sequence[Finding]) -> str:
 
 
 def document(checked: Sequence[Checked], around: Sequence[Finding] | None) -> dict[str, Value]:
-    """What ``--json`` prints, but for the keys that every command has."""
+    """The object that ``--json`` prints, without the keys that every command has."""
     return {
         "services": [_service(one) for one in checked],
         "around": None if around is None else [_finding(finding) for finding in around],
@@ -196,7 +203,7 @@ def _cells(table: Table) -> Value:
         password.value: {
             ukey.value: {
                 "verdict": table.cells[password, ukey].verdict.value,
-                "on": [table.text(flips) for flips in table.cells[password, ukey].ways if flips],
+                "on": [table.text(flips) for flips in _on(table.cells[password, ukey]) if flips],
             }
             for ukey in Ukey
         }

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from .controls import uncountable
 from .lines import Fault, Line
 from .lines import read as read_lines
-from .places import Places, Unreadable
-from .places import read as read_file
+from .places import Places
+from .reading import Unreadable
+from .reading import read as read_file
 
-#: How deep substacks nest at most (``PAM_SUBSTACK_MAX_LEVEL``); from libpam 1.6 on includes too.
+#: How deep substacks nest at most (``PAM_SUBSTACK_MAX_LEVEL``); from libpam 1.6 on includes too,
+#: which before that nest as deep as a process can have files open.
 DEPTH_MAX = 16
 #: Far above any real stack; a hostile one is refused, not evaluated for hours.
 PARTS_MAX = 400
@@ -23,7 +26,7 @@ OTHER = "other"
 
 
 class Lost(StrEnum):
-    """Why an include is none. The values are kinds of findings."""
+    """The reason why an include fails. The values are kinds of findings."""
 
     MISSING = "include-missing"
     UNREADABLE = "include-unreadable"
@@ -38,9 +41,9 @@ class TooLong(Exception):
 
 @dataclass(frozen=True)
 class Module:
-    """A line that calls a module, or that libpam makes fail because it understands it not."""
+    """A line that calls a module, or that libpam makes fail because it does not understand it."""
 
-    index: int  #: what traces and outcomes call it
+    index: int  #: its name in traces and outcomes
     line: Line
 
 
@@ -61,13 +64,14 @@ class Group:
 
     @property
     def failed(self) -> bool:
-        """libpam cannot load the file: it fails here, or gives up the file that this stands in."""
+        """libpam cannot load the file: it fails here, or gives up the file in which this line
+        stands."""
         return self.lost is not None or _gives_up(self.parts)
 
 
 @dataclass(frozen=True)
 class GiveUp:
-    """Where libpam stops reading a file: whatever loads it fails."""
+    """The place where libpam stops reading a file: a line that loads it fails."""
 
     line: Line
 
@@ -85,6 +89,9 @@ class Stack:
     other: tuple[Part, ...] = ()  #: of the file "other", whose damage is every service's
     lines: list[Line] = field(default_factory=list)  #: of all types, each once
     files: dict[Path, None] = field(default_factory=dict)  #: every file that was read
+    #: The result depends on libpam and on the program: includes nest so deep, a number is so large,
+    #: or a module of an included file has no name.
+    undefined: bool = False
 
     @property
     def fallen_back(self) -> bool:
@@ -124,7 +131,7 @@ def counted(parts: tuple[Part, ...]) -> Iterator[Module | Group]:
 
 
 def load(places: Places, service: str, file: Path, *, beside: Path | None = None) -> Stack:
-    """The stack of `service`, read from `file`; what it includes is looked for in `beside` first.
+    """The stack of `service`, read from `file`; included files are looked for in `beside` first.
 
     Raises :class:`Unreadable` and :class:`TooLong`.
     """
@@ -136,7 +143,9 @@ def load(places: Places, service: str, file: Path, *, beside: Path | None = None
         known = len(stack.lines), dict(stack.files)
         try:
             stack.other = loader.file(other, None, (), 0)
-        except Unreadable:
+        except Unreadable as error:
+            if error.forbidden and stack.fallen_back:
+                raise
             stack.other = ()
         if not stack.fallen_back:
             del stack.lines[known[0] :]
@@ -154,7 +163,7 @@ class _Loader:
         self._told: set[tuple[Path, int, str]] = set()
 
     def file(
-        self, file: Path, wanted: str | None, chain: tuple[Path, ...], substacks: int
+        self, file: Path, wanted: str | None, chain: tuple[tuple[Path, int], ...], substacks: int
     ) -> tuple[Part, ...]:
         """The auth parts of `file`. `wanted`: the type that it is included for, None for all."""
         parts: list[Part] = []
@@ -164,16 +173,19 @@ class _Loader:
                 continue
             self._tell(line, kind)
             if line.fault in (Fault.TOO_LONG, Fault.CONTINUED) or self._unnameable(line):
+                # In a file that is included, libpam 1.5.2 goes on with memory that it has not set.
+                self._stack.undefined |= bool(chain) and self._unnameable(line)
                 parts.append(GiveUp(line))
                 break
             if line.includes and line.fault is not Fault.TYPE:
                 given = wanted if kind == "@include" else kind
-                group = self._group(line, given, (*chain, file), substacks)
+                group = self._group(line, given, (*chain, (file, substacks)), substacks)
                 if kind == "auth" or given in ("auth", None):
                     parts.append(group)
                 if given is None and group.failed:
                     break  # libpam gives this file up too
             elif kind == "auth":
+                self._stack.undefined |= uncountable(line.control)
                 parts.append(Module(self._number(), line))
         return tuple(parts)
 
@@ -186,7 +198,8 @@ class _Loader:
 
     @staticmethod
     def _type(line: Line, wanted: str | None) -> str:
-        """What libpam takes a line for. It gives one of an unknown type to whoever includes it."""
+        """The type that libpam takes a line for. A line of an unknown type counts as the type that
+        its file is included for."""
         if line.fault is Fault.TYPE:
             return wanted or "auth"
         return line.type
@@ -210,7 +223,11 @@ class _Loader:
         return self._count - 1
 
     def _group(
-        self, line: Line, wanted: str | None, chain: tuple[Path, ...], substacks: int
+        self,
+        line: Line,
+        wanted: str | None,
+        chain: tuple[tuple[Path, int], ...],
+        substacks: int,
     ) -> Group:
         index = self._number()
 
@@ -224,13 +241,17 @@ class _Loader:
         file = self._find(line.module)
         if file is None:
             return lost(Lost.MISSING)
-        if file in chain:
-            return lost(Lost.LOOP, file)
-        if deeper >= DEPTH_MAX or len(chain) >= DEPTH_MAX:
+        if deeper >= DEPTH_MAX:
             return lost(Lost.DEEP, file)
+        # A substack that includes itself ends at that depth; an include does not.
+        if (file, deeper) in chain or len(chain) >= DEPTH_MAX:
+            self._stack.undefined = True
+            return lost(Lost.LOOP if (file, deeper) in chain else Lost.DEEP, file)
         try:
             return Group(index, line, file, self.file(file, wanted, chain, deeper), typed=typed)
         except Unreadable as error:
+            if error.forbidden:  # but libpam may read it
+                raise
             return lost(Lost.MISSING if error.missing else Lost.UNREADABLE, file)
 
     def _find(self, name: str) -> Path | None:

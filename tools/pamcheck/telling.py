@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a table tells an attacker, and what is worth knowing of it."""
+"""The things that a table tells an attacker, and those that are worth knowing of it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from ..language import _
 from .finding import Finding, Severity
 from .libpam import Ran
 from .lines import Line
-from .modules import is_decoy, is_gate, is_ukey, is_uniform, ukey_options
+from .modules import is_decoy, is_gate, is_shut_gate, is_ukey, is_uniform, ukey_options
 from .remedy import without, written
 from .stack import OTHER
 from .table import Cell, Table, Verdict
 from .world import Password, Ukey
 
 _DECOY = "auth [default=die] pam_ukey.so decoy uniform"
-#: Where break-glass can open: what is used at a console, and the files that it includes.
+#: Services for which break-glass can open: those used at a console, and the files that they
+#: include.
 _CONSOLE = frozenset(("login", "su", "su-l", "sudo", "sudo-i", "common-auth", "system-auth"))
 
 
 def tells(table: Table, *, opened: bool) -> Iterator[Finding]:
-    """Whether a wrong password and a wrong ukey look alike from outside. `opened`: there is worse,
-    so that what is meant is not told."""
+    """Whether a wrong password and a wrong ukey look alike from outside. `opened`: there is a worse
+    finding, so that things that may be meant are not told."""
     lines = ukeys_of(table)
     states = (Ukey.WRONG, Ukey.ABSENT, Ukey.NOT_ENROLLED)
     right = [table.plain[Password.RIGHT, state] for state in states]
@@ -33,6 +34,7 @@ def tells(table: Table, *, opened: bool) -> Iterator[Finding]:
         return
     looks = {(ran.code, _asked(table, ran)) for ran in (*failed, *wrong)}
     if len(looks) == 1 and len(failed) == len(right):
+        yield from _by_time(table)
         return
     uniform = any(is_uniform(module.line) for module in table.stack.modules())
     text = _("the verdict tells which factor failed")
@@ -65,8 +67,22 @@ def tells(table: Table, *, opened: bool) -> Iterator[Finding]:
     yield Finding("tells", Severity.TELLS, place, said, remedy, write)
 
 
+def _by_time(table: Table) -> Iterator[Finding]:
+    """Whether under ``uniform`` a member of the group waits for the gate on one branch only."""
+    lines = [module.line for module in table.stack.modules()]
+    gates = [line for line in lines if is_gate(line)]
+    if gates and any(map(is_uniform, lines)) and not any(map(is_shut_gate, lines)):
+        yield Finding(
+            "tells",
+            Severity.TELLS,
+            gates[0].place,
+            _("the break-glass gate runs after the right password only: its members' wait tells"),
+            _("put the two break-glass lines of the uniform example in front of the decoy"),
+        )
+
+
 def _asked(table: Table, ran: Ran) -> int:
-    """How often somebody is asked for a PIN."""
+    """How many times somebody is asked for a PIN."""
     modules = {module.index: module.line for module in table.stack.modules()}
     return sum(is_ukey(modules[index]) for index in ran.trace if index in modules)
 
@@ -103,7 +119,7 @@ def notes(table: Table) -> Iterator[Finding]:
     both, without = (
         table.cells[Password.RIGHT, each] for each in (Ukey.VERIFIED, Ukey.NOT_ENROLLED)
     )
-    if both.verdict is not Verdict.OUT and without.verdict is not Verdict.IN:
+    if both.verdict is not Verdict.OUT and not without.usual:
         remedy = _("enrol everybody first (see 'ukey bindings'), or begin with:")
         write = "auth [success=ok ignore=ignore default=die] pam_ukey.so nouserok"
         if any(map(is_uniform, ukeys)):  # which pam_ukey refuses beside nouserok
@@ -111,7 +127,7 @@ def notes(table: Table) -> Iterator[Finding]:
         else:
             may = [(Password.RIGHT, Ukey.NOT_ENROLLED)]
             after = written(table, ukeys[-1], [write], may=may)
-            if after is None or after.cells[may[0]].verdict is not Verdict.IN:
+            if after is None or not after.cells[may[0]].usual:
                 write = ""
         if not write:
             remedy = _("enrol everybody first (see 'ukey bindings')")
@@ -142,7 +158,7 @@ def ukeys_of(table: Table) -> list[Line]:
 
 
 def ended_at(table: Table, ran: Ran) -> str:
-    """Where a run ended."""
+    """The line at which a run ended."""
     places = {module.index: module.line.place for module in table.stack.modules()}
     return next(
         (places[index] for index in reversed(ran.trace) if index in places), str(table.stack.file)

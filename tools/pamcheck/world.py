@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a login can depend on: the two factors, whose login it is, and what modules look at."""
+"""All that a login can depend on: the two factors, whose login it is, and what modules look at."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ class Ukey(StrEnum):
 
 
 class Role(StrEnum):
-    """What a variable is about, as far as that matters to the judgement."""
+    """The subject of a variable, as far as that matters to the judgement."""
 
     PERSON = "person"  #: whose login it is
     CALLER = "caller"  #: root calls: it needs no permission
     GATE = "gate"  #: break-glass opens
     MEMBER = "member"  #: in a group, or of a name
+    PLACE = "place"  #: where the person is
     LOCK = "lock"  #: a reason to refuse: too many failures, a time of day
     OTHER = "other"
 
@@ -52,17 +53,24 @@ class Variable:
         return self.texts[self.values.index(value)]
 
 
-#: A value for each variable's key, and for the three keys below.
+#: A value for each variable's key, and for the keys below.
 World = Mapping[str, str]
 
 PASSWORD = "password"
 UKEY = "ukey"
 #: The key of the variable that tells whose login it is, and its first values.
 PERSON = "person"
+#: The key of the variable that tells where the person is.
+PLACE = "place"
+HERE, AFAR = "here", "afar"
+#: The key of the variable that tells whether an unknown module has asked for a password.
+ASKED = "asked"
+#: The keys for codes that the factors' modules are not known to return.
+BEYOND_PASSWORD, BEYOND_UKEY = "beyond password", "beyond ukey"
 REGULAR, SYSTEM = "regular", "system"
 
-#: How a password is not right: the codes that modules then return. Who ends the input at the prompt
-#: chooses authtok_err or conv_err.
+#: The ways in which a password is not right: the codes that modules then return. A person who ends
+#: the input at the prompt chooses authtok_err or conv_err.
 PASSWORD_CODES = (
     "auth_err",
     "user_unknown",
@@ -91,19 +99,23 @@ UKEY_CODES: dict[Ukey, tuple[str, ...]] = {
 
 #: As many worlds are tried at most.
 _WORLDS_MAX = 512
-#: As many choices of one, two and three variables each, where there are more worlds.
+#: At most as many choices of one, two and three variables each, where there are more worlds.
 _CHOSEN_MAX = 400
 
 
-def passwords() -> Iterator[tuple[Password, str]]:
+def passwords(more: Sequence[str] = ()) -> Iterator[tuple[Password, str]]:
+    """`more`: codes that controls of the stack name."""
     yield Password.RIGHT, "success"
-    for code in PASSWORD_CODES:
-        yield Password.WRONG, code
+    for code in dict.fromkeys((*PASSWORD_CODES, *more)):
+        # The code of a module for a password that is right, but has to be changed.
+        right = code == "new_authtok_reqd"
+        yield Password.RIGHT if right else Password.WRONG, code
 
 
-def ukeys() -> Iterator[tuple[Ukey, str]]:
+def ukeys(more: Sequence[str] = ()) -> Iterator[tuple[Ukey, str]]:
+    """`more`: codes that controls of the stack name, and that only a broken module returns."""
     for state, codes in UKEY_CODES.items():
-        for code in codes:
+        for code in (*codes, *(more if state is Ukey.BROKEN else ())):
             yield state, code
 
 

@@ -2,8 +2,9 @@
 # Copyright the pam-ukey authors
 """The process that libpam runs in: the steps of a login, by pamela, without a session.
 
-pamela's own conversations make ``str`` of answers, which cannot be wiped. Ours has them come over a
-socket as bytes, into a buffer that is wiped, and from there into the memory that libpam frees.
+pamela's own conversations make ``str`` of answers, which cannot be wiped. Ours takes them from a
+socket as bytes, into a buffer that is wiped, and copies them from there into the memory that libpam
+frees.
 """
 
 from __future__ import annotations
@@ -20,10 +21,9 @@ from typing import Any, NoReturn
 import pamela
 
 from keyservice.contract.names import ANSWER_MAX
+from keyservice.contract.pam import PamCode
 
-from .codes import PamCode
-
-#: What the log calls it.
+#: Its name in the log.
 IDENT = "ukey-try-login"
 #: The environment's variables that stay: those of the language. A login starts without the rest.
 _KEPT = ("LC_ALL", "LC_MESSAGES", "LANG")
@@ -42,7 +42,7 @@ _free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(("free", pamela.LIBC))
 
 def _step(name: str) -> Any:
     """A function of libpam's that, unlike pamela's own, keeps the interpreter's lock: pam_python,
-    which finds an interpreter in its process, goes on in it without asking for that."""
+    which finds an interpreter in its process, goes on in it without asking for that lock."""
     prototype = ctypes.PYFUNCTYPE(ctypes.c_int, pamela.PamHandle, ctypes.c_int)
     return prototype((name, pamela.LIBPAM))
 
@@ -53,19 +53,20 @@ _SETCRED, _END = _step("pam_setcred"), _step("pam_end")
 
 @dataclass(frozen=True)
 class Attempt:
-    """Whose login by which service, and what the program that asks would say of where it runs."""
+    """The user and the service of a login, and what the program that asks would say of where it
+    runs."""
 
     service: str
     user: str
     tty: str = ""  #: PAM_TTY, unset where empty; as the next two
     rhost: str = ""
     ruser: str = ""
-    ruid: int = 0  #: the real uid: of whoever runs a setuid program
+    ruid: int = 0  #: the real uid: of the person who runs a setuid program
     empty_passwords: bool = True  #: whether the program lets pam_unix take one
 
 
 def adopt_orphans() -> None:
-    """What modules leave running comes to this process when theirs is gone (prctl(2))."""
+    """Processes that modules leave running come to this process when theirs is gone (prctl(2))."""
     pamela.LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
@@ -82,7 +83,8 @@ def main(attempt: Attempt, wire: socket.socket) -> NoReturn:
 
 
 def _settle(attempt: Attempt) -> None:
-    """As a login program finds itself: default signals, a plain environment, nothing to read.
+    """Set up the process as a login program finds itself: default signals, a plain environment,
+    nothing to read.
 
     A process group of its own, so that Ctrl-C reaches the other side alone; the controlling
     terminal stays, which the break-glass gate looks at.
@@ -138,7 +140,7 @@ class _Login:
             if steps[-1][1] != PamCode.SUCCESS:
                 break
         else:
-            # What was set up, such as a Kerberos ticket, is for nobody.
+            # Nobody needs what was set up, such as a Kerberos ticket.
             _SETCRED(handle, pamela.PAM_DELETE_CRED)
         user = handle.get_item(pamela.PAM_USER) or attempt.user
         _END(handle, steps[-1][1])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What can be said of a service's stack before anybody is asked for anything."""
+"""Facts about a service's stack that can be told before any question."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from tools.language import _
 from tools.pamcheck.modules import is_ukey
-from tools.pamcheck.places import Places, Unreadable
+from tools.pamcheck.places import Places
+from tools.pamcheck.reading import Unreadable
 from tools.pamcheck.stack import OTHER, TooLong, load
 
 

@@ -76,7 +76,7 @@ class Talk:
             except AnswerTooLong:
                 text = _("An answer has at most {count} bytes.").format(count=ANSWER_MAX)
             else:
-                # libpam's answers end at a zero: what was checked would not be what was typed.
+                # libpam's answers end at a zero: the checked answer would not be the typed one.
                 if 0 not in answer:
                     trial.answer(answer)
                     return

@@ -11,13 +11,13 @@ import socket
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
+from keyservice.contract.pam import PamCode
+from keyservice.core.closing import Closing
 from tools.terminal import wipe
 
 from . import child
 from .child import ANSWER, ENDED, PACKET_MAX, SAID, Attempt
-from .codes import PamCode
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Died(Exception):
     """The process ended without a verdict."""
 
 
-class Trial:
+class Trial(Closing):
     """The process of an attempt; leaving it kills what is left of it."""
 
     def __init__(self, attempt: Attempt) -> None:
@@ -67,19 +67,16 @@ class Trial:
             ours.close()
             child.main(attempt, theirs)
         theirs.close()
-        with suppress(OSError):  # whoever is first
+        with suppress(OSError):  # either side may be first
             os.setpgid(self.pid, self.pid)
         self._wire = ours
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._wire.close()
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         _end(self.pid)
-        # Modules' helpers may have left the group; whatever was theirs is ours then.
+        # Modules' helpers may have left the group; they are children of ours then.
         while orphans := _children():
             for orphan in orphans:
                 _end(orphan)

@@ -20,6 +20,8 @@ SUBCOMMANDS: dict[str, str] = {
     "bindings": N_("which ukey is bound to whom"),
     "revoked": N_("the keys that this host refuses for good"),
     "unrevoke": N_("let a revoked key be bound again"),
+    "forget": N_("forget that a user had a ukey"),
+    "accept-state": N_("take what is kept on this host for right, whatever was lost"),
     "throttle": N_("end the pause after wrong PINs"),
     "status": N_("how the keyservice is, and what its configuration allows"),
     "try-login": N_("try a login by the real stack, without a session"),

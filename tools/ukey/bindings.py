@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from keyservice.contract.names import RECORDS_DIR
-from tools import output
-from tools.bus import Row, asking, local_time, rows, text, user_of
+from tools import damage, missing, output
+from tools.bus import Row, asking, local_time, rows, text, user_of, word
+from tools.command import Failure, need_root
 from tools.exits import Exit
 from tools.language import N_, _, reason
 from tools.manual import Manual
@@ -29,22 +30,21 @@ KEYS = (
     ("attested", N_("whether its issuer vouches that the key was made on the ukey")),
     ("bound_at", N_("when it was bound: UTC, ISO 8601")),
     ("bound_by", N_("the number of the user who bound it")),
-    ("revoked", N_("whether the key was revoked, and so is not accepted")),
-)
-DAMAGED_KEYS = (
-    ("path", N_("the record's file")),
-    ("why", N_("what is wrong with it")),
+    ("revoked", N_("whether the key was revoked, and so is not accepted; null: not known")),
 )
 
 MANUAL = Manual(
     summary=N_("Show which ukey is bound to whom."),
     about=N_(
-        "root sees all bindings, and every record that cannot be trusted with the reason; others "
-        "see their own. A user whose record is damaged cannot log in until it is restored, or "
-        "removed with 'rmpubkey --force' and bound again."
+        "root sees all bindings, and every record and history that is damaged or gone with the "
+        "reason; others see their own. A user whose record is damaged or gone cannot log in until "
+        "it is restored, or removed with 'rmpubkey --force' and bound again; as long as there is "
+        "one, nouserok passes nobody. --missing turns it round: people who can log in and have "
+        "none."
     ),
     examples=(
         ("ukey bindings", N_("who has which ukey?")),
+        ("ukey bindings --missing", N_("who can log in, and has no ukey yet?")),
         (
             "ukey bindings --json | jq -r '.bindings[] | [.user, .serial] | @tsv'",
             N_("users and serials for another program"),
@@ -53,24 +53,36 @@ MANUAL = Manual(
     json_keys=(
         ("bindings", N_("a list, with an object for each binding:")),
         *KEYS,
-        ("damaged", N_("a list, with an object for each damaged record:")),
-        *DAMAGED_KEYS,
+        ("damaged", N_("a list, with an object for each that is damaged or gone:")),
+        *damage.KEYS,
+        ("missing", N_("a list, with --missing alone and in place of the bindings:")),
+        *missing.KEYS,
     ),
     files=((RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),),
-    see=("getpubkey", "rmpubkey", "ukey revoked", "usbkey(5)"),
+    see=("getpubkey", "rmpubkey", "ukey revoked", "ukey accept-state", "usbkey(5)"),
 )
 
 
 def parser() -> Parser:
-    return Parser("ukey bindings", MANUAL)
+    out = Parser("ukey bindings", MANUAL)
+    out.add_argument(
+        "--missing",
+        action="store_true",
+        help=_("show who can log in and has no ukey; for root"),
+    )
+    return out
 
 
 def command(arguments: Sequence[str]) -> Exit:
     given = parser().parse_args(arguments)
+    if given.missing:
+        need_root(_("Looking at everybody's account needs root."))
     with asking() as bus:
         answer = bus.list_bindings()
     found = rows([each for each in answer if not each.get("damaged")], KEYS)
-    damaged = rows([each for each in answer if each.get("damaged")], DAMAGED_KEYS)
+    damaged = damage.rows(answer)
+    if given.missing:
+        return _missing({int(str(each["uid"])) for each in found}, damaged, json=given.json)
     if given.json:
         output.emit({"ok": True, "bindings": found, "damaged": damaged})
         return Exit.OK
@@ -80,8 +92,28 @@ def command(arguments: Sequence[str]) -> Exit:
         output.say(_("No ukey is bound. getpubkey USER binds one."))
     else:
         output.say(_("No ukey is bound to you. An administrator binds one with getpubkey."))
-    for each in damaged:
-        output.say(f"{each['path']}: {reason(each['why'])}", Colour.ALARM)
+    damage.show(damaged)
+    return Exit.OK
+
+
+def _missing(enrolled: Collection[int], damaged: Sequence[Row], *, json: bool) -> Exit:
+    try:
+        people = missing.accounts(enrolled)
+    except OSError as error:
+        said = _("The accounts cannot be read: {reason}.")
+        why = reason(error)
+        raise Failure(said.format(reason=why), Exit.FAILED) from None
+    if json:
+        output.emit({"ok": True, "missing": people, "damaged": damaged})
+        return Exit.OK
+    if people:
+        output.table(
+            [_("USER"), _("UID"), _("SHELL")],
+            [[word(each["user"]), text(each["uid"]), word(each["shell"])] for each in people],
+        )
+    else:
+        output.say(_("Everybody who can log in has a ukey."))
+    damage.show(damaged)  # people whose ukeys are not known are in one of these
     return Exit.OK
 
 
@@ -90,9 +122,9 @@ def _show(found: Sequence[Row]) -> None:
         [_("USER"), _("UID"), _("SERIAL"), _("BOUND"), _("BY"), _("NOTE")],
         [
             [
-                text(each["user"]),
+                word(each["user"]),
                 text(each["uid"]),
-                text(each["serial"]),
+                word(each["serial"]),
                 local_time(each["bound_at"]),
                 user_of(each["bound_by"]),
                 _note(each),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from keyservice.core.closing import Closing
 from tools import output
 from tools.command import Failure
 from tools.exits import Exit
@@ -19,7 +20,8 @@ from tools.pamcheck import around, check, report
 from tools.pamcheck.check import Checked
 from tools.pamcheck.finding import Finding, Severity
 from tools.pamcheck.libpam import Unable
-from tools.pamcheck.places import Places, Unreadable
+from tools.pamcheck.places import Places
+from tools.pamcheck.reading import Unreadable
 from tools.parser import Parser, name
 
 MANUAL = Manual(
@@ -34,7 +36,8 @@ MANUAL = Manual(
         "never ask PAM are looked for: public keys, NOPASSWD, autologin and the like.\n\n"
         "Findings are OPEN (somebody gets in without both factors), SHUT (somebody with both does "
         "not), TELLS (an attacker learns something) or a note. The exit status is 13 where one of "
-        "them is more than a note, and else 4 where something could not be looked at."
+        "them is more than a note, and else 4 where something could not be looked at, or is not "
+        "known."
     ),
     examples=(
         ("ukey check-pam", N_("this host, as a whole")),
@@ -44,7 +47,7 @@ MANUAL = Manual(
     ),
     json_keys=(
         ("services", N_("of each: service, file, who, table, root_passes, findings")),
-        ("table", N_("by password and ukey: verdict (in, out, depends), and on what")),
+        ("table", N_("by password and ukey: verdict (in, out, depends, not known), and on what")),
         ("findings", N_("each with kind, severity, place, text, remedy, and the line to write")),
         ("around", N_("findings about ways around PAM; null where they were not looked for")),
     ),
@@ -53,7 +56,7 @@ MANUAL = Manual(
     usage=("ukey check-pam [OPTION]... [FILE|SERVICE]...",),
 )
 
-#: Which of the ways around belong to a service that is asked for by name.
+#: The ways around that belong to a service that is asked for by name.
 _AROUND = {
     "sshd": ("ssh",),
     "su": ("su",),
@@ -106,8 +109,7 @@ def command(arguments: Sequence[str]) -> Exit:
         ) from None
     except OSError as error:
         text = _("libpam cannot be asked: {reason}.")
-        why = reason(error.strerror or error)
-        raise Failure(text.format(reason=why), Exit.FAILED) from None
+        raise Failure(text.format(reason=reason(error)), Exit.FAILED) from None
     found = _around(places, given.stacks, skip=given.stacks_only)
     return _told(checked, found, whole=not given.stacks, json=given.json)
 
@@ -116,7 +118,7 @@ def _one(places: Places, word: str) -> Checked:
     """The service of that name, or the file."""
     if "/" not in word:
         service = word.lower()  # as libpam has it
-        path = places.find(service)
+        path = places.find(service) or places.unread(service)
         if path is not None:
             return check.check(places, service, path, installed=True)
         if not Path(word).is_file():
@@ -129,7 +131,8 @@ def _one(places: Places, word: str) -> Checked:
     if not os.path.lexists(path):
         raise Failure(_("There is no file {name}.").format(name=word), Exit.USAGE)
     service = path.name
-    for folder in places.folders if service == service.lower() else ():
+    folders = (*places.folders, *places.passed_by)
+    for folder in folders if service == service.lower() else ():
         if path.parent.resolve() == folder.resolve():
             return check.check(places, service, path, installed=True)
     return check.check(places, service, path, installed=False, beside=path.parent)
@@ -141,7 +144,9 @@ def _all(places: Places) -> list[Checked]:
         others = list(check.others(places))
     except Unreadable as error:
         raise Failure(
-            _("{folder} cannot be read: {reason}.").format(folder=error.path, reason=reason(error)),
+            _("{folder} cannot be read: {reason}.").format(
+                folder=error.path, reason=reason(error.number)
+            ),
             Exit.NOT_ALLOWED,
             hint=_("Run it again with sudo, or in a root shell."),
         ) from None
@@ -197,21 +202,22 @@ def _told(checked: list[Checked], found: list[Finding] | None, *, whole: bool, j
             hint=_("Run it again with sudo, or in a root shell.") if forbidden else "",
             facts=document,
         )
+    unsure = [one.service for one in checked if one.table and not one.table.complete]
+    if unsure:
+        text = _("It is not known who gets in by {services}.")
+        raise Failure(text.format(services=", ".join(unsure)), Exit.NOT_ALLOWED, facts=document)
     if json:
         output.emit({**document, "ok": True})
     return Exit.OK
 
 
-class _Progress:
-    """Which service is looked at, where a person waits for it."""
+class _Progress(Closing):
+    """Show which service is looked at, where a person waits for it."""
 
     def __init__(self, count: int) -> None:
         self._count, self._number = count, 0
         self._lively = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         self._since = time.monotonic()
-
-    def __enter__(self) -> _Progress:
-        return self
 
     def next(self, service: str) -> None:
         self._number += 1
@@ -220,7 +226,7 @@ class _Progress:
             sys.stderr.write(f"\r{text}\x1b[K")
             sys.stderr.flush()
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         if self._lively:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from tools import output
-from tools.bus import Row, asking, rows, text
+from tools.bus import Row, asking, rows, text, word
 from tools.exits import Exit
 from tools.language import N_, _, ngettext
 from tools.manual import Manual
@@ -58,7 +58,7 @@ def command(arguments: Sequence[str]) -> Exit:
         output.emit({"ok": True, "ukeys": found})
     elif found:
         show(found)
-    elif os.geteuid() == 0:  # who would be shown empty ones
+    elif os.geteuid() == 0:  # the list would show root empty ones
         output.say(_("No reader is seen. 'ukey status' tells whether pcscd answers."))
     else:
         output.say(_("No ukey is in any reader. 'ukey watch' tells when one is inserted."))
@@ -71,9 +71,9 @@ def show(found: Sequence[Row]) -> None:
         heads,
         [
             [
-                text(each["serial"]),
+                word(each["serial"]),
                 text(each["label"]),
-                text(each["user"]),
+                word(each["user"]),
                 tries(each),
                 text(each["reader"]),
                 note(each),
@@ -84,7 +84,7 @@ def show(found: Sequence[Row]) -> None:
 
 
 def tries(ukey: Row) -> Cell:
-    """What is known of the PIN's tries."""
+    """The known facts about the PIN's tries."""
     left, maximum, pause = ukey["left"], ukey["maximum"], ukey["pause"]
     if left == 0:
         return _("locked"), Colour.ALARM

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from keyservice.contract.names import STATE_DIR
 from tools import output
-from tools.bus import asking, local_time, rows, text, user_of
+from tools.bus import asking, local_time, rows, text, user_of, word
 from tools.command import need_root
 from tools.exits import Exit
 from tools.language import N_, _
@@ -59,8 +59,8 @@ def command(arguments: Sequence[str]) -> Exit:
                 [
                     local_time(each["at"]),
                     user_of(each["by"]),
-                    text(each["user"]),
-                    text(each["serial"]),
+                    word(each["user"]),
+                    word(each["serial"]),
                     text(each["key"]),
                 ]
                 for each in found

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey status``: how the keyservice is, and what its configuration allows."""
+"""``ukey status``: the state of the keyservice, and what its configuration allows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keyservice.contract.client import ClientError, SocketSession
+from keyservice.client.session import ClientError, SocketSession
 from keyservice.contract.names import CONFIG_FILE, SELINUX_DOMAIN, ErrorName
 from tools import output, selinux, service
 from tools.bus import Row, asking, row, text
@@ -26,7 +26,7 @@ KEYS = (
     ("shared_pcsc", N_("whether other programs than the keyservice may use the readers")),
     ("selinux", N_("the SELinux type that the keyservice runs in; null without SELinux")),
     ("bindings", N_("how many ukeys are bound; for root, as what follows")),
-    ("damaged_records", N_("how many records cannot be trusted")),
+    ("damaged_records", N_("how many records and histories are damaged or gone")),
     ("revocations", N_("how many keys are revoked")),
     ("sessions", N_("how many conversations are open")),
 )
@@ -36,7 +36,8 @@ MANUAL = Manual(
     about=N_(
         "Begin here when logins fail. The exit status tells the worst for a monitoring system: 3 "
         "where the keyservice or the bus does not answer, or SELinux keeps login programs from "
-        "it, 7 where pcscd does not answer, 12 where a record is damaged, 0 where all is well.\n\n"
+        "it, 7 where pcscd does not answer, 12 where a record or a history is damaged or gone, 0 "
+        "where all is well.\n\n"
         "pam_ukey.so and the commands that ask for PINs do without the bus: they need the socket "
         "only."
     ),
@@ -107,7 +108,7 @@ def _without_bus(failure: Failure, found: Row) -> Failure:
 
 
 def _module_missing() -> Failure:
-    """Whatever answers this tool, which runs in a domain that may ask."""
+    """This holds whatever answers this tool, which runs in a domain that may ask."""
     return Failure(
         _(selinux.MISSING),
         Exit.UNREACHABLE,
@@ -135,10 +136,13 @@ def _worst(found: Row) -> Failure | None:
         )
     if found["damaged_records"]:
         return Failure(
-            _("Records are damaged: their users cannot log in."),
+            _("Records or revocations are damaged or gone: nobody gets in by them."),
             Exit.RECORDS,
             error=ErrorName.RECORD_DAMAGED,
-            hint=_("'ukey bindings' names the files and what is wrong with them."),
+            hint=_(
+                "'ukey bindings' names the files and what is wrong with them. Put them back; what "
+                "is lost for good is accepted with 'ukey accept-state'."
+            ),
         )
     return None
 

@@ -24,7 +24,7 @@ from tools.trylogin.stack import outlook
 
 #: Seconds for the whole of it, the person's thinking included, and at most.
 _TIMEOUT, _TIMEOUT_MAX = 120, 3600
-#: What libpam takes for a service, less what would lead out of its folder.
+#: The names that libpam takes for a service, except those that would lead out of its folder.
 _SERVICE = re.compile(r"[a-z0-9_][a-z0-9._+@-]{0,63}")
 #: What sshd says of every login: its terminal is no device, and a host is always named.
 _SSHD_TTY, _LOOPBACK = "ssh", "127.0.0.1"

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from keyservice.contract.client import Bus, EventKind, TimedOut, Unreachable
+from keyservice.client.session import Bus, EventKind, TimedOut, Unreachable
 from tools import output
-from tools.bus import Row, asking, row, text
+from tools.bus import Row, asking, row, text, word
 from tools.exits import Exit
 from tools.language import N_, _
 from tools.manual import Manual
@@ -70,7 +70,7 @@ class _Watch:
     def __init__(self, bus: Bus, *, json: bool) -> None:
         self._bus, self._json = bus, json
         self._seen: dict[str, Row] = {}
-        #: readers whose ukey was told of already, its signal may still be on its way
+        #: readers whose ukey was told of already: its signal may still be on its way
         self._told: set[str] = set()
 
     def run(self) -> None:
@@ -118,8 +118,12 @@ class _Watch:
             output.emit({"ok": True, "event": str(event), "time": stamp, **whole})
             return
         said, colour = EVENTS[event]
-        parts = [ukey.get(key) for key in ("serial", "label", "user", "reader")]
-        words = "  ".join(output.printable(text(part)) for part in parts if part)
+        parts = [
+            (word if key in ("serial", "user") else text)(ukey[key])
+            for key in ("serial", "label", "user", "reader")
+            if ukey.get(key)
+        ]
+        words = "  ".join(map(output.printable, parts))
         clock = now.astimezone().strftime("%H:%M:%S")
         print(
             f"{clock}  {output.paint(output.pad(_(said), 15), colour)}  {words}".rstrip(),

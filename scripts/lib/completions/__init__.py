@@ -2,8 +2,8 @@
 # Copyright the pam-ukey authors
 """Completions of the commands for bash and zsh, made from their parsers.
 
-They run in the shell of whoever presses TAB, root's too. So nothing that was typed, nor the name of
-a file or a user, is ever evaluated; and no program is started.
+They run in the shell of the person who presses TAB, root's too. So nothing that was typed is ever
+evaluated, nor the name of a file or a user; and no program is started.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from tools.parser import Argument
 
 
 class Kind(StrEnum):
-    """What a value is. Nothing is asked of the keyservice, or of a ukey: a key press must not wait
-    for a device, nor cost a session."""
+    """What a value is. No completion asks the keyservice, or a ukey: a key press must not wait for
+    a device, nor cost a session."""
 
     NONE = "none"  #: there is none, or it is not to be guessed: serials, names on a ukey
     WORDS = "words"  #: one of the argument's choices

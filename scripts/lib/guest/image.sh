@@ -39,7 +39,10 @@ configure() {
     : >"$root/etc/fstab"
     tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id" # or this is the first boot
     sed -i 's/^SELINUX=.*/SELINUX=enforcing/' "$root/etc/selinux/config"
-    sed -i 's/^LOGIN_TIMEOUT.*/LOGIN_TIMEOUT 300/' "$root/etc/login.defs" # what is emulated is slow
+    sed -i 's/^LOGIN_TIMEOUT.*/LOGIN_TIMEOUT 900/' "$root/etc/login.defs" # what is emulated is slow
+    # After a wrong answer nobody is made to wait; that it is done is PAM's business, not ours.
+    sed -i 's/pam_unix\.so nullok/& nodelay/' "$root/usr/share/pam-configs/unix"
+    sed -i 's/delay=3000000/delay=300000/' "$root/etc/pam.d/login"
     # demo and bob are confined; as everybody else, alice is not. Here, the next module that is
     # installed brings it into the policy.
     (umask 077 && printf 'demo:user_u:s0\nbob:staff_u:s0-s0:c0.c1023\n' \
@@ -48,10 +51,13 @@ configure() {
     mkdir -p "$units/multi-user.target.wants"
     ln -s /usr/lib/systemd/system/systemd-networkd.service "$units/multi-user.target.wants/"
     ln -s ../attach-ukey.service "$units/multi-user.target.wants/"
-    # What a guest of minutes does without.
+    # A guest that lives for minutes does without these; only auditd writes down what is audited.
     for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
         e2scrub_reap.service fstrim.timer systemd-networkd-wait-online.service \
-        systemd-timesyncd.service getty@tty1.service; do
+        systemd-timesyncd.service getty@tty1.service systemd-journald-audit.socket \
+        dev-hugepages.mount dev-mqueue.mount sys-kernel-debug.mount sys-kernel-tracing.mount \
+        sys-kernel-config.mount proc-sys-fs-binfmt_misc.automount systemd-binfmt.service \
+        kmod-static-nodes.service modprobe@.service; do
         ln -sf /dev/null "$units/$unit"
     done
     rm -f "$out.key" "$out.key.pub"
@@ -65,7 +71,7 @@ install_package() {
     chmod 755 "$root/usr/sbin/policy-rc.d"
     mount -t proc proc "$root/proc"
     cp "$deb" "$root/tmp/pam-ukey.deb"
-    # Its administrator's configuration is there first, and stays.
+    # The administrator's configuration is there first, and stays.
     inside dpkg --install --force-confold /tmp/pam-ukey.deb
     inside pam-auth-update --enable ukey
     rm "$root/tmp/pam-ukey.deb" "$root/usr/sbin/policy-rc.d"

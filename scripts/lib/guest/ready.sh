@@ -4,8 +4,11 @@
 # Sourced by scripts/vm, vm-test and vm-bench: a guest's disk with the checkout's package. Needs
 # $checkout and $command, the script's name.
 #
-# $guests/KEY holds what guests start from, where KEY is a hash of all that it is made from, and the
-# disk that was made of it last, for the package whose hash is in its name.
+# All that is made is kept under $guests, by a hash of all that it is made from, for any checkout
+# that wants the same. One is made at a time, and any number may be used.
+#   package-KEY/    the package of a checkout
+#   base-KEY/base/  what guests start from
+#   base-KEY/disk-KEY/  a disk made of it, with a package on it
 
 guests=/var/cache/ukey-guest
 
@@ -24,50 +27,99 @@ need_memory() {
     return 1
 }
 
-# make_guest: set $folder, to be /out in a sandbox, and $base and $disk as they are called in there.
-# File descriptor 7 holds a lock on it: nobody replaces the disk meanwhile.
+# make_guest: set $folder, to be /out in a sandbox, and $base, $disk and $package, as they are called in
+# there. They are kept until this process ends and all those that it has started since, which have
+# its file descriptors 5 to 7.
 make_guest() {
     files=${checkout:?}/scripts/lib/guest
-    hash=$(cat "$checkout/packaging/guest-packages.txt" "$checkout/scripts/lib/build-root.sh" \
-        "$files/base.sh" "$files/initrd.sh" "$files/label.sh" "$files/vmlinux.py" |
-        sha256sum | cut -c 1-16)
-    folder=$guests/$hash
-    # shellcheck disable=SC2034 # whoever sources this uses it
-    base=/out/base
-    mkdir -p "$folder"
-    touch "$folder"
-    prune_guests
-    exec 7>"$folder/lock"
-    if ! flock --nonblock 7; then
-        say "waiting for another guest of this checkout to end"
-        flock 7
+    folder=$guests/base-$(cat "$checkout/packaging/guest-packages.txt" \
+        "$checkout/scripts/lib/build-root.sh" "$files/base.sh" "$files/initrd.sh" \
+        "$files/label.sh" "$files/vmlinux.py" | key)
+    mkdir -p "$guests"
+    exec 4>"$guests/lock"
+    if ! flock --nonblock 4; then
+        say "waiting for a guest that somebody else makes"
+        flock 4
     fi
+    ensure_package
+    ensure_base
+    ensure_disk
+    exec 4>&-
+}
+
+# Set $deb to the package of this checkout.
+ensure_package() {
+    kept=$guests/package-$(
+        # shellcheck source=scripts/lib/package/common.sh
+        . "$checkout/scripts/lib/package/common.sh"
+        cd "$checkout" && fingerprint | key
+    )
+    if [ ! -d "$kept" ]; then
+        rm -rf "$guests/new"
+        mkdir "$guests/new"
+        "$checkout/scripts/package" deb --offline --out "$guests/new" >"$guests/package.log" 2>&1 \
+            4>&- || failed "$guests/package.log"
+        mv "$guests/new" "$kept"
+    fi
+    exec 5<"$kept"
+    hold 5 "$kept"
+    prune "$guests" 'package-*' 3
+    deb=$(echo "$kept"/*.deb)
+}
+
+# Set $base.
+ensure_base() {
     if [ ! -d "$folder/base" ]; then
         say "making what guests start from, once: some minutes"
-        rm -rf "$folder/new"
-        mkdir "$folder/new"
+        rm -rf "$folder"
+        mkdir -p "$folder/new"
         "$checkout/scripts/sandbox" --guest --network host --out "$folder" -- \
-            sh scripts/lib/guest/base.sh /out/new >"$folder/base.log" 2>&1 7>&- ||
+            sh scripts/lib/guest/base.sh /out/new >"$folder/base.log" 2>&1 4>&- ||
             failed "$folder/base.log"
         mv "$folder/new" "$folder/base"
     fi
-    "$checkout/scripts/package" deb --offline --out "$folder" >"$folder/package.log" 2>&1 7>&- ||
-        failed "$folder/package.log"
-    package=$(tail -n 1 "$folder/package.log")
-    key=$( (cat "$package" && find "$files" -type f -exec cat {} +) | sha256sum | cut -c 1-16)
-    disk=/out/$key.img
-    if [ ! -e "$folder/$key.img" ]; then
-        rm -rf "$folder"/*.img* # of another package, or what was left of one that failed
-        "$checkout/scripts/sandbox" --guest --out "$folder" -- \
-            sh scripts/lib/guest/image.sh /out/base "/out/${package##*/}" "$disk" \
-            >"$folder/image.log" 2>&1 7>&- || failed "$folder/image.log"
-    fi
+    exec 6<"$folder"
+    hold 6 "$folder"
+    prune "$guests" 'base-*' 2
+    # shellcheck disable=SC2034 # the script that sources this uses it
+    base=/out/base
 }
 
-# Remove what nobody has made a guest of for two weeks.
-prune_guests() {
-    find "$guests" -mindepth 1 -maxdepth 1 -type d -mtime +14 | while read -r old; do
-        flock --nonblock "$old/lock" rm -rf "$old" || :
+# Set $disk.
+ensure_disk() {
+    name=disk-$( (cat "$deb" && find "$files" -type f | sort | xargs cat) | key)
+    if [ ! -d "$folder/$name" ]; then
+        rm -rf "$folder/new"
+        mkdir "$folder/new"
+        cp "$deb" "$folder/new/package.deb"
+        "$checkout/scripts/sandbox" --guest --out "$folder" -- \
+            sh scripts/lib/guest/image.sh /out/base /out/new/package.deb /out/new/disk \
+            >"$folder/disk.log" 2>&1 4>&- || failed "$folder/disk.log"
+        mv "$folder/new" "$folder/$name"
+    fi
+    exec 7<"$folder/$name"
+    hold 7 "$folder/$name"
+    prune "$folder" 'disk-*' 3
+    # shellcheck disable=SC2034 # the script that sources this uses them
+    disk=/out/$name/disk package=/out/$name/package.deb
+}
+
+key() {
+    sha256sum | cut -c 1-16
+}
+
+# hold DESCRIPTOR DIRECTORY: use it, so that it is not removed before the descriptor is closed.
+hold() {
+    flock --shared "$1"
+    touch "$2"
+}
+
+# prune DIRECTORY NAMES NUMBER: of what is in there, keep the NUMBER that were used last, and all
+# that are used now.
+prune() {
+    find "$1" -mindepth 1 -maxdepth 1 -name "$2" -printf '%T@ %p\n' | sort -rn | cut -d' ' -f2 |
+        tail -n "+$(($3 + 1))" | while read -r old; do
+        flock --nonblock "$old" rm -rf "$old" || :
     done
 }
 

@@ -39,6 +39,8 @@ def main(arguments: Sequence[str]) -> int:
             root.uninstall()
         else:
             check_python()
+            if not given.package:
+                root.refuse_a_package_s()
             with tempfile.TemporaryDirectory() as staged:
                 packaged = given.package
                 stage(
@@ -62,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
         prog="scripts/install",
         description="Install pam-ukey from this checkout. Installing again updates it.",
         epilog="It needs gcc, make, libpam0g-dev and gettext to build; to run, python3-pyscard, "
-        "python3-cryptography, python3-jeepney, pcscd and dbus. No PAM stack is changed.",
+        "python3-cryptography, python3-jeepney, libseccomp2, pcscd and dbus. "
+        "No PAM stack is changed.",
     )
     given.add_argument(
         "--root",

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import InstallError
-from .stage import CONFIG, LIBRARY, STATE
+from .stage import CONFIG, LIBRARY, STATE, WITNESSES
 
 #: The list of what was placed: {"version": 1, "files": {path: SHA-256 or "" for directories}}
 MANIFEST = f"{LIBRARY}/manifest.json"
@@ -51,13 +51,16 @@ class Root:
         temporary.chmod(0o644)
         temporary.replace(target)
 
+    def refuse_a_package_s(self) -> None:
+        """Files that a package manager placed are neither updated nor removed without it."""
+        if not self.placed and (self.path / LIBRARY).exists():
+            raise InstallError(f"/{LIBRARY} is a package's: update or remove it with apt or dnf")
+
     def install(self, staged: Path, *, listed: bool = True) -> None:
-        """Place all of `staged`; what an earlier install placed and this one does not, goes.
+        """Place all of `staged`; files that an earlier install placed and this one does not, go.
 
         `listed`: keep the list for the next install, and for :meth:`uninstall`.
         """
-        if listed and not self.placed and (self.path / LIBRARY).exists():
-            raise InstallError(f"/{LIBRARY} is a package's: update or remove it with apt or dnf")
         wanted = {
             str(path.relative_to(staged)): "" if path.is_dir() else digest(path)
             for path in sorted(staged.rglob("*"))
@@ -96,11 +99,20 @@ class Root:
         if self._edited(CONFIG):
             keep.add(CONFIG)
             self.notes.append(f"kept your /{CONFIG}")
+        self._remove_bare_witnesses()
         for directory in STATE:
             target = self.path / directory
             if target.is_dir() and any(target.iterdir()):
                 self.notes.append(f"kept /{directory}: it holds what this host knows of its ukeys")
         self._remove([*(self.placed.keys() - keep), MANIFEST, LIBRARY])
+
+    def _remove_bare_witnesses(self) -> None:
+        """The files that tell of loss go if nothing is kept that could get lost."""
+        kept = {path for each in STATE for path in (self.path / each).glob("*")}
+        witnesses = [self.path / each for each in WITNESSES]
+        if kept <= set(witnesses):
+            for each in witnesses:
+                each.unlink(missing_ok=True)
 
     def _refuse_if_used(self) -> None:
         """A stack that names a missing module lets nobody in."""
@@ -131,7 +143,7 @@ def digest(path: Path) -> str:
 
 
 def place(source: Path, target: Path) -> None:
-    """Put a file in one step: whoever opens `target` finds the old or the new one."""
+    """Put a file in one step: a process that opens `target` finds the old or the new one."""
     if target.is_dir():
         raise InstallError(f"{target} is a directory; a file is to be placed there")
     if same(source, target):

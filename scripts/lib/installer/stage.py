@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import bz2
 import compileall
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,7 @@ PROFILES, PROFILE = "usr/share/pam-configs", "debian/pam-auth-update/ukey"
 CONFIG = "etc/ukey/keyservice.toml"
 #: Kept by --uninstall when they hold anything. Only root may look into them.
 STATE = ("etc/usbkey", "var/lib/ukey")
+WITNESSES = ("etc/usbkey/.witness", "var/lib/ukey/witness")
 
 #: launcher: (the module whose main() it calls, whether it needs the vendored libraries)
 LAUNCHERS = {
@@ -33,14 +36,27 @@ LAUNCHERS = {
     "usr/bin/ukey": ("tools.ukey", False),
     "usr/libexec/ukey/keyservice": ("keyservice.__main__", True),
     "usr/libexec/ukey/device-worker": ("keyservice.ukeys.device", False),
+    "usr/libexec/ukey/glass-console": ("keyservice.glass_console", False),
     "usr/libexec/ukey/users-may": ("keyservice.users_may", False),
 }
-#: Nothing from the caller's environment or home directory is imported: -I.
+#: `-B`: byte code is the installer's to write. Under the umask of the person who runs a command,
+#: everybody could write a folder for it. `-I` is not enough in an environment that somebody else
+#: filled: isolated or not, CPython takes the two variables for the place of an interpreter, looks
+#: beside that for its own files, and runs them.
 LAUNCHER = """\
-#!/usr/bin/python3 -I
+#!/bin/sh
+unset PYTHONEXECUTABLE __PYVENV_LAUNCHER__
+exec /usr/bin/python3 -IB -c \\
+    'import sys; sys.path[:0] = {path}; from {module} import main; raise SystemExit(main())' "$@"
+"""
+#: SELinux lets the domains that are entered by these run nothing but their one interpreter.
+#: systemd, the bus and the keyservice start them, in environments of root's own.
+ENTERED = frozenset({"usr/libexec/ukey/keyservice", "usr/libexec/ukey/device-worker"})
+ENTRY = """\
+#!/usr/bin/python3 -IB
 import sys
 
-sys.path[:0] = {path!r}
+sys.path[:0] = {path}
 
 from {module} import main
 
@@ -85,12 +101,18 @@ def stage(
         vendor.unpack(requirements, staged / LIBRARY / "vendor", wheels)
     for place, (module, vendored) in LAUNCHERS.items():
         path = [f"/{LIBRARY}", *([f"/{LIBRARY}/vendor"] if vendored else [])]
-        put(staged / place, LAUNCHER.format(path=path, module=module), 0o755)
+        launcher = ENTRY if place in ENTERED else LAUNCHER
+        # Double quotes, since single ones are around it in a shell's script.
+        put(staged / place, launcher.format(path=json.dumps(path), module=module), 0o755)
     for pattern, directory, mode in DATA:
         for source in found(checkout, pattern):
             put(staged / directory / source.name, source.read_bytes(), mode)
     for name in ("docs", "pam.d-examples"):
         shutil.copytree(checkout / name, staged / DOCUMENTS / name)
+    # what a host has no use for is not installed
+    text = (checkout / "README.md").read_text()
+    text = text.replace("[Contributing](CONTRIBUTING.md)", "CONTRIBUTING.md in the sources")
+    put(staged / DOCUMENTS / "README.md", text, 0o644)
     if Path("/", PROFILES).is_dir():
         # Debian's menu of PAM profiles then offers it; it is off by default.
         put(staged / PROFILES / "ukey", (staged / EXAMPLES / PROFILE).read_bytes(), 0o644)
@@ -128,15 +150,15 @@ def build_module(source: Path, directory: Path) -> None:
     """Compile pam_ukey.so, outside the checkout."""
     with tempfile.TemporaryDirectory() as objects:
         run(
-            ["make", "--quiet", "-C", str(source), f"O={objects}"],
+            ["make", "--quiet", f"--jobs={os.cpu_count() or 1}", "-C", str(source), f"O={objects}"],
             "gcc, make and libpam0g-dev",
         )
         put(directory / "pam_ukey.so", Path(objects, "pam_ukey.so").read_bytes(), 0o644)
 
 
 def build_policy(source: Path, directory: Path) -> None:
-    """Compile the SELinux module, where there is what it takes: packages are built with it, and a
-    host without SELinux does without."""
+    """Compile the SELinux module, where its build tools are installed: packages are built with
+    them, and a host without SELinux does without the module."""
     if not Path("/usr/share/selinux/devel/Makefile").exists():
         return
     with tempfile.TemporaryDirectory() as objects:

@@ -70,15 +70,15 @@ def unpack(requirements: Path, target: Path, wheels: Path | None) -> None:
 
 
 def fits(wheel: Path) -> bool:
-    """Whether what is compiled in it is for this Python and processor."""
+    """Whether its compiled parts are for this Python and processor."""
     _, _, tag, _, machine = wheel.stem.split("-")
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     return tag == python and machine.endswith(f"_{platform.machine()}")
 
 
 def choose(pin: Pin, wheels: Path) -> Path:
-    """The wheel for this Python and processor, or else any: what is compiled in it has its Python
-    source beside it, which runs everywhere."""
+    """The wheel for this Python and processor, or else any: its compiled parts have their Python
+    sources beside them, which run everywhere."""
     found = sorted(wheels.glob(f"{pin.wheel_prefix}*.whl"))
     if not found:
         raise InstallError(f"{wheels} holds no wheel of {pin.name} {pin.version}")

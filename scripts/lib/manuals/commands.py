@@ -108,7 +108,7 @@ class Commands:
         if match is not None:
             return rf"{roff.bold(match['name'])}({match['section']})"
         if to not in self._parsers:
-            return roff.bold(to)  # it has no page; a test tells
+            return roff.bold(to)  # it has no page; a test finds that
         return rf"{roff.bold(_page_name(to))}({self._parsers[to].manual.section})"
 
 

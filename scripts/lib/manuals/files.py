@@ -20,7 +20,7 @@ from tools.ukey import bindings
 from . import markdown, roff, synopsis
 
 _PART = re.compile(r"@([a-z-]+)@")
-#: What ``ukey bindings`` tells of a binding and the record does not hold: it follows from the rest.
+#: Keys that ``ukey bindings`` shows and the record does not hold: they follow from the rest.
 DERIVED = {"key", "revoked"}
 
 

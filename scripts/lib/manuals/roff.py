@@ -20,8 +20,8 @@ _WIDTH = 80  #: columns of the source's lines
 
 DOCUMENTS = "/usr/share/doc/pam-ukey"  #: where docs/ is installed
 
-#: What may be more than words of a sentence: an option, what is in single quotes, a document, a
-#: page, the name of a command. A bare "ukey" is the device.
+#: Parts that may be more than words of a sentence: an option, what is in single quotes, a document,
+#: a page, the name of a command. A bare "ukey" is the device.
 _MEANT = re.compile(
     r"(?<![\w-])(?P<option>--[a-z][a-z-]*)"
     r"|(?<!\w)'(?P<quoted>\S[^'\n]*)'(?!\w)"

@@ -11,10 +11,7 @@ main() {
     version=$(version)
     sources=$build/SOURCES
     copy_tree "$build/$name-$version"
-    mkdir "$sources"
-    apt-get update
-    fetch_wheels "$sources" vendor gmssl
-    apt-get install --yes --no-install-recommends rpm
+    cp -R /opt/wheels "$sources"
     spec=$build/$name.spec
     sed "s/^%global own_suffix .*/%global own_suffix ${1:-%{nil\}}/" packaging/rpm/$name.spec >"$spec"
     # The changelog's first line: * Thu Nov 20 2025 Name <address> - version

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Ways around PAM that stand in files: each is planted, found by its line, and gone when cured."""
+"""Ways around PAM that stand in files: each is planted, found by its line, and gone when it is
+closed."""
 
 from __future__ import annotations
 

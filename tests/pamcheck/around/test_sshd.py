@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What the real sshd says of a configuration that is open, and of the one that is shipped."""
+"""The real sshd's word on a configuration that is open, and on the one that is shipped."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_debians_own_is_open_to_keys_and_shut_to_ukeys(here: Planted) -> None:
     assert Path(CONFIG).read_text().splitlines()[int(line) - 1] == "KbdInteractiveAuthentication no"
 
 
-#: What is planted, the kinds that are found, and the line of it that each names (0: the file).
+#: The planted text, the kinds that are found, and the line of it that each names (0: the file).
 PLANTS = {
     "a key alone": ("AuthenticationMethods publickey", {"ssh-public-key-alone": 1}),
     "one list of two": (
@@ -118,6 +118,46 @@ PLANTS = {
         "Match User alice\n  HostbasedAuthentication yes",
         {"ssh-host-alone": 4, "ssh-shut": 2},
     ),
+    "a block for all but one": (
+        'Match User "!alice,*"\n  AuthenticationMethods publickey',
+        {"ssh-public-key-alone": 2},
+    ),
+    "a block for all but those whom a star would stand for": (
+        "Match User !x*,*\n  AuthenticationMethods publickey",
+        {"ssh-public-key-alone": 2},
+    ),
+    "a block for all addresses but those that a stranger has": (
+        "Match Address !192.0.2.0/24,*\n  AuthenticationMethods publickey",
+        {"ssh-public-key-alone": 2},
+    ),
+    "a block for a network but for most of it": (
+        "Match Address !10.0.0.0/9,!10.128.0.0/10,10.0.0.0/8\n  AuthenticationMethods publickey",
+        {"ssh-public-key-alone": 2},
+    ),
+    "a block for a network of the sixth version but for its beginning": (
+        "Match Address !2001:db8::/33,2001:db8::/32\n  AuthenticationMethods publickey",
+        {"ssh-public-key-alone": 2},
+    ),
+    "a block for hosts but some": (
+        "Match Host !x.example.org,*.example.org\n  AuthenticationMethods publickey",
+        {"ssh-public-key-alone": 2},
+    ),
+    "a block for all groups but one": (
+        "Match Group !staff2,*\n  AuthenticationMethods publickey",
+        {"ssh-public-key-alone": 2},
+    ),
+    "a block for nobody": (
+        "Match User !alice\n  AuthenticationMethods publickey",
+        {},
+    ),
+    "a block that nobody is found for": (
+        "Match User !*x*,!*q*,!*0*,!*n*,!v,v*\n  X11Forwarding no",
+        {"not-looked-at": 1},
+    ),
+    "a criterion that nobody knows, behind one that is known": (
+        "Match User alice Moon full\n  X11Forwarding no",
+        {"not-looked-at": 0},
+    ),
     "a criterion that nobody knows": ("Match Moon full\n  X11Forwarding no", {"not-looked-at": 0}),
     "root by a key": (
         "Match User root\n  AuthenticationMethods publickey",
@@ -172,6 +212,20 @@ def test_options_of_the_unit_count(ssh: Planted) -> None:
     assert ("ssh-public-key-alone", "/etc/ssh/other:1") in kinds(ssh.found("ssh"))
 
 
+UNIT = "/etc/systemd/system/ssh.service.d/planted.conf"
+START = "[Service]\nExecStart=\nExecStart="
+
+
+def test_options_of_a_drop_in_count(ssh: Planted) -> None:
+    ssh.write("/etc/ssh/other", "AuthenticationMethods publickey\n")
+    ssh.write(UNIT, f"{START}/usr/sbin/sshd -D $SSHD_OPTS -f /etc/ssh/other\n")
+    assert ("ssh-public-key-alone", "/etc/ssh/other:1") in kinds(ssh.found("ssh"))
+    ssh.write(UNIT, f"{START}/opt/sshd -D\n")
+    assert kinds(ssh.found("ssh")) == [("not-looked-at", f"{UNIT}:3")]
+    ssh.write(UNIT, f"{START}/usr/sbin/sshd -D $SSHD_OPTS\n")
+    assert ssh.found("ssh") == []
+
+
 def test_a_block_that_sshd_fails_on_keeps_its_people_out(ssh: Planted) -> None:
     ssh.write(FIRST, "Match User alice\n  AuthenticationMethods any\n")
     (finding,) = ssh.found("ssh")
@@ -223,7 +277,7 @@ def test_another_hosts_sshd_runs_in_its_own_root(ssh: Planted) -> None:
     assert kinds(there.found("ssh")) == [("ssh-public-key-alone", f"{FIRST}:1")]
 
 
-#: Who of two gets in by a key alone, as the real sshd has it: demo, root.
+#: Whether demo and root get in by a key alone, as the real sshd decides.
 REAL = {
     "": (False, False),
     "AuthenticationMethods publickey": (True, True),
@@ -235,14 +289,21 @@ REAL = {
 }
 
 
+@pytest.fixture(scope="module")
+def key() -> Iterator[Path]:
+    """For demo, who has an account."""
+    with Host() as host:
+        yield host.user().authorize(host.folder)
+
+
 @pytest.mark.parametrize("text", REAL, ids=lambda text: text.replace("\n", "; ") or "shipped")
-def test_the_real_sshd_lets_in_whom_it_says(ssh: Planted, host: Host, text: str) -> None:
+def test_the_real_sshd_lets_in_whom_it_says(
+    ssh: Planted, key: Path, tmp_path: Path, text: str
+) -> None:
     """By ssh itself, from 127.0.0.1; a finding names demo, root, 127.0.0.1, or anybody."""
-    demo = host.user()
-    key = demo.authorize(host.folder)
     ssh.write("/root/.ssh/authorized_keys", key.with_suffix(".key.pub").read_text(), 0o600)
     ssh.write(FIRST, text + "\n")
-    daemon = Daemon(["/usr/sbin/sshd", "-D"], host.folder / "sshd.log")
+    daemon = Daemon(["/usr/sbin/sshd", "-D"], tmp_path / "sshd.log")
     try:
         daemon.wait_ready(lambda: listens(22))
         got_in = tuple(by_key(user, key) for user in ("demo", "root"))

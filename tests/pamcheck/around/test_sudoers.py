@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What sudo's own cvtsudoers says of rules that ask for nothing, and sudo itself of the same."""
+"""The word of sudo's own cvtsudoers on rules that ask for nothing, and of sudo itself on the
+same."""
 
 from __future__ import annotations
 
@@ -150,3 +151,30 @@ def test_sudo_itself_agrees(host: Host, here: Planted, text: str, asked: bool) -
     done = run(["setpriv", f"--reuid={demo.uid}", "--clear-groups", "sudo", "-n", "true"])
     assert (done.returncode != 0) is asked
     assert bool(here.found("sudo")) is not asked
+
+
+@pytest.mark.parametrize("option", ["pam_service", "pam_login_service"])
+def test_sudo_may_ask_another_stack(here: Planted, option: str) -> None:
+    """The findings about the stack "sudo" are then not about the stack that people meet."""
+    rules(here, f"Defaults {option}=open")
+    (finding,) = here.found("sudo")
+    assert (finding.kind, finding.place) == ("not-looked-at", f"{FILE}:2")
+    assert "by the name of open" in finding.text
+    assert finding.remedy == "ukey check-pam open"
+    rules(here, "Defaults pam_service=sudo, pam_login_service=sudo-i")
+    assert here.found("sudo") == []
+
+
+@pytest.mark.parametrize(
+    ("line", "seen"),
+    [
+        ("Plugin sudoers_policy sudoers.so", True),
+        ("# Plugin other other.so", True),
+        ("Plugin sudoers_policy /opt/lib/other.so", False),
+        ("plugin sudoers_policy sudoers.so sudoers_file=/opt/rules", False),
+    ],
+)
+def test_another_plugin_may_decide(here: Planted, line: str, seen: bool) -> None:
+    rules(here, "")
+    here.write("/etc/sudo.conf", f"{line}\n")
+    assert kinds(here.found("sudo")) == ([] if seen else [("not-looked-at", "/etc/sudo.conf:1")])

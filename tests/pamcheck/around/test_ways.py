@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""All ways together: what is not looked at is told, and programs run as nobody's environment, file
-or patience has it."""
+"""All ways together: a way that is not looked at is told, and no environment, file or delay of
+others decides how programs run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,14 @@ NOBODY = 65534
 def test_each_file_is_a_way_or_helps_one() -> None:
     registered = {look.__module__.rpartition(".")[2] for _name, look in around.WAYS}
     files = {path.stem for path in Path(around.__file__).parent.glob("*.py")}
-    assert files - registered == {"__init__", "commands", "system", "sshd_config", "units"}
+    assert files - registered == {
+        "__init__",
+        "commands",
+        "system",
+        "sshd_config",
+        "sshd_match",
+        "units",
+    }
 
 
 def test_a_host_with_nothing_says_what_was_not_looked_at(image: Planted) -> None:
@@ -72,7 +79,7 @@ def test_a_program_that_does_not_end_is_ended() -> None:
 
 @pytest.mark.parametrize("owner", ["the image", "the program"])
 def test_root_runs_no_program_of_somebody_elses(owner: str) -> None:
-    """chroot(2) holds no root back: what an image's program does, it does to this host."""
+    """chroot(2) holds no root back: whatever an image's program does, it does to this host."""
     with TemporaryDirectory(dir="/var/lib") as name:  # pytest's own folders are under root's
         root = Path(name)
         program = root / "usr/sbin/sshd"

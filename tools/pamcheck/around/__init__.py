@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The ways around PAM that a program can see: one file each, and one line each below.
+"""The ways around PAM that a program can see: each has one file, and one line below.
 
 ``docs/ways-around.md`` lists them all, and says which are looked at here.
 """
@@ -28,7 +28,8 @@ from . import (
 )
 from .system import NotLooked, System, not_looked_at
 
-#: What is looked at, in the order of the findings: from afar, from user to user, at the machine.
+#: All that is looked at, in the order of the findings: from afar, from user to user, at the
+#: machine.
 WAYS: tuple[tuple[str, Callable[[System], Iterable[Finding]]], ...] = (
     ("ssh", sshd.look),
     ("telnet, rlogin, dropbear", other_servers.look),
@@ -64,6 +65,6 @@ def ways(root: Path = Path("/"), only: Container[str] | None = None) -> list[Fin
         except OSError as error:
             place = str(error.filename or name)
             remedy = _("run it as root") if isinstance(error, PermissionError) else ""
-            why = NotLooked(place, reason(error.strerror or error), remedy)
+            why = NotLooked(place, reason(error), remedy)
             found.append(not_looked_at(name, why))
     return found

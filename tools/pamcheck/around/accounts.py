@@ -11,7 +11,7 @@ from tools.language import _
 from ..finding import Finding, Severity
 from .system import System
 
-#: What their members may reach gives root away.
+#: Groups whose members may reach things that give root away.
 _LIKE_ROOT = ("docker", "lxd", "incus-admin", "libvirt", "kvm", "disk", "shadow")
 _NAMED = 5
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Commands that are everything by another name: whoever may run them runs what he likes."""
+"""Commands that are everything by another name: a person who may run them can run anything."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _RUNNERS = (
     "sudoedit",
 )
 _INTERPRETERS = re.compile(r"(?:python|perl|ruby|lua|node|php|awk|gawk|mawk|tclsh)[0-9.]*")
-#: Words that leave it open what is run: "" says that none may follow, and a shell needs none.
+#: Words that leave open what is run: "" says that no words may follow, and a shell needs none.
 _NO_LIMIT = ('""', "root")
 _NAMES = (*_SHELLS, *_RUNNERS)
 

@@ -54,7 +54,7 @@ _LONG = [
     "help",
     "version",
 ]
-#: What stands in for an answer at a login: systemd.system-credentials(7).
+#: Credentials that stand in for an answer at a login: systemd.system-credentials(7).
 _CREDENTIALS = ("agetty.autologin", "login.noauth")
 _STORES = ("/etc/credstore", "/run/credstore", "/usr/lib/credstore")
 _INITTAB = "/etc/inittab"
@@ -65,7 +65,7 @@ def look(system: System) -> Iterator[Finding]:
     seen: set[str] = set()
     for name in units.names():
         for setting in units.settings(name, "ExecStart"):
-            # A template's line is that of its instances too.
+            # A template's line counts for its instances too.
             if setting.place not in seen:
                 found = list(_judge(setting, name))
                 if found:

@@ -19,8 +19,8 @@ Settings = Mapping[str, tuple[str, str]]  #: ``section/key`` in small letters: (
 
 @dataclass(frozen=True)
 class Greeter:
-    """A display manager: its programs, its files in the order it reads them (of two settings the
-    later one counts), and whom it logs in, as (user, setting)."""
+    """A display manager: its programs, its files in the order in which it reads them (of two
+    settings the later one counts), and the people whom it logs in, as (user, setting)."""
 
     name: str
     programs: Sequence[str]

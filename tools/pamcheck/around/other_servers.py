@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Servers for logins from afar beside sshd: another sshd, dropbear, telnet, rlogin, rsh."""
+"""Servers for remote logins beside sshd: another sshd, dropbear, telnet, rlogin, rsh."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .system import System
 from .units import Units
 
 _RHOSTS = re.compile(r"-?auth\s.*\bpam_rhosts(_auth)?(\.so)?\b")
-#: inetd's names of the services, and whether an address is their proof.
+#: inetd's names of the services, and whether they take an address as proof.
 _INETD = {"telnet": False, "login": True, "shell": True, "exec": True}
 _SOCKETS = {
     "telnet.socket": False,

@@ -2,7 +2,7 @@
 # Copyright the pam-ukey authors
 """polkit's rules that say yes: it asks PAM only where they say ``auth_…``.
 
-The rules are programs in JavaScript; which of them say yes is seen, to whom is for people to read.
+The rules are programs in JavaScript. This sees which of them say yes; people have to read to whom.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ FORCE = "SYSTEMD_SULOGIN_FORCE"
 UNITS = ("rescue.service", "emergency.service", "console-shell.service")
 _MANAGER = ("/etc/systemd/system.conf", "/etc/systemd/system.conf.d/*.conf")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ksh", "busybox")
-#: Where the words that the kernel is started with are.
+#: The files with the words that the kernel is started with.
 BOOT_LINES = (
     "/proc/cmdline",
     "/etc/kernel/cmdline",
@@ -54,7 +54,7 @@ def look(system: System) -> Iterator[Finding]:
 
 
 def _forces(text: str) -> bool:
-    """As systemd reads it: 1, yes, true, on. Whatever else is set is an error there, and no."""
+    """As systemd reads it: 1, yes, true, on. Any other value is an error there, and means no."""
     _before, found, value = text.replace('"', " ").replace("'", " ").partition(f"{FORCE}=")
     return bool(found) and value.split()[:1] in (["1"], ["yes"], ["true"], ["on"], ["y"], ["t"])
 

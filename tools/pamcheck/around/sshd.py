@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 """Ways in by ssh that never run PAM's auth stack: what ``sshd -T`` says, for strangers, for root
-and for whomever a Match block treats differently."""
+and for people whom a Match block treats differently."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from tools.language import N_, _
 
 from ..finding import Finding, Severity
 from .sshd_config import CONFIG, Config, Visitor
-from .system import DEADLINE, NotLooked, NotThere, System, not_looked_at
+from .system import DEADLINE, FOLDERS, NotLooked, NotThere, System, not_looked_at
+from .units import Units
 
 #: How many visitors sshd is asked about, at 8 ms each, and the seconds for them all.
 _MOST = 512
 _SECONDS = 4 * DEADLINE
-#: Where distributions keep sshd's options, and the variable.
+#: The files in which distributions keep sshd's options, and the variable's name.
 _OPTION_FILES = (("/etc/default/ssh", "SSHD_OPTS"), ("/etc/sysconfig/sshd", "OPTIONS"))
+_UNITS = (("ssh.service", "sshd.service"), ("ssh@.service", "sshd@.service"))
 _SSHD_OPTIONS = "46C:DE:QRTVb:c:def:g:h:ik:o:p:qrtu:"
 #: How many visitors a finding names.
 _NAMED = 3
@@ -141,7 +143,8 @@ _ALONE = {
     "gssapi-keyex": KERBEROS,
     "hostbased": HOST,
 }
-#: What PermitRootLogin prohibit-password leaves to root; forced-commands-only the first of them.
+#: The methods that PermitRootLogin prohibit-password leaves to root; forced-commands-only leaves
+#: the first of them.
 _NO_PASSWORD = ("publickey", "gssapi-with-mic", "gssapi-keyex", "hostbased")
 
 
@@ -188,7 +191,7 @@ class Settings:
         return allowed
 
     def lists(self, *, root: bool) -> list[list[str]]:
-        """Each list of methods that is enough, and can be gone through."""
+        """Each list of methods that is enough, and that somebody can complete."""
         possible = self.methods(root=root)
         words = self.words("authenticationmethods")
         if words in ([], ["any"]):
@@ -198,7 +201,7 @@ class Settings:
 
 
 def judge(settings: Settings, *, root: bool) -> Iterator[Way]:
-    """The ways that these settings leave open."""
+    """The ways in that these settings leave open."""
     lists = settings.lists(root=root)
     pam = settings.on("usepam")
     if not pam:
@@ -237,6 +240,7 @@ def look(system: System) -> Iterator[Finding]:
     visitors, total = config.visitors(_MOST)
     until = time.monotonic() + _SECONDS
     found: dict[Way, list[Visitor]] = {}
+    services: set[str] = set()
     asked = 0
     for visitor in visitors:
         if time.monotonic() > until:
@@ -256,9 +260,11 @@ def look(system: System) -> Iterator[Finding]:
                 _("mend that Match block"),
             )
             continue
-        for way in dict.fromkeys(judge(Settings(ran.out), root=visitor.root)):
+        settings = Settings(ran.out)
+        services.update(settings.words("pamservicename"))
+        for way in dict.fromkeys(judge(settings, root=visitor.root)):
             them = found.setdefault(way, [])
-            # Whoever a stranger's line is about says nothing new.
+            # A visitor whom a finding about another one covers adds nothing new.
             if not any(visitor.within(other) for other in them):
                 them.append(visitor)
     for way, them in found.items():
@@ -268,6 +274,10 @@ def look(system: System) -> Iterator[Finding]:
     for line in config.unknown():
         why = NotLooked(line.place, " ".join(("Match", *line.arguments)))
         yield not_looked_at("ssh", why)
+    for service in sorted(services - {"sshd"}):
+        reason = _("it asks PAM by the name of {service}").format(service=service)
+        why = NotLooked(file, reason, f"ukey check-pam {shlex.quote(service)}")
+        yield not_looked_at("ssh", why)
     if asked < total:
         reason = _("sshd was asked for {asked} of {total} combinations of what Match blocks name")
         why = NotLooked(file, reason.format(asked=asked, total=total), "sshd -T -C …")
@@ -276,24 +286,52 @@ def look(system: System) -> Iterator[Finding]:
 
 def _options(system: System) -> tuple[list[str], str]:
     """The distribution's options for sshd that change its configuration, and the file it reads."""
-    kept: list[str] = []
-    for name, variable in _OPTION_FILES:
-        for _number, line in system.lines(name):
+    kept = _of_units(system)
+    for file, variable in _OPTION_FILES:
+        given: list[str] = []
+        for _number, line in system.lines(file):
             key, equals, value = line.partition("=")
             if key == variable and equals:
-                kept = _changing(name, value)
+                given = _changing(file, value)
+        kept += given
     files = [value for option, value in pairwise(kept) if option == "-f"]
     return kept, files[-1] if files else CONFIG
 
 
+def _of_units(system: System) -> list[str]:
+    """Options that units give, those of a socket's too."""
+    units = Units(system)
+    told: dict[tuple[str, ...], str] = {}
+    for names in _UNITS:
+        # The second is the first by another name, where both are there.
+        started = (units.settings(name, "ExecStart") for name in names)
+        for setting in next(filter(None, started), []):
+            program, *words = setting.words or [""]
+            if program not in [f"{folder}/sshd" for folder in FOLDERS]:
+                raise NotLooked(setting.place, _("it starts {program}").format(program=program))
+            plain = [word for word in words if not word.startswith("$")]
+            told[tuple(_told(setting.place, plain))] = setting.place
+    if len(told) > 1:
+        raise NotLooked([*told.values()][-1], _("units give sshd different options"))
+    return list(next(iter(told), ()))
+
+
 def _changing(file: str, value: str) -> list[str]:
-    """Those of a unit's options that change the configuration."""
+    """Those that a file gives to the unit."""
     try:
-        # Twice: the shell's quotes, then the words.
+        # Split twice: by the shell's quotes, then into words.
         words = shlex.split(" ".join(shlex.split(value, comments=True)))
-        found, _rest = getopt.getopt(words, _SSHD_OPTIONS)
-    except (ValueError, getopt.GetoptError) as error:
+    except ValueError as error:
         raise NotLooked(file, str(error)) from None
+    return _told(file, words)
+
+
+def _told(place: str, words: list[str]) -> list[str]:
+    """Those of sshd's options that change its configuration."""
+    try:
+        found, _rest = getopt.getopt(words, _SSHD_OPTIONS)
+    except getopt.GetoptError as error:
+        raise NotLooked(place, str(error)) from None
     return [word for pair in found if pair[0] in ("-f", "-o", "-p", "-h") for word in pair]
 
 
@@ -306,7 +344,7 @@ def _hint(complaint: str) -> str:
 
 
 def _who(visitors: Sequence[Visitor]) -> str:
-    """For people: who they are, the first few of them."""
+    """The first few visitors, as people read them."""
     if not visitors[0].special:
         return _("anybody")
     shown = "; ".join(map(_one, visitors[:_NAMED]))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Whom to ask sshd about: the people and addresses that its Match blocks tell apart.
+"""The visitors to ask sshd about: the people and addresses that its Match blocks tell apart.
 
-This reads sshd's configuration only to find somebody for each block, and the line to change. What
-holds for them, sshd says (``sshd -T -C``).
+This reads sshd's configuration only to find somebody for each block, and the line to change. sshd
+itself says what holds for them (``sshd -T -C``).
 """
 
 from __future__ import annotations
@@ -14,20 +14,22 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tools.language import _
 
+from .sshd_match import Patterns
 from .system import NotLooked, System
 
 CONFIG = "/etc/ssh/sshd_config"
 #: As sshd limits it.
 _DEPTH = 16
-#: Files, each as often as it is included. sshd would read on, and start too late.
+#: Files, each as often as it is included. sshd would read more of them, and start too late.
 _FILES = 1000
 _KEYWORD = re.compile(r"([^\s=]+)(?:\s*=\s*|\s+|$)(.*)")
 
-#: What ``-C`` takes, in its order, and who comes where no block says: nobody's name, and addresses
-#: for documents (RFC 5737).
+#: The keys that ``-C`` takes, in its order, with a visitor's values where no block names any:
+#: nobody's name, and addresses for documents (RFC 5737).
 STRANGER: Mapping[str, str] = {
     "user": "a-user",
     "host": "host.invalid",
@@ -78,7 +80,8 @@ class Visitor:
         return self.special.get("user") == "root"
 
     def within(self, other: Visitor) -> bool:
-        """Whether `other` is told apart by no more than this one: what it may, this one may."""
+        """Whether `other` is told apart by no more than this one, so that this one may do all that
+        it may."""
         return other.special.items() <= self.special.items()
 
 
@@ -111,15 +114,18 @@ class Config:
 
     def place(self, keywords: Sequence[str], visitor: Visitor) -> str:
         """The line that decides for `visitor`, as far as that can be told: the first that sets one
-        of the `keywords`, else the Match block, else the file."""
+        of the `keywords`, in a Match block if there is one; else the block, else the file."""
         met = [line for line in self._matches() if self._meets(line, visitor)]
-        for_all = {line.block for line in self._matches() if not _names(line)}
-        blocks = {line.block for line in met} or {0, *for_all}
-        for keyword in keywords:
-            for line in self.lines:
-                if line.keyword == keyword and line.block in blocks:
-                    return line.place
-        return met[0].place if met else self.name
+        blocks = {0, *(line.block for line in met)}
+        first: dict[str, Line] = {}
+        for line in self.lines:
+            if line.block in blocks:
+                first.setdefault(line.keyword, line)
+        deciding = [first[keyword] for keyword in keywords if keyword in first]
+        for line in sorted(deciding, key=lambda each: each.block == 0):
+            return line.place
+        told = [line for line in met if _names(line) and visitor.special]
+        return told[0].place if told else self.name
 
     def visitors(self, limit: int) -> tuple[list[Visitor], int]:
         """A stranger, root, and somebody for each combination of what Match blocks name, those that
@@ -148,39 +154,70 @@ class Config:
         return list(itertools.islice(combinations, limit)), total
 
     def unknown(self) -> Iterator[Line]:
-        """The Match blocks for whom nobody can be thought of here."""
+        """The Match blocks that somebody may fit, but for which no visitor was found here."""
         for line in self._matches():
-            words = [word.partition("=")[0].lower() for word in line.arguments[:1]]
-            if not set(words) <= {*_CRITERIA, "all", "final", "canonical", "invalid-user"}:
+            if not _understood(line) or not self._found(line):
                 yield line
+
+    def _found(self, match: Line) -> bool:
+        """Whether somebody was found who meets all of a block's criteria, or nobody can."""
+        values: dict[str, list[str]] = {key: [value] for key, value in STRANGER.items()}
+        values["user"] += ["root", *self._people]
+        for line in self._matches():
+            for key, found in self._named(line):
+                values[key] += found
+        wanted: dict[str, list[tuple[str, Patterns]]] = {}
+        for name, text in _criteria(match):
+            patterns = Patterns(text)
+            if not patterns.wanted:
+                return True  # it fits nobody
+            if name == "group" and not any(map(self._system.group, patterns.wanted)):
+                return True  # nobody is in it
+            wanted.setdefault(_CRITERIA[name], []).append((name, patterns))
+        return all(
+            any(
+                all(self._fits(name, each, value) for name, each in criteria)
+                for value in values[key]
+            )
+            for key, criteria in wanted.items()
+        )
+
+    def _fits(self, name: str, patterns: Patterns, value: str) -> bool:
+        if name == "group":
+            return patterns.fit_any(self._system.groups_of(value))
+        if name in ("address", "localaddress"):
+            return patterns.fit_address(value)
+        return patterns.fit(value.lower() if name == "host" else value)
+
+    @cached_property
+    def _people(self) -> list[str]:
+        return [row[0] for row in self._system.passwd()]
 
     def _matches(self) -> list[Line]:
         return [line for line in self.lines if line.keyword == "match"]
 
     def _meets(self, match: Line, visitor: Visitor) -> bool:
-        """Whether the block was what `visitor` was invented for."""
-        named: dict[str, list[str]] = {}
-        for key, values in self._named(match):
-            named.setdefault(key, []).extend(values)
-        common = named.keys() & visitor.special.keys()
-        return bool(common) and all(visitor.special[key] in named[key] for key in common)
+        """Whether the block is about `visitor`, among others."""
+        values = {**STRANGER, **visitor.special}
+        return all(
+            self._fits(name, Patterns(text), values[_CRITERIA[name]])
+            for name, text in _criteria(match)
+        )
 
     def _named(self, match: Line) -> Iterator[tuple[str, list[str]]]:
         """Somebody for each pattern of a block: what ``-C`` calls it, and values that fit."""
-        for name, patterns in _criteria(match):
-            key = _CRITERIA.get(name)
-            if key is None:
-                continue
-            found = []
-            for pattern in patterns.split(","):
-                plain = pattern.removeprefix("!")
-                if name == "group":
-                    found += self._system.group(plain)
-                elif key in ("addr", "laddr"):
-                    found.append(_address(plain))
-                else:
-                    found.append(_fitting(plain))
-            yield key, found
+        for name, text in _criteria(match):
+            key, patterns = _CRITERIA[name], Patterns(text)
+            if name == "group":
+                members = [who for each in patterns.wanted for who in self._system.group(each)]
+                yield key, [who for who in members if self._fits(name, patterns, who)]
+            elif key in ("addr", "laddr"):
+                yield key, [*patterns.addresses(), *filter(_is_address, patterns.unwanted)]
+            else:
+                known = self._people if key == "user" else [STRANGER[key]]
+                # Another line may let in those who are left out.
+                left = [each for each in patterns.unwanted if not set("*?") & set(each)]
+                yield key, [*patterns.names(known), *left]
 
 
 def _words(text: str) -> list[str]:
@@ -213,13 +250,22 @@ def _sayable(value: str) -> bool:
     return bool(value) and "," not in value and value.isprintable()
 
 
-def _fitting(pattern: str) -> str:
-    return pattern.replace("*", "x").replace("?", "x")
-
-
-def _address(pattern: str) -> str:
+def _is_address(text: str) -> bool:
     try:
-        network = ipaddress.ip_network(pattern, strict=False)
+        ipaddress.ip_address(text)
     except ValueError:
-        return pattern.replace("*", "1").replace("?", "1")
-    return str(network[0] if network.num_addresses == 1 else network[1])
+        return False
+    return True
+
+
+def _understood(match: Line) -> bool:
+    """Whether all of its criteria are ones that ``-C`` can be told of."""
+    words = iter(match.arguments)
+    for word in words:
+        name, equals, _value = word.partition("=")
+        if name.lower() in _CRITERIA:
+            if not equals and next(words, None) is None:
+                return False
+        elif name.lower() not in ("all", "invalid-user"):
+            return False
+    return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ from .commands import runs_anything
 from .system import NotLooked, NotThere, System, not_looked_at
 
 SUDOERS = "/etc/sudoers"
+CONF = "/etc/sudo.conf"
+#: Options that name the service that sudo asks.
+_SERVICES = ("pam_service", "pam_login_service", "pam_askpass_service")
 #: Minutes, where no rule says.
 _REMEMBERED = "15"
 #: Commands and people that a text names.
@@ -35,6 +39,7 @@ def look(system: System) -> Iterator[Finding]:
     if not system.exists(SUDOERS):
         raise NotThere(SUDOERS, _("no sudo is installed"))
     yield from _elsewhere(system)
+    yield from _plugins(system)
     cvtsudoers = system.program("cvtsudoers")
     if cvtsudoers is None:
         remedy = f"grep -rE 'NOPASSWD|!authenticate' {SUDOERS} {SUDOERS}.d"
@@ -57,8 +62,8 @@ def look(system: System) -> Iterator[Finding]:
 def _unasked(
     system: System, people: Sequence[Node], hosts: Sequence[Node], specification: Node
 ) -> Finding:
-    """A rule with NOPASSWD. One for everything, or for a shell, gives the other account away;
-    others may."""
+    """A rule with NOPASSWD. A rule for everything, or for a shell, gives the other account away;
+    other rules may."""
     commands = specification.get("Commands", ())
     everything = any(
         _is_everything(str(node.get("command", ""))) for node in commands if not node.get("negated")
@@ -109,6 +114,8 @@ def _defaults(system: System, defaults: Sequence[Node]) -> Iterator[Finding]:
                 _("sudo asks the members of group {group} for nothing.").format(group=group),
                 _("take exempt_group out of the Defaults (visudo)"),
             )
+        for name in _SERVICES:
+            yield from _other_service(system, name, _option(entry, name))
         minutes = _option(entry, "timestamp_timeout")
         if minutes is not None and not bound:
             remembered = str(minutes)
@@ -134,6 +141,27 @@ def _elsewhere(system: System) -> Iterator[Finding]:
             place = f"/etc/nsswitch.conf:{number}"
             why = NotLooked(place, reason, _("for each user: sudo -l -U USER"))
             yield not_looked_at(_("sudo's rules in a directory"), why)
+
+
+def _other_service(system: System, name: str, service: object) -> Iterator[Finding]:
+    """The findings about the stack of sudo are then not about the stack that people meet."""
+    if isinstance(service, str) and service not in ("sudo", "sudo-i"):
+        reason = _("it asks PAM by the name of {service}").format(service=service)
+        place = _place(system, name, [service])
+        why = NotLooked(place, reason, f"ukey check-pam {shlex.quote(service)}")
+        yield not_looked_at("sudo", why)
+
+
+def _plugins(system: System) -> Iterator[Finding]:
+    """Plugins may decide by anything; sudo's own can be told of another file."""
+    for number, line in system.lines(CONF):
+        words = line.split()
+        if words[0].lower() != "plugin" or len(words) < 3:
+            continue
+        told = any(word.startswith(("sudoers_file=", "ldap_")) for word in words[3:])
+        if words[2].rpartition("/")[2] != "sudoers.so" or told:
+            reason = _("a plugin decides: {plugin}").format(plugin=" ".join(words[2:]))
+            yield not_looked_at("sudo", NotLooked(f"{CONF}:{number}", reason))
 
 
 def _option(node: Node, name: str) -> Any:
@@ -165,7 +193,7 @@ _SIGNS = {
 
 
 def _word(node: Node) -> str:
-    """``%ops``, ``!carol``: as the rule has it."""
+    """``%ops``, ``!carol``: as the rule writes it."""
     for key, value in node.items():
         if key != "negated":
             return ("!" if node.get("negated") else "") + _SIGNS.get(key, "") + str(value)

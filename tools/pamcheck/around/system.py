@@ -4,29 +4,30 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
+import pwd
 import re
-import stat
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import unquote
 
 from keyservice.contract.names import RECORDS_DIR
 from tools.language import _
 
 from ..finding import Finding, Severity
+from ..reading import Unreadable, others_may_write, read
 
 #: The environment that programs run in: nothing of the caller's.
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 #: Where programs are looked for.
 FOLDERS = ("/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin")
-#: Seconds that a program has.
+#: Seconds that a program may take.
 DEADLINE = 10
 #: Bytes of a file that are read. A configuration is shorter.
 _LARGEST = 1 << 22
@@ -41,7 +42,7 @@ class NotLooked(Exception):
 
 
 class NotThere(NotLooked):
-    """A way that this host has not: nothing is open that was not seen."""
+    """A way that this host does not have: nothing is open that was not seen."""
 
 
 def not_looked_at(name: str, why: NotLooked) -> Finding:
@@ -58,7 +59,7 @@ def not_looked_at(name: str, why: NotLooked) -> Finding:
 
 @dataclass(frozen=True)
 class Ran:
-    """What a program said, and how it ended."""
+    """A program's output, and how it ended."""
 
     status: int
     out: str
@@ -85,14 +86,15 @@ class System:
 
     def read(self, name: str) -> str | None:
         """The text of a regular file; None where there is none. Never blocks on a pipe."""
+        path = self.path(name)
         try:
-            number = os.open(self.path(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        with os.fdopen(number, "rb") as file:
-            if not stat.S_ISREG(os.fstat(number).st_mode):
+            return read(path, _LARGEST, kernels=True).decode("utf-8", "replace")
+        except Unreadable as error:
+            if error.missing or error.irregular:
                 return None
-            return _whole(file, name)
+            if error.number == errno.EFBIG:
+                raise NotLooked(name, _("it is too long")) from None
+            raise OSError(error.number, os.strerror(error.number), str(path)) from None
 
     def lines(self, name: str) -> Iterator[tuple[int, str]]:
         """The lines of a file, stripped, with their numbers; without empty ones and comments."""
@@ -150,8 +152,8 @@ class System:
         return self._rows("/etc/passwd", 7)
 
     def group(self, pattern: str) -> list[str]:
-        """The members of the groups whose names match: as this host's files say, and where it is
-        this host itself that runs, its directory too."""
+        """The members of the groups whose names match: as this host's files say, and, on a host
+        that runs, its directory too."""
         rows = [row for row in self._rows("/etc/group", 4) if fnmatchcase(row[0], pattern)]
         members = [member for row in rows for member in row[3].split(",") if member]
         gids = {row[2] for row in rows}
@@ -160,6 +162,17 @@ class System:
             with suppress(KeyError, ValueError):
                 members += grp.getgrnam(pattern).gr_mem
         return list(dict.fromkeys(members))
+
+    def groups_of(self, user: str) -> list[str]:
+        """The names of the groups that a user is in, as sshd takes them."""
+        rows = self._rows("/etc/group", 4)
+        gids = {row[3] for row in self.passwd() if row[0] == user}
+        found = [row[0] for row in rows if row[2] in gids or user in row[3].split(",")]
+        if self.root == Path("/"):
+            with suppress(KeyError, ValueError, OSError):
+                numbers = os.getgrouplist(user, pwd.getpwnam(user).pw_gid)
+                found += [grp.getgrgid(number).gr_name for number in numbers]
+        return list(dict.fromkeys(found))
 
     def bound(self) -> list[str]:
         """The users who have a ukey, as far as the records can be listed."""
@@ -176,16 +189,5 @@ class System:
 def roots_own(path: Path) -> bool:
     """Whether only root can have put the file there: it and each folder above it are root's."""
     path = path.resolve()
-    for each in (path, *path.parents):
-        status = each.stat()
-        sticky = stat.S_ISDIR(status.st_mode) and status.st_mode & stat.S_ISVTX
-        if status.st_uid != 0 or (status.st_mode & 0o022 and not sticky):
-            return False
-    return True
-
-
-def _whole(file: BinaryIO, name: str) -> str:
-    content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise NotLooked(name, _("it is too long"))
-    return content.decode("utf-8", "replace")
+    ways = (path, *path.parents)
+    return not any(others_may_write(each.stat(), root_group=False) for each in ways)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""systemd's service units as they come out of their files and drop-ins.
+"""systemd's service units as their files and drop-ins make them.
 
-The manager need not run: a host is looked at before it boots too. Order and reset are those of
-systemd.unit(5) and systemd.service(5).
+The manager need not run: check-pam also looks at a host before it boots. Order and reset are those
+of systemd.unit(5) and systemd.service(5).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from .system import System
 
-#: Where units are, the first that has one wins.
+#: Folders of units; the first that has a unit wins.
 FOLDERS = (
     "/etc/systemd/system.control",
     "/run/systemd/system.control",
@@ -73,7 +73,8 @@ class Units:
         return None
 
     def settings(self, name: str, key: str) -> list[Setting]:
-        """What holds of `key`, in order; nothing for a unit that is masked or has no file."""
+        """The values of `key` that count, in order; nothing for a unit that is masked or has no
+        file."""
         fragment = self._fragment(name)
         if fragment is None:
             return []
@@ -81,7 +82,7 @@ class Units:
         for file in (fragment, *self._drop_ins(name)):
             for setting in self._read(file):
                 if setting.key == key:
-                    # An empty one takes back what was before.
+                    # An empty value takes back the values before it.
                     found = [*found, setting] if setting.value else []
         return found
 

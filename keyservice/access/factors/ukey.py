@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The factor ``ukey``: the bound ukey, its PIN, and a signature over a fresh challenge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from keyservice.access import identity, presence, tries
+from keyservice.access.challenge import Purpose
+from keyservice.access.context import Context
+from keyservice.access.proof import Proof
+from keyservice.access.services import UkeyHandle
+from keyservice.contract.names import Flag
+from keyservice.core.errors import RemoteRefused
+from keyservice.core.username import Person
+from keyservice.store.state import Enrolment
+
+
+class Ukey:
+    """See :class:`~keyservice.access.factors.factor.Factor`."""
+
+    name = "ukey"
+
+    async def ready(self, context: Context, person: Person) -> Inserted | None:
+        """All steps up to the inserted ukey: if it is not inserted, nothing follows in any case."""
+        enrolment = await identity.enrolled(context, person)
+        if enrolment is None:
+            return None
+        binding = enrolment.binding
+        context.serial = binding.serial
+        request, rules = context.request, context.services.rules
+        place = identity.judge(context)
+        if not place.local and not _allowed_from_afar(context, person):
+            raise RemoteRefused(service=request.service)
+        identity.check_revoked(enrolment)
+        patience = 0 if Flag.UNIFORM in request.flags else rules.patience(request.service)
+        handle = await presence.find(context, binding.serial, patience)
+        return Inserted(person, enrolment, handle)
+
+
+def _allowed_from_afar(context: Context, person: Person) -> bool:
+    """As the configuration says; if it says nothing, in a session that the same ukey opened."""
+    services, request = context.services, context.request
+    allowed = services.rules.service(request.service).allow_remote
+    if allowed is not None:
+        return allowed
+    if request.rhost:
+        return False
+    return services.admissions.cover(context.caller, services.logind, person, context.serial)
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """Somebody's ukey, which is inserted."""
+
+    person: Person
+    enrolment: Enrolment
+    handle: UkeyHandle
+
+    async def prove(self, context: Context) -> None:
+        binding, handle = self.enrolment.binding, self.handle
+        await presence.check_key(context, handle, binding)
+        ref, reserve = presence.ref_of(binding), tries.reserve(context)
+        await tries.check_pause(context, handle, ref)
+        known = await tries.check_tries(context, handle, ref, reserve)
+
+        few = known.left if known is not None and known.left < known.maximum else None
+        pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(binding.serial, few))
+        proof = Proof(Purpose.LOGIN, self.person, handle, ref, binding.key)
+        await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
+        await identity.check_still(context, self.enrolment)

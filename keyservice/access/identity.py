@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Who the person is, where they sit, and which ukey is theirs."""
+
+from __future__ import annotations
+
+from keyservice.core.errors import BadRequest, NotEnrolled, Revoked
+from keyservice.core.username import Person
+from keyservice.store.state import Enrolment
+
+from . import locality, lookups, policy
+from .context import Context
+from .messages import N_
+
+
+async def identify(context: Context) -> Person:
+    """The person that the request names, if the caller may act for them.
+
+    Without a name it is the caller, for operations on a PIN only. Raises :class:`UnknownUser`,
+    :class:`NotAllowed`, :class:`BadRequest`, :class:`LookUpLate`.
+    """
+    name = context.request.user
+    if name:
+        person = await lookups.look_up(context, context.services.resolve, name)
+    elif context.request.operation.named:
+        raise BadRequest(N_("the request names no user"))
+    else:
+        person = await lookups.look_up(context, context.services.resolve_uid, context.caller.uid)
+    policy.check_own(context.caller, person)
+    context.person = person
+    return person
+
+
+def judge(context: Context) -> locality.Place:
+    """Local or remote, once and for all for this context."""
+    if context.place is None:
+        context.place = locality.judge(
+            context.caller,
+            context.request,
+            context.services.rules.local_ttys,
+            context.services.logind,
+        )
+    return context.place
+
+
+async def enrolled(context: Context, person: Person) -> Enrolment | None:
+    """The person's binding, None if it is proven that there is none."""
+    return await lookups.look_up(context, context.services.state.enrolled, person)
+
+
+async def check_still(context: Context, enrolment: Enrolment) -> None:
+    """Check again after a prompt: it may have stood for a minute, in which root may have unbound
+    or revoked.
+
+    Raises :class:`NotEnrolled` and :class:`Revoked`.
+    """
+    now = await lookups.look_up(context, context.services.state.still, enrolment)
+    if now is None:
+        user = enrolment.binding.user
+        raise NotEnrolled("The binding was changed meanwhile", user=user)
+    check_revoked(now)
+
+
+async def check_never_had(context: Context, person: Person) -> None:
+    """Return if `person` never had a ukey here; ``nouserok`` is for those alone.
+
+    Raises :class:`NotEnrolled` if one was unbound, or lost.
+    """
+    event = await lookups.look_up(context, context.services.state.people.had, person)
+    if event is not None:
+        raise NotEnrolled(
+            "The user had a ukey: see ukey forget",
+            user=event.user,
+            uid=event.uid,
+            serial=event.serial,
+            since=event.at,
+        )
+
+
+def check_revoked(enrolment: Enrolment) -> None:
+    """A revocation wins over any record. Raises :class:`Revoked`, and why it cannot be told."""
+    binding = enrolment.binding
+    if enrolment.damage is not None:
+        raise enrolment.damage
+    if enrolment.revoked:
+        raise Revoked(serial=binding.serial, key=binding.fingerprint, user=binding.user)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The slow parts of this host: the name service, the disk, a ukey; and how long each may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from . import threads
+from .context import Context
+from .turns import unbroken
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_W = TypeVar("_W")
+
+#: Seconds before the session's deadline at which a ukey or this host counts as late, so that this
+#: is told apart from a late person.
+MOMENT = 0.1
+#: Seconds that a write to the records may take.
+STORE_SECONDS = 10.0
+
+
+async def look_up(
+    context: Context, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """The result of `function` on this host, which may be slow. Raises what it raises, and
+    :class:`LookUpLate`."""
+    return await threads.call(
+        context.conversation.remaining() - MOMENT,
+        context.conversation.originator_uid,
+        function,
+        *args,
+        **kwargs,
+    )
+
+
+async def store(context: Context, write: Callable[[_W], None], what: _W) -> None:
+    """Write to the disk for root, and to the end even if the session is cancelled meanwhile.
+
+    A write that ends only after :class:`LookUpLate` has its own line in the log.
+    """
+    late = partial(context.services.audit.late, context)
+    writing = threads.write(STORE_SECONDS, 0, late, write, what)
+    await unbroken(writing, _nothing_to_tell, lasting=True)
+
+
+async def _nothing_to_tell() -> None: ...
+
+
+def deadline(context: Context) -> float:
+    """The deadline for a ukey, on the monotonic clock."""
+    return asyncio.get_running_loop().time() + context.conversation.remaining() - MOMENT

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Whether a certain ukey is there, and whether it is really that one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TypeVar
+
+from keyservice.contract.names import WaitFor
+from keyservice.core.errors import KeyMismatch, ReaderAbsent, ReaderRefused, UkeyAbsent
+from keyservice.store.bindings import Binding
+from keyservice.ukeys.base import KeyRef
+
+from . import lookups
+from .context import Context
+from .services import UkeyHandle
+
+_T = TypeVar("_T")
+
+#: The errors that the insertion of a ukey can end, or some time: pcscd may start after a login.
+_AWAITED = (UkeyAbsent, ReaderAbsent, ReaderRefused)
+
+#: How often a person who sees nothing but prompts is asked to insert it; the seconds that pcscd and
+#: the ukey have before, since it may have been inserted just now, and after each.
+_ASKED, _MOMENT = 3, 2.5
+
+
+async def find(context: Context, serial: str, patience: float) -> UkeyHandle:
+    """The ukey `serial`; if it is absent, ask for it and wait up to `patience` seconds.
+
+    Raises :class:`ReaderAbsent`, :class:`UkeyAbsent`, :class:`UkeyAmbiguous`,
+    :class:`ReaderRefused`.
+    """
+    await context.services.ukeys.settled(lookups.deadline(context), serial)
+    handle = await present(context, serial, patience, lambda: context.services.ukeys.find(serial))
+    if handle.info.virtual and not context.services.rules.allow_virtual_readers:
+        raise ReaderRefused("Virtual readers are not allowed", reader=handle.info.reader)
+    return handle
+
+
+async def present(context: Context, serial: str, patience: float, look: Callable[[], _T]) -> _T:
+    """What `look` finds, at once or as soon as an insertion lets it find something.
+
+    The person is asked for the ukey `serial`, or for any if that is empty. If there is no ukey, or
+    only one in a reader that is refused, what `look` raises is raised after `patience` seconds.
+    """
+    changed = asyncio.Event()
+    forget = context.services.ukeys.subscribe(lambda _event: changed.set())
+    try:
+        try:
+            return look()
+        except _AWAITED as error:
+            if patience <= 0:
+                raise
+            if not isinstance(error, UkeyAbsent):  # inserting the ukey would not help
+                await context.conversation.info(context.texts.error(error))
+        insert = context.texts.insert(serial)
+        if not context.conversation.prompted:
+            await context.conversation.wait(insert, WaitFor.UKEY)
+            return await _within(patience, changed, look)
+        moment = min(patience, _MOMENT)
+        for _ in range(_ASKED):
+            with suppress(*_AWAITED):
+                return await _within(moment, changed, look)
+            await context.conversation.wait(insert, WaitFor.UKEY)  # until they press Enter
+        return await _within(moment, changed, look)
+    finally:
+        forget()
+
+
+async def _within(seconds: float, changed: asyncio.Event, look: Callable[[], _T]) -> _T:
+    """What `look` finds, now or after a change; after so many seconds, what it raises."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                with suppress(*_AWAITED):
+                    return look()
+                await changed.wait()
+                changed.clear()
+    return look()
+
+
+async def check_key(context: Context, handle: UkeyHandle, binding: Binding) -> None:
+    """Raise :class:`KeyMismatch` unless the ukey shows the bound key."""
+    shown = await handle.public_key(ref_of(binding), lookups.deadline(context))
+    if shown != binding.key:
+        raise KeyMismatch(serial=binding.serial, reader=handle.info.reader)
+
+
+def ref_of(binding: Binding) -> KeyRef:
+    return KeyRef(binding.application, binding.container)

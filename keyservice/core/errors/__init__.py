@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Everything that can go wrong and that a person is told about: a row each.
+
+A row has a stable name (``ErrorName``: on the bus, in frames, in ``--json``), the PAM code and the
+exit status that it ends in, and the text for people: what failed, and what they can do next. The
+facts tell what is special about one case: which ukey, file or user. No field ever holds a PIN.
+"""
+
+from __future__ import annotations
+
+from .base import UkeyError as UkeyError
+from .base import named as named
+from .pins import AdminPinLocked as AdminPinLocked
+from .pins import AdminPinWrong as AdminPinWrong
+from .pins import AdminTryWithheld as AdminTryWithheld
+from .pins import DefaultPin as DefaultPin
+from .pins import PinLocked as PinLocked
+from .pins import PinRefused as PinRefused
+from .pins import PinsDiffer as PinsDiffer
+from .pins import PinUnchanged as PinUnchanged
+from .pins import PinWrong as PinWrong
+from .pins import Throttled as Throttled
+from .pins import TryWithheld as TryWithheld
+from .records import AlreadyBound as AlreadyBound
+from .records import NotEnrolled as NotEnrolled
+from .records import RecordDamaged as RecordDamaged
+from .records import RecordForeign as RecordForeign
+from .records import Revoked as Revoked
+from .records import StoreFailed as StoreFailed
+from .records import UnknownUser as UnknownUser
+from .sessions import BadRequest as BadRequest
+from .sessions import Busy as Busy
+from .sessions import Cancelled as Cancelled
+from .sessions import ConfigurationError as ConfigurationError
+from .sessions import DeadlinePassed as DeadlinePassed
+from .sessions import HostBusy as HostBusy
+from .sessions import LookUpLate as LookUpLate
+from .sessions import NoSession as NoSession
+from .sessions import NotAllowed as NotAllowed
+from .sessions import RemoteRefused as RemoteRefused
+from .sessions import TickMissed as TickMissed
+from .sessions import UkeyMute as UkeyMute
+from .ukeys import KeyMismatch as KeyMismatch
+from .ukeys import NoKeyPair as NoKeyPair
+from .ukeys import NotOnUkey as NotOnUkey
+from .ukeys import ReaderAbsent as ReaderAbsent
+from .ukeys import ReaderRefused as ReaderRefused
+from .ukeys import SignatureWrong as SignatureWrong
+from .ukeys import TryLimitTooHigh as TryLimitTooHigh
+from .ukeys import UkeyAbsent as UkeyAbsent
+from .ukeys import UkeyAmbiguous as UkeyAmbiguous
+from .ukeys import UkeyFailed as UkeyFailed
+from .ukeys import UkeyRemoved as UkeyRemoved
+from .ukeys import UkeyUnknown as UkeyUnknown

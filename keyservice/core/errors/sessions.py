@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What is wrong with a request, a session or this host's configuration."""
+
+from __future__ import annotations
+
+from keyservice.core.codes import Code, ErrorName, Exit
+from keyservice.core.marks import N_
+
+from .base import UkeyError
+
+
+class BadRequest(UkeyError):
+    """The request is malformed."""
+
+    name, code, exit = ErrorName.BAD_REQUEST, Code.SERVICE_ERR, Exit.USAGE
+    text = N_("This cannot be done: {message}.")
+
+
+class NotAllowed(UkeyError):
+    """The caller may not do this."""
+
+    name, code, exit = ErrorName.NOT_ALLOWED, Code.PERM_DENIED, Exit.NOT_ALLOWED
+    text = N_("You may not do this: {message}.")
+
+
+class Busy(UkeyError):
+    """Too many sessions of this caller are open."""
+
+    name, code, exit = ErrorName.BUSY, Code.AUTHINFO_UNAVAIL, Exit.TOO_LATE
+    text = N_("Too many of your sessions are open. Wait for them to end.")
+
+
+class HostBusy(Busy):
+    """Too many sessions of others are open on this host."""
+
+    text = N_(
+        "Too many people are being asked for a PIN on this host just now. Try again in a moment."
+    )
+
+
+class NoSession(UkeyError):
+    """There is no such session of this caller."""
+
+    name, code, exit = ErrorName.NO_SESSION, Code.SERVICE_ERR, Exit.TOO_LATE
+
+
+class Cancelled(UkeyError):
+    """The caller cancelled, or went away."""
+
+    name, code, exit = ErrorName.CANCELLED, Code.CONV_ERR, Exit.CANCELLED
+    text = N_("Cancelled.")
+
+
+class DeadlinePassed(UkeyError):
+    """No answer came before the deadline."""
+
+    name, code, exit = ErrorName.DEADLINE_PASSED, Code.AUTHINFO_UNAVAIL, Exit.TOO_LATE
+    text = N_("There was no answer in time. Try again.")
+
+
+class UkeyMute(DeadlinePassed):
+    """The ukey did not answer before the deadline."""
+
+    text = N_("The ukey did not answer in time. Take it out, insert it and try again.")
+
+
+class LookUpLate(DeadlinePassed):
+    """A look-up on this host did not come back before the deadline."""
+
+    text = N_(
+        "This host could not look something up in time. Try again; ask an administrator if that"
+        " does not help."
+    )
+
+
+class TickMissed(DeadlinePassed):
+    """Nothing could be tried in time for the tick at which all failures show."""
+
+
+class ConfigurationError(UkeyError):
+    """The configuration is wrong."""
+
+    name, code, exit = ErrorName.CONFIGURATION, Code.SERVICE_ERR, Exit.FAILED
+
+
+class RemoteRefused(UkeyError):
+    """The login is remote, and the service's configuration does not allow that."""
+
+    name, code, exit = ErrorName.REMOTE_REFUSED, Code.PERM_DENIED, Exit.NOT_ALLOWED
+    text = N_(
+        "This login comes from another machine. Log in at this one itself, or ask an administrator"
+        " whether that can be allowed."
+    )

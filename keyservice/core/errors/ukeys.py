@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""What is wrong with a ukey or its reader."""
+
+from __future__ import annotations
+
+from keyservice.core.codes import Code, ErrorName, Exit
+from keyservice.core.marks import N_
+
+from .base import UkeyError
+
+
+class ReaderAbsent(UkeyError):
+    """No reader is there, or pcscd is not running."""
+
+    name, code, exit = ErrorName.READER_ABSENT, Code.AUTHINFO_UNAVAIL, Exit.ABSENT
+    text = N_("No reader is there. Insert the ukey; if it is inserted, pcscd may not be running.")
+
+
+class UkeyAbsent(UkeyError):
+    """The ukey is not in any reader."""
+
+    name, code, exit = ErrorName.UKEY_ABSENT, Code.AUTHINFO_UNAVAIL, Exit.ABSENT
+    text = N_("Ukey {serial} is not inserted. Insert it and try again.")
+
+
+class UkeyRemoved(UkeyAbsent):
+    """The ukey was taken out while it was in use."""
+
+    text = N_("The ukey was taken out too early. Insert it and try again.")
+
+
+class UkeyUnknown(UkeyError):
+    """What is in the reader is not a ukey of a kind that is known here."""
+
+    name, code, exit = ErrorName.UKEY_UNKNOWN, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
+    text = N_("What is in the reader is not a ukey that is known here.")
+
+
+class UkeyFailed(UkeyError):
+    """The ukey answered in a way that makes no sense."""
+
+    name, code, exit = ErrorName.UKEY_FAILED, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
+    text = N_(
+        "The ukey answered in a way that makes no sense. Take it out, insert it and try again."
+    )
+
+
+class UkeyAmbiguous(UkeyError):
+    """More than one present ukey fits."""
+
+    name, code, exit = ErrorName.UKEY_AMBIGUOUS, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
+    text = N_("More than one ukey fits. Leave only yours inserted.")
+
+
+class ReaderRefused(UkeyError):
+    """The configuration does not allow this reader."""
+
+    name, code, exit = ErrorName.READER_REFUSED, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
+    text = N_("The configuration of this host does not allow this reader.")
+
+
+class KeyMismatch(UkeyError):
+    """The ukey claims a bound serial, but holds another key."""
+
+    name, code, exit = ErrorName.KEY_MISMATCH, Code.AUTH_ERR, Exit.UNUSABLE
+    text = N_(
+        "This ukey has the serial {serial}, but not the key that was bound. It is not accepted."
+    )
+
+
+class NoKeyPair(UkeyError):
+    """The container holds no SM2 signing key pair."""
+
+    name, code, exit = ErrorName.NO_KEY_PAIR, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
+    text = N_("The ukey holds no key pair to sign with. Add --generate to have it make one.")
+
+
+class NotOnUkey(NoKeyPair):
+    """The ukey has no application or container of that name, or no key pair in it."""
+
+    text = N_(
+        "The ukey has no such application or container, or no key pair there. Leave the name out"
+        " to see the key pairs that it has."
+    )
+
+
+class TryLimitTooHigh(UkeyError):
+    """The ukey allows more wrong PINs than the standard's 10."""
+
+    name, code, exit = ErrorName.TRY_LIMIT, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
+    text = N_("The ukey allows {maximum} wrong PINs; at most 10 are safe. It is not accepted.")
+
+
+class SignatureWrong(UkeyError):
+    """The signature does not verify with the bound public key."""
+
+    name, code, exit = ErrorName.SIGNATURE_WRONG, Code.AUTH_ERR, Exit.UNUSABLE
+    text = N_("The ukey's signature is wrong. It is not accepted.")

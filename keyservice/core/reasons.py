@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Why something cannot be used: a name, and facts beside it.
+
+Errors, frames and the bus carry the fact ``why``, which is the name, and beside it those facts that
+its text needs. The text is for people: it is made where they read it, in their language, and in
+English for the log. A name that only a newer side knows is shown as it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Self
+
+from .marks import N_
+
+_PLACE = re.compile(r"\{(\w+)\}")
+#: The fact that is the name.
+WHY = "why"
+
+Fact = str | int
+
+
+class Reason(StrEnum):
+    """The reasons. The facts replace the names in braces. A reason's name is never reused."""
+
+    text: str
+
+    def __new__(cls, name: str, text: str) -> Self:
+        reason = str.__new__(cls, name)
+        reason._value_, reason.text = name, text
+        return reason
+
+    # a record
+    LINK = "link", N_("it is a symbolic link")
+    NO_FILE = "no-file", N_("it is no regular file")
+    OWNER = "owner", N_("it belongs to uid {uid}, not to root")
+    MODE = "mode", N_("its mode is {mode}, not 0600")
+    SIZE = "size", N_("it has {size} bytes, over {limit}")
+    GROWN = "grown", N_("it has over {limit} bytes")
+    FOLDER = "folder", N_("it is not root's alone (mode 0700)")
+    NO_JSON = "no-json", N_("it is no JSON record")
+    BAD_JSON = "bad-json", N_("it is no JSON record: {detail}")
+    VERSION = "version", N_("it is not of version {version}")
+    FIELDS = "fields", N_("missing or unknown: {names}")
+    TYPE = "type", N_("{name} is of the wrong type")
+    TWICE = "twice", N_("a field stands twice")
+    UID = "uid", N_("a uid is out of range")
+    EMPTY = "empty", N_("serial or kind is empty")
+    ALGORITHM = "algorithm", N_("its algorithm is unknown")
+    KEY = "key", N_("the public key is none of its algorithm")
+    TIME = "time", N_("bound_at is no time")
+    OTHER_NAME = "other-name", N_("it is a record of another name")
+    SHARED = "shared", N_("{other} has the same ukey: unbind one of the two, with the ukey")
+    REVOCATION = "revocation", N_("line {number} is not a revocation")
+    # what there was before
+    EVENT = "event", N_("line {number} tells of no binding")
+    CUT = "cut", N_("its last line is cut off")
+    GONE = "gone", N_("it is gone, and its ukey was not unbound")
+    VANISHED = "vanished", N_("it was there and is gone")
+    SHRUNK = "shrunk", N_("it has {size} bytes, and had {length}")
+    CHANGED = "changed", N_("its first {length} bytes are not what they were")
+    ELSEWHERE = "elsewhere", N_("{file} is another host's, and tells of what is not here")
+    WITNESS = "witness", N_("it does not tell what there was")
+    THROTTLE = "throttle", N_("it is not a throttle file")
+    TOO_MANY = "too-many", N_("there are too many")
+    # the way to the keyservice
+    CONNECT = "connect", N_("cannot connect to {path}: {reason}")
+    FULL = "full", N_("{path} takes no connection")
+    BROKEN = "broken", N_("the connection broke: {reason}")
+    CLOSED = "closed", N_("the keyservice closed the connection")
+    LATE = "late", N_("the keyservice did not answer in time")
+    SERVED_BY = "served-by", N_("the socket is served by uid {uid}, not by root")
+    OWNED_BY = "owned-by", N_("{name} is owned by uid {uid}, not by root")
+    NOT_ON_BUS = "not-on-bus", N_("the keyservice is not on the bus")
+    NOT_STARTED = "not-started", N_("the keyservice is not on the bus ({reason})")
+    BUS_REFUSES = "bus-refuses", N_("the bus does not take this process")
+    BUS_CLOSED = "bus-closed", N_("the bus closed the connection")
+    # a request
+    TOO_LONG = "too-long", N_("{name} has over {limit} bytes")
+    NUL = "nul", N_("{name} holds a NUL")
+    NOT_UTF8 = "not-utf8", N_("{name} is not UTF-8")
+    USER_LENGTH = "user-length", N_("a user name has 1 to 256 bytes")
+    USER_CHARACTERS = (
+        "user-characters",
+        N_("a user name holds no slash and no control character"),
+    )
+    UKEY_NAME = "ukey-name", N_("an application's or container's name has 1 to 48 plain bytes")
+    # a refusal before it is known who reads it
+    ROOT_ONLY = "root-only", N_("Only root may do this")
+    WATCHED = "watched", N_("Too many callers are watched on the bus")
+    CALLS = "calls", N_("Too many calls wait for their reply")
+    FINGERPRINT = "fingerprint", N_("A fingerprint has 64 hexadecimal digits")
+    NOT_REVOKED = "not-revoked", N_("No key with that fingerprint is revoked")
+    NOT_KNOWN = "not-known", N_("No ukey of that user is known")
+    HAS_UKEY = "has-ukey", N_("The user has a ukey")
+    NO_SERIAL = "no-serial", N_("No ukey with that serial is bound, inserted or paused")
+    INTERNAL = "internal", N_("The keyservice failed; its log says how.")
+    # the system's own, by the names of errno(3), as strerror(3) has them
+    EACCES = "EACCES", N_("Permission denied")
+    ECONNREFUSED = "ECONNREFUSED", N_("Connection refused")
+    EIO = "EIO", N_("Input/output error")
+    ENOENT = "ENOENT", N_("No such file or directory")
+    ENOSPC = "ENOSPC", N_("No space left on device")
+    ENOTDIR = "ENOTDIR", N_("Not a directory")
+    EROFS = "EROFS", N_("Read-only file system")
+
+
+_BY_NAME: Mapping[str, Reason] = {reason.value: reason for reason in Reason}
+_NUMBERS = {name: number for number, name in errno.errorcode.items()}
+
+
+class Unfit(ValueError):
+    """The data or the request cannot be used. ``str()`` is one English sentence, for the log."""
+
+    def __init__(self, reason: str, /, **facts: Fact) -> None:
+        """`reason`: a :class:`Reason`, or a sentence that only logs are for."""
+        super().__init__(told(reason, facts))
+        self.facts: dict[str, Fact] = carried(reason, facts)
+
+
+def told(
+    name: str, facts: Mapping[str, object] | None = None, gettext: Callable[[str], str] = str
+) -> str:
+    """The text of the reason `name` with its `facts`, by the catalogue of `gettext`.
+
+    A fact that is missing reads as a question mark. A fact ``reason`` is a reason of its own: a
+    name, or a mapping with ``why``. Nothing that is filled in formats anything.
+    """
+    known = _BY_NAME.get(name)
+    if known is None:
+        return os.strerror(_NUMBERS[name]) if name in _NUMBERS else name
+    filled = dict(facts or {})
+    inner = filled.get("reason")
+    if isinstance(inner, Mapping):
+        filled["reason"] = told(str(inner.get(WHY, "?")), inner, gettext)
+    elif inner is not None:
+        filled["reason"] = told(str(inner), {}, gettext)
+    return _PLACE.sub(lambda place: str(filled.get(place[1], "?")), gettext(known.text))
+
+
+def carried(reason: str, facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    """What is carried for a `reason`: its name, and those of the `facts` that its text needs."""
+    known = _BY_NAME.get(reason)
+    if known is None:
+        return {}
+    return {WHY: known.value} | {name: facts[name] for name in places(reason) if name in facts}
+
+
+def is_known(name: object) -> bool:
+    """Whether `name` is one of the reasons here; a newer side may have more."""
+    return isinstance(name, str) and name in _BY_NAME
+
+
+def places(reason: str) -> list[str]:
+    """The names of the facts that the text of `reason` needs."""
+    known = _BY_NAME.get(reason)
+    return _PLACE.findall(known.text) if known is not None else []
+
+
+def in_english(facts: Mapping[str, object]) -> dict[str, object]:
+    """`facts` as the log has them: ``why`` is a sentence, in which its facts are."""
+    if WHY not in facts:
+        return dict(facts)
+    why = str(facts[WHY])
+    kept = {name: value for name, value in facts.items() if name not in places(why)}
+    return kept | {WHY: told(why, facts)}
+
+
+def system(error: OSError) -> str:
+    """The name of the system's error; if it has none, the kind of error."""
+    return errno.errorcode.get(error.errno or 0, type(error).__name__)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Ukeys that speak the GM/T 0017-2012 command set, as implementations do, over PC/SC."""
+
+from __future__ import annotations
+
+from keyservice.ukeys.kind import CardLink, Ukey
+
+from .settings import PIN_RULE, SETTINGS
+
+__all__ = ["GMT0017"]
+
+
+class Gmt0017Kind:
+    """See :class:`keyservice.ukeys.kind.Kind`."""
+
+    name = "gmt0017"
+    pin_rule = PIN_RULE
+    settings = SETTINGS
+
+    def prepare(self) -> None:
+        from . import pins, ukey
+
+        del ukey
+        pins.prepare()
+
+    def recognise(self, card: CardLink) -> Ukey | None:
+        from .ukey import Gmt0017
+
+        return Gmt0017.recognise(card)
+
+
+GMT0017 = Gmt0017Kind()

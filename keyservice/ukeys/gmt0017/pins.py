@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The PIN cryptography of GM/T 0017-2012, as implementations do it.
+
+It is weak by design: an attacker who sees one VerifyPIN and its challenge finds a short PIN offline
+(an unsalted, truncated hash). Only the ukey's counter protects against guessing at the ukey.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from keyservice.core.errors import PinRefused
+from keyservice.core.secret import Secret, wipe
+from keyservice.crypto import sm4
+
+from .settings import PIN_RULE, MacLength, PinHash
+
+CHALLENGE_BYTES = 8
+MAC_BYTES = 4
+
+
+def prepare() -> None:
+    """Load now what the first PIN would load: a device worker cannot open files later."""
+    sm4.prepare()
+    for each in PinHash:
+        hashlib.new(each.value, usedforsecurity=False)
+
+
+def check(pin: Secret) -> None:
+    """Raise :class:`PinRefused` for what cannot be a PIN."""
+    if not PIN_RULE.fits(pin):
+        raise PinRefused
+
+
+@contextmanager
+def key_of(pin: Secret, pin_hash: PinHash) -> Iterator[bytearray]:
+    """K, 16 bytes: the hash of the PIN padded with 00 to 16 bytes. Wiped when left."""
+    padded = pin.padded(PIN_RULE.maximum)
+    try:
+        digest = hashlib.new(pin_hash.value, padded, usedforsecurity=False).digest()
+    finally:
+        wipe(padded)
+    key = bytearray(digest[: sm4.BLOCK_BYTES])
+    try:
+        yield key
+    finally:
+        wipe(key)
+
+
+def proof(key: bytearray, challenge: bytes) -> bytes:
+    """SM4-ECB(K, challenge ‖ 00×8), 16 bytes: what VerifyPIN sends."""
+    return sm4.encrypt(key, _block(challenge))
+
+
+def encrypted(key: bytearray, new: Secret) -> bytes:
+    """SM4-ECB(K, new PIN padded with 00 to 16 bytes), 16 bytes."""
+    padded = new.padded(PIN_RULE.maximum)
+    try:
+        return sm4.encrypt(key, padded)
+    finally:
+        wipe(padded)
+
+
+def mac(
+    key: bytearray, challenge: bytes, header: bytes, data: bytes, mac_length: MacLength
+) -> bytes:
+    """MAC4 over ``CLA INS P1 P2 ‖ Lc ‖ 00 00 ‖ data``, padded with 80 00…: the first 4 bytes of
+    SM4-CBC-MAC with IV challenge ‖ 00×8."""
+    lc = len(data) + (0 if mac_length is MacLength.DATA else MAC_BYTES)
+    order: Literal["little", "big"] = "little" if mac_length is MacLength.SWAPPED else "big"
+    message = header + lc.to_bytes(2, order) + bytes(2) + data + b"\x80"
+    message += bytes(-len(message) % sm4.BLOCK_BYTES)
+    return sm4.cbc_mac(key, _block(challenge), message)[:MAC_BYTES]
+
+
+def _block(challenge: bytes) -> bytes:
+    return challenge + bytes(sm4.BLOCK_BYTES - CHALLENGE_BYTES)

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""The results of operations, as fields of a worker's answer. The receiver checks all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+from keyservice.crypto.key import PublicKey
+
+from .base import Container, KeyRef, PinState, UkeyInfo
+from .fields import Fields, WireError, bytes_of, exactly, plain_of, some, text_of
+from .text import is_name, is_serial
+
+T = TypeVar("T")
+
+#: Bytes of a public key, and of a signature, of any algorithm (RSA with 4096 bits has 550, 512).
+KEY_MAX = SIGNATURE_MAX = 1024
+#: Bytes of UTF-8.
+_ALGORITHM_MAX, _KIND_MAX, _LABEL_MAX, _MANUFACTURER_MAX = 16, 16, 32, 64
+
+
+class Tag(IntEnum):
+    """Fields of an answer that succeeded."""
+
+    SERIAL = 0x01  # may be empty: some ukeys do not tell it at once
+    KIND = 0x10
+    LABEL = 0x11
+    MANUFACTURER = 0x12
+    KEY = 0x13
+    SIGNATURE = 0x14
+    PIN_STATE = 0x15  # maximum, left, default
+    CONTAINERS = 0x16
+    NAMES = 0x17  # NUL between them
+    ALGORITHM = 0x18  # of KEY
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Generic[T]):
+    """How one type of result crosses; `take` raises :class:`WireError`."""
+
+    pack: Callable[[T], Mapping[int, bytes]]
+    take: Callable[[Fields], T]
+
+
+def _pack_nothing(_: None) -> Mapping[int, bytes]:
+    return {}
+
+
+def _take_nothing(fields: Fields) -> None: ...
+
+
+def _pack_info(info: UkeyInfo) -> Mapping[int, bytes]:
+    return {
+        Tag.KIND: info.kind.encode(),
+        Tag.SERIAL: info.serial.encode(),
+        Tag.LABEL: info.label.encode(),
+        Tag.MANUFACTURER: info.manufacturer.encode(),
+    }
+
+
+def _take_info(fields: Fields) -> UkeyInfo:
+    """A ukey's info without the reader, which the service knows better."""
+    serial = text_of(fields, Tag.SERIAL)
+    if serial and not is_serial(serial):
+        raise WireError("a serial that cannot be one")
+    return UkeyInfo(
+        kind=plain_of(fields, Tag.KIND, _KIND_MAX),
+        reader="",
+        serial=serial,
+        label=plain_of(fields, Tag.LABEL, _LABEL_MAX),
+        manufacturer=plain_of(fields, Tag.MANUFACTURER, _MANUFACTURER_MAX),
+        virtual=False,
+    )
+
+
+def _pack_names(names: Sequence[str]) -> Mapping[int, bytes]:
+    return {Tag.NAMES: "\0".join(names).encode()}
+
+
+def _take_names(fields: Fields) -> Sequence[str]:
+    packed = text_of(fields, Tag.NAMES)
+    names = packed.split("\0") if packed else []
+    if not all(map(is_name, names)):
+        raise WireError("an application's name is not plain")
+    return names
+
+
+def _pack_containers(containers: Sequence[Container]) -> Mapping[int, bytes]:
+    packed = b""
+    for container in containers:
+        application, name = container.ref.application.encode(), container.ref.container.encode()
+        packed += bytes((container.has_key, len(application), len(name))) + application + name
+    return {Tag.CONTAINERS: packed}
+
+
+def _take_containers(fields: Fields) -> Sequence[Container]:
+    packed = bytes_of(fields, Tag.CONTAINERS)
+    containers, at = [], 0
+    while at < len(packed):
+        head = packed[at : at + 3]
+        if len(head) < 3 or head[0] > 1 or at + 3 + head[1] + head[2] > len(packed):
+            raise WireError("a list of containers is cut off")
+        middle, end = at + 3 + head[1], at + 3 + head[1] + head[2]
+        try:
+            ref = KeyRef(packed[at + 3 : middle].decode(), packed[middle:end].decode())
+        except UnicodeDecodeError:
+            raise WireError("a container's name is not UTF-8") from None
+        if not is_name(ref.application) or not is_name(ref.container):
+            raise WireError("a container's name is not plain")
+        containers.append(Container(ref, bool(head[0])))
+        at = end
+    return containers
+
+
+def _pack_key(key: PublicKey) -> Mapping[int, bytes]:
+    return {Tag.ALGORITHM: key.algorithm.encode(), Tag.KEY: key.encoded}
+
+
+def _take_key(fields: Fields) -> PublicKey:
+    algorithm = plain_of(fields, Tag.ALGORITHM, _ALGORITHM_MAX)
+    return PublicKey(algorithm, some(fields, Tag.KEY, KEY_MAX))
+
+
+def _pack_signature(signature: bytes) -> Mapping[int, bytes]:
+    return {Tag.SIGNATURE: signature}
+
+
+def _take_signature(fields: Fields) -> bytes:
+    return some(fields, Tag.SIGNATURE, SIGNATURE_MAX)
+
+
+def _pack_pin_state(state: PinState) -> Mapping[int, bytes]:
+    return {Tag.PIN_STATE: bytes((state.maximum, state.left, state.default))}
+
+
+def _take_pin_state(fields: Fields) -> PinState:
+    maximum, left, default = exactly(fields, Tag.PIN_STATE, 3)
+    if not left <= maximum or default > 1:
+        raise WireError("a PIN state that cannot be one")
+    return PinState(maximum, left, bool(default))
+
+
+NOTHING = Result(_pack_nothing, _take_nothing)
+INFO = Result(_pack_info, _take_info)
+NAMES = Result(_pack_names, _take_names)
+CONTAINERS = Result(_pack_containers, _take_containers)
+KEY = Result(_pack_key, _take_key)
+SIGNATURE = Result(_pack_signature, _take_signature)
+PIN_STATE = Result(_pack_pin_state, _take_pin_state)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Tests for the copy of the tree, where the toys are; ``test_seams`` runs them there."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from keyservice.access.conversation import Request
+from keyservice.access.operations import BY_NUMBER
+from keyservice.contract.names import Code, ErrorName
+from keyservice.servers.bus_methods import METHODS, Right
+from keyservice.store.bindings import Binding
+from keyservice.ukeys.settings import ReaderSettings
+from tests.access.conftest import READERS
+from tests.access.rig import GETTY, LOCKER, Service, cards, serving
+from tests.inprocess.pcscd import Pcscd
+from tests.seams.toy_kind import HELLO, KEY, MAXIMUM, REF, SIGN, TRIES, VERIFY
+from tests.softkey.misbehave import Reply
+
+PIN, WRONG, PUBLIC = b"1234", b"4321", bytes(range(16))
+
+
+class ToyCard:
+    """The device."""
+
+    def __init__(self) -> None:
+        self.left, self.verified = MAXIMUM, False
+
+    def reset(self) -> None:
+        self.verified = False
+
+    def transmit(self, apdu: bytes, inserted_at: float) -> Reply:
+        return Reply(self._answer(apdu[1], apdu[7:-2] if apdu[1] == SIGN else apdu[7:]))
+
+    def _answer(self, ins: int, data: bytes) -> bytes:
+        ok = b"\x90\x00"
+        match ins:
+            case _ if ins == HELLO:
+                return b"TOY1" + ok
+            case _ if ins == TRIES:
+                return bytes((self.left,)) + ok
+            case _ if ins == KEY:
+                return PUBLIC + ok
+            case _ if ins == VERIFY:
+                self.verified = data == PIN
+                self.left = MAXIMUM if self.verified else self.left - 1
+                return ok if self.verified else bytes((0x63, 0xC0 | self.left))
+            case _ if ins == SIGN and self.verified:
+                self.verified = False
+                return data[::-1] + ok
+        return b"\x6d\x00"
+
+
+async def inserted(service: Service) -> None:
+    async with asyncio.timeout(15):
+        while not any(each.info for each in cards(service.ukeys)):
+            await asyncio.sleep(0.01)
+
+
+def binding(user: str = "alice", uid: int = 1000) -> Binding:
+    return Binding(
+        user=user,
+        uid=uid,
+        serial="TOY1",
+        kind="toy",
+        application=REF.application,
+        container=REF.container,
+        algorithm="toy",
+        public_key=PUBLIC.hex(),
+        attested=False,
+        bound_at="2026-01-02T03:04:05Z",
+        bound_by=0,
+    )
+
+
+def test_somebody_logs_in_with_a_toy(tmp_path: Path, readers: Pcscd) -> None:
+    async def scene() -> None:
+        async with serving(tmp_path) as service:
+            readers.insert(READERS[0], ToyCard())
+            await inserted(service)
+            service.services.bindings.add(binding())
+            assert (await service.login(WRONG)).verdict.error is ErrorName.PIN_WRONG
+            assert (await service.login(PIN)).code is Code.SUCCESS
+            assert (await service.login(b"12")).verdict.error is ErrorName.PIN_REFUSED
+
+    asyncio.run(scene())
+
+
+def test_somebody_else_logs_in_with_another_factor(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with serving(tmp_path) as service:
+            assert (await service.login(b"41", user="bob")).code is Code.AUTH_ERR
+            assert (await service.login(b"42", user="bob")).code is Code.SUCCESS
+            assert (await service.login(user="carol")).verdict.error is ErrorName.NOT_ENROLLED
+
+    asyncio.run(scene())
+
+
+def test_a_toy_has_settings_of_its_own() -> None:
+    from keyservice.config import parse
+
+    (rule,) = parse('[[quirks]]\ncolour = "blue"').readers.quirks
+    assert rule.values["colour"] == "blue"
+    assert rule in ReaderSettings(quirks=(rule,)).quirks
+
+
+def test_an_operation_can_be_begun_by_every_way(tmp_path: Path, readers: Pcscd) -> None:
+    greet = BY_NUMBER[0x0F]
+    assert METHODS["BeginGreet"].right is Right.ANYONE
+
+    async def scene() -> None:
+        async with serving(tmp_path) as service:
+            held = await service.hold(Request(greet, "alice"), caller=GETTY)
+            assert held.text == "This is alice."
+            assert any("greet" in line for line in service.lines())
+            others = await service.hold(Request(greet, "bob"), caller=LOCKER)
+            assert others.verdict.error is ErrorName.NOT_ALLOWED
+
+    asyncio.run(scene())
+
+
+@pytest.fixture(autouse=True)
+def _doubled(readers: Pcscd) -> None:
+    """pcscd and the workers' processes."""

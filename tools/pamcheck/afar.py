@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""Whether the keyservice lets people in from afar by a service, as its configuration says."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from enum import Enum
+
+from keyservice.contract.names import CONFIG_FILE
+from keyservice.contract.pam import SAME_SERVICE
+
+from ..language import _
+from .places import Places
+from .programs import AT_HAND, FROM_AFAR
+from .reading import Unreadable, read
+from .world import AFAR, HERE, PLACE, Role, Variable
+
+
+class Afar(Enum):
+    """What the keyservice does with people who are not at this machine."""
+
+    ALLOWED = "allowed"
+    REFUSED = "refused"
+    NOT_KNOWN = "not known"
+
+
+def afar(places: Places, service: str) -> Afar:
+    """What the file says of `service`. Without a file, the defaults hold."""
+    try:
+        path = places.follow(places.root / CONFIG_FILE.lstrip("/"))
+        content = tomllib.loads(read(path).decode())
+    except Unreadable as error:
+        return Afar.REFUSED if error.missing else Afar.NOT_KNOWN
+    except ValueError:  # no TOML, or no UTF-8: the keyservice does not start
+        return Afar.NOT_KNOWN
+    services = content.get("services", {})
+    names = (service, SAME_SERVICE.get(service, ""))
+    rule = _first(services, names) if isinstance(services, dict) else None
+    allowed = rule.get("allow_remote", False) if isinstance(rule, dict) else None
+    if not isinstance(allowed, bool):
+        return Afar.NOT_KNOWN
+    return Afar.ALLOWED if allowed else Afar.REFUSED
+
+
+def _first(services: Mapping[str, object], names: Sequence[str]) -> object:
+    """The table that the keyservice goes by: the service's, or that of the service of which this is
+    another name."""
+    return next((services[name] for name in names if name in services), {})
+
+
+def place(places: Places, service: str, *, installed: bool) -> Variable | None:
+    """Where people who come to `service` can be, if it matters. `installed`: on this host."""
+    found = afar(places, service)
+    if found is Afar.ALLOWED or service in AT_HAND:
+        return None
+    if service not in FROM_AFAR:
+        texts = (_("where the person is at this machine"), _("where the person is elsewhere"))
+        return Variable(PLACE, (HERE, AFAR), Role.PLACE, texts)
+    texts = (_("where the keyservice lets in from afar"), _("where it refuses that"))
+    if found is Afar.REFUSED and installed:
+        return Variable(PLACE, (AFAR,), Role.PLACE, texts[1:])
+    return Variable(PLACE, (HERE, AFAR), Role.PLACE, texts)
