@@ -6,8 +6,9 @@
 A module is claimed by creating a file there, the longest first (``tests/seconds.txt``), so that the
 runs end at about the same time. A claim is for the tests that a run's marker expression (``-m``)
 selects: another run may select others of the same module. Each run says on stderr how each of its
-modules went, and leaves two files in the directory: ``counts-….txt``, a line "passed failed
-skipped", and ``seconds-….txt``, a line "seconds module" for each module.
+modules went, and leaves three files in the directory: ``counts-….txt``, a line "passed failed
+skipped", ``seconds-….txt``, a line "seconds module" for each module, and ``failed-….txt``, the name
+of each test that failed.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Share:
         self._known = known
         self._modules: dict[str, Module] = {}
         self._failed_imports = 0
+        self._failed: dict[str, None] = {}  # in their order, each once
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -113,6 +115,8 @@ class Share:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         module = self._modules[_module_of(report.nodeid)]
         module.seconds += report.duration
+        if report.failed:
+            self._failed[report.nodeid] = None
         if report.failed or report.skipped or report.when == "call":
             module.counts[report.outcome] += 1
 
@@ -128,6 +132,7 @@ class Share:
         self._leave("counts", " ".join(str(counts[name]) for name in _OUTCOMES))
         took = (f"{module.seconds:.1f} {module.name}" for module in self._modules.values())
         self._leave("seconds", "\n".join(took))
+        self._leave("failed", "\n".join(self._failed))
 
     def _leave(self, what: str, text: str) -> None:
         handle, _ = tempfile.mkstemp(prefix=f"{what}-", suffix=".txt", dir=self._folder)
