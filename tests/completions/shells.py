@@ -28,7 +28,7 @@ class Shell:
             cwd=str(folder),
             env={"PATH": "/usr/bin:/bin", "TERM": "dumb", "LANG": "C.UTF-8", "HOME": str(folder)},
             encoding="utf-8",
-            timeout=15,
+            timeout=60,
             dimensions=(24, 2000),
         )
         self._child.delaybeforesend = None

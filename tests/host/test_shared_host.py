@@ -109,7 +109,7 @@ PUT_BACK: tuple[Callable[[Enrolled], None], ...] = (
 )
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_the_next_test_finds_it_as_new(shared: Shared) -> None:
     """By both factors, on the same host; and the log is empty."""
     with shared.test() as enrolled:

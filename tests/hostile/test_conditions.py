@@ -21,7 +21,7 @@ from .scene import DEADLINE, NO_PIN, PROGRAMS, Attempt, Scene
 STACKS = ("plain", "helpful", "uniform")
 AT_ONCE = 32
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

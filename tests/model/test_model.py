@@ -95,13 +95,13 @@ def test_the_subset_has_every_combination() -> None:
 # -- the real thing
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_module_and_the_service_in_every_state(play: Play, folder: Path) -> None:
     house.write_stacks(folder / "stacks")
     agree(play, states(), expected)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_whole_stacks(
     play: Play, folder: Path, soak: bool, record_property: Callable[[str, object], None]
 ) -> None:

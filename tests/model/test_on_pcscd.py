@@ -25,7 +25,7 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_same_on_real_readers(play: Play, folder: Path) -> None:
     house.write_stacks(folder / "stacks")
     states = [

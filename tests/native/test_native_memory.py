@@ -15,7 +15,7 @@ from tests.native.endings import IGNORED, Keyservice, lines
 from tests.support.host import Host
 
 # Seconds for a traced process on a busy machine.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TRACED = 200
 
 

@@ -16,7 +16,7 @@ import keyservice
 from tests.packages.conftest import SANDBOX, package
 from tests.support.process import must, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
 #: Debian 12 with Python 3.11, for which the vendored library is compiled, and 13 with 3.13.
 SUITES = ("bookworm", "trixie")

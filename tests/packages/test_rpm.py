@@ -15,7 +15,7 @@ from tests.packages.conftest import SANDBOX, package
 from tests.support import CHECKOUT
 from tests.support.process import must, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.timeout(600)]
 
 RPM = CHECKOUT / "packaging/rpm"
 #: Where the two have what only one of them needs, below which nothing is compared.

@@ -54,6 +54,7 @@ _DATABASES = [
 #: Of RIGHT, and quickly made.
 HASH = "$1$bychance$PhLjoW58pl1aCeq1dCyGc/"
 STACKS, STACKS_SOAK = 300, 1_000_000
+SEED = 20261201  # fixed: a test that fails on one run in a hundred refuses somebody else's change
 AT_ONCE = 100
 _SURE = (Verdict.IN, Verdict.OUT)
 #: The codes that pam_ukey is assumed to return for each state of a ukey: every fault of it is
@@ -314,8 +315,8 @@ def _side_by_side(seed: int, folder: Path, logins: Logins) -> list[Share]:
 def test_no_verdict_is_wrong(
     tmp_path: Path, logins: Logins, soak: bool, record_property: Callable[[str, object], None]
 ) -> None:
-    """With 300 stacks; in soak with a million."""
-    seed, started = random.SystemRandom().randrange(1 << 32), time.monotonic()
+    """With the same 300 stacks each time; in soak with a million new ones."""
+    seed, started = random.SystemRandom().randrange(1 << 32) if soak else SEED, time.monotonic()
     print(f"seed {seed}")
     if soak:
         shares = _side_by_side(seed, tmp_path, logins)

@@ -14,7 +14,7 @@ from tests.selinux.reach import Policy
 from tests.support.host import Host
 from tests.support.process import must
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 Files = set[tuple[str, str]]  #: of path and right
 GENERATOR = "/usr/lib/systemd/system-generators/ukey-generator"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.selinux.reach import Policy
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 DOMAINS = ("ukey_keyservice_t", "ukey_worker_t")
 OWN = {

@@ -13,7 +13,7 @@ import pytest
 from tests.support import CHECKOUT
 from tests.support.process import must
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 LABELS = (
     ("/usr/libexec/ukey/keyservice", "file", "ukey_keyservice_exec_t"),

@@ -15,7 +15,7 @@ import pytest
 from tests.selinux.link import compile_test, part
 from tests.support.process import must, run
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 LOADER = "/usr/libexec/ukey/selinux-module"
 MODULE = Path("/usr/share/selinux/packages/ukey.pp.bz2")

@@ -14,7 +14,7 @@ from tests.selinux.link import MODULES, SOURCES, compile_test, kernel_policy, li
 from tests.selinux.reach import Policy
 from tests.support.process import must
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 RULE = re.compile(r"^allow (\w+) (\w+):(\w+) (\w+);$", re.MULTILINE)
 PROMISES = re.findall(r"^\s*(neverallow .*;)$", (SOURCES / "ukey.te").read_text(), re.MULTILINE)

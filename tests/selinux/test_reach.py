@@ -13,7 +13,7 @@ import pytest
 from tests.selinux.reach import Policy
 from tests.support import CHECKOUT
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 Documented = Callable[[str], set[str]]
 OURS = {"ukey_keyservice_t", "ukey_worker_t"}

@@ -184,7 +184,7 @@ def _is_there() -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("with_bus", [True, False])
 def test_an_idle_service_wakes_at_most_once_in_10_s(host: Host, with_bus: bool) -> None:
     if with_bus:

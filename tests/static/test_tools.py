@@ -29,7 +29,7 @@ def test_ruff_would_format_nothing_otherwise() -> None:
     check(run([BIN / "ruff", "format", "--check"], cwd=CHECKOUT))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_mypy_strict_finds_nothing() -> None:
     # Nothing reads what is kept in a sandbox.
     check(run([BIN / "mypy", "--cache-dir=/dev/null"], cwd=CHECKOUT, seconds=240))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 #: Seconds that a daemon may take to be ready, and to end. Generous: machines are shared.
-READY, END = 15.0, 10.0
+READY, END = 60.0, 30.0
 
 
 class HostError(Exception):
@@ -31,7 +31,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = READY)
 
 
 def run(
-    command: Sequence[str | os.PathLike[str]], *, seconds: float = 30, **options: Any
+    command: Sequence[str | os.PathLike[str]], *, seconds: float = 90, **options: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end, output captured as text. The caller judges its failure."""
     return subprocess.run(

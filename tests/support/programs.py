@@ -20,7 +20,7 @@ NOBODY = 65534
 #: The command that a person who was let in runs.
 WHO = 'echo "in:$(id -un)"'
 #: A program logs why before it ends; the line may be read a little later.
-LOG_SECONDS = 10
+LOG_SECONDS = 30
 
 _REASON = "(" + "|".join(map(re.escape, STRERROR)) + ")"
 _SU = re.compile(rf"su: {_REASON}")

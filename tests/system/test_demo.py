@@ -16,7 +16,7 @@ from tests.support import CHECKOUT
 from tests.support.process import run
 
 DEMO = str(CHECKOUT / "scripts" / "demo")
-SECONDS = 60
+SECONDS = 200
 PROMPT = r"\(type help\) \$ "
 
 pytestmark = pytest.mark.timeout(2 * SECONDS)

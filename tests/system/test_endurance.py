@@ -43,7 +43,7 @@ SECONDS_PER_WAKE_UP = 10
 
 Record = Callable[[str, object], None]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def restart(enrolled: Enrolled) -> None:
     enrolled.start_keyservice(CONFIG)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_killed_after_every_apdu_of_a_pin_change(enrolled: Enrolled) -> None:
     ukey, seen = enrolled.ukey, set[bool]()
     for number in range(1, MANY):

@@ -139,7 +139,7 @@ def away(uniform: Enrolled) -> Iterator[None]:
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("away")
 def test_without_a_ukey_in_an_account_sees_no_difference(
     scene: Scene, stranger: User, record_property: Record

@@ -105,7 +105,7 @@ Record = Callable[[str, object], None]
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_no_failure_can_be_told_from_another(
     house: House, soak: bool, record_property: Record
 ) -> None:
@@ -123,7 +123,7 @@ def test_no_failure_can_be_told_from_another(
 
 
 @pytest.mark.alone
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_without_the_tick_the_same_test_fails(house: House, record_property: Record) -> None:
     house.keyservice.stop()
     program = ("/usr/bin/python3", "-I", "-c", WITHOUT_TICK)

@@ -190,7 +190,7 @@ def test_it_says_that_it_stops(served: Served) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_its_signs_of_life_do_not_keep_the_machine_awake(host: Host) -> None:
     """At the unit's own pace."""
     host.pcscd()
