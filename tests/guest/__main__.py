@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from .guest import Ukey, free_port
+from .guest import SERIAL, Ukey, free_port
 from .machine import Machine
 
 
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--no-selinux", dest="selinux", action="store_false")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        ukey = Ukey(Path(folder, "guest.ukey"), "SK0123456789")
+        ukey = Ukey(Path(folder, "guest.ukey"), SERIAL)
         try:
             made = Machine(options.base, options.disk, free_port(), ukey.port)
             command = made.command(["-serial", "mon:stdio"], selinux=options.selinux)

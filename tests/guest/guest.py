@@ -23,6 +23,7 @@ from .console import GETTY, PATIENCE, Console
 from .machine import Machine
 
 #: the ukey's, other than the factory's, with which none is bound
+SERIAL = "SK0123456789"
 PIN = "24682468"
 #: in the environment: BASE:DISK:PACKAGE:LOGS, as scripts/vm-test says
 GIVEN = "UKEY_GUEST"
@@ -64,7 +65,7 @@ class Guest:
 
     def __init__(self, base: Path, disk: Path, folder: Path) -> None:
         self.folder = folder
-        self.ukey = Ukey(folder / "guest.ukey", "SK0123456789")
+        self.ukey = Ukey(folder / "guest.ukey", SERIAL)
         self.machine = Machine(base, disk, free_port(), self.ukey.port)
         self._overlay = folder / "disk.qcow2"
         must([*self.machine.create_overlay(), str(self._overlay)])

@@ -27,7 +27,7 @@ def session(guest: Guest, user: str) -> Iterator[Any]:
     try:
         child.expect(PASSWORD)
         child.sendline(f"{user}-password")
-        asked_for_pin(child)
+        asked_for_pin(guest, child)
         child.sendline(RIGHT)
         child.expect(SHELL)
         yield child
@@ -37,16 +37,16 @@ def session(guest: Guest, user: str) -> Iterator[Any]:
 
 def test_sudo_asks_for_the_ukey_that_opened_the_session(guest: Guest, alice: str) -> None:
     with session(guest, alice) as shell:
-        become_root(shell)
+        become_root(guest, shell)
         guest.root(f"systemctl restart {UNIT}")
-        become_root(shell)
+        become_root(guest, shell)
 
 
-def become_root(shell: Any) -> None:
+def become_root(guest: Guest, shell: Any) -> None:
     shell.sendline("sudo --reset-timestamp id -u")
     shell.expect(_SUDO)
     shell.sendline("alice-password")
-    asked_for_pin(shell)
+    asked_for_pin(guest, shell)
     shell.sendline(RIGHT)
     shell.expect(r"\n0\r\n")
     shell.expect(SHELL)

@@ -17,15 +17,16 @@ import pexpect
 
 from tests.guest.console import PASSWORD, PATIENCE, PIN, SHELL
 from tests.guest.guest import PIN as RIGHT
-from tests.guest.guest import Guest
+from tests.guest.guest import SERIAL, Guest
 
 #: What ssh asks where the ukey is not seen yet, as it may be for seconds on a slow machine.
 INSERT = r"press Enter: $"
 
 
-def asked_for_pin(child: Any) -> None:
-    """Until the PIN is asked for; the ukey is in."""
+def asked_for_pin(guest: Guest, child: Any) -> None:
+    """Until the PIN is asked for; the ukey is in, and Enter is pressed once the host has seen it."""
     while child.expect([PIN, INSERT]):
+        guest.root(f"until ukey list --json | grep -q {SERIAL}; do sleep 0.2; done")
         child.sendline("")
 
 
@@ -99,7 +100,7 @@ class Sshd:
 
     def __init__(self, guest: Guest, user: str) -> None:
         self._command = guest.ssh(user, "-o", "NumberOfPasswordPrompts=1")
-        self._user = user
+        self._guest, self._user = guest, user
         self._child: Any = None
 
     def ask(self) -> None:
@@ -109,7 +110,7 @@ class Sshd:
         self._child.sendline(f"{self._user}-password")
 
     def be_asked(self) -> None:
-        asked_for_pin(self._child)
+        asked_for_pin(self._guest, self._child)
 
     def begin(self) -> None:
         self.ask()
