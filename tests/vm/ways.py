@@ -24,7 +24,7 @@ INSERT = r"press Enter: $"
 
 
 def asked_for_pin(guest: Guest, child: Any) -> None:
-    """Until the PIN is asked for; the ukey is in, and Enter is pressed once the host has seen it."""
+    """Until the PIN is asked for. The ukey is in; Enter is pressed once the host has seen it."""
     while child.expect([PIN, INSERT]):
         guest.root(f"until ukey list --json | grep -q {SERIAL}; do sleep 0.2; done")
         child.sendline("")
