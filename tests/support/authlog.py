@@ -38,7 +38,7 @@ class Authlog:
     """Every line that any program logs, in order of arrival."""
 
     def __init__(self) -> None:
-        self.lines: list[Line] = []
+        self._lines: list[Line] = []
         self._news = threading.Condition()
         self._marked = self._read_up_to = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -63,7 +63,7 @@ class Authlog:
             priority = int(match[1])
             line = Line(priority >> 3, _SEVERITIES[priority & 7], match[2])
             with self._news:
-                self.lines.append(line)
+                self._lines.append(line)
                 self._news.notify_all()
 
     def catch_up(self) -> None:
@@ -80,17 +80,22 @@ class Authlog:
         """Begin again: forget what was logged so far."""
         self.catch_up()
         with self._news:
-            self.lines.clear()
+            self._lines.clear()
+
+    @property
+    def lines(self) -> list[Line]:
+        """All that was sent so far."""
+        self.catch_up()
+        with self._news:
+            return list(self._lines)
 
     @property
     def text(self) -> str:
-        """All that was sent so far."""
-        self.catch_up()
-        return "\n".join(line.text for line in list(self.lines))
+        return "\n".join(line.text for line in self.lines)
 
     def find(self, pattern: str, since: int = 0) -> Line | None:
         """The first line from index `since` on that the regular expression matches."""
-        lines = self.lines[since:]
+        lines = self._lines[since:]
         return next((line for line in lines if re.search(pattern, line.text)), None)
 
     def wait_for(self, pattern: str, since: int = 0, seconds: float = READY) -> Line:
