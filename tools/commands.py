@@ -10,9 +10,4 @@ from .parser import Parser
 
 def parsers() -> list[Parser]:
     """A parser for each command and each subcommand; ``prog`` is what a person types."""
-    found = [getpubkey.parser(), rmpubkey.parser(), chpinpw.parser(), ukey.parser()]
-    for subcommand in ukey.SUBCOMMANDS:
-        parser = ukey.load(subcommand).parser()
-        assert isinstance(parser, Parser)
-        found.append(parser)
-    return found
+    return [getpubkey.parser(), rmpubkey.parser(), chpinpw.parser(), *ukey.GROUP.parsers()]

@@ -24,8 +24,8 @@ MANUAL = Manual(
         "Without options the ukey has to be in a reader and its PIN is asked for: whoever unbinds "
         "it holds it. It can be bound again later.\n\n"
         "--force is for a ukey that is lost, stolen or locked for good. Its key is revoked on this "
-        "host before the binding is removed, so that no backup brings it back; 'ukey unrevoke' "
-        "takes that back. Both are written to the audit log.\n\n"
+        "host before the binding is removed, so that no backup brings it back; 'ukey revocation "
+        "undo' takes that back. Both are written to the audit log.\n\n"
         "That the user had a ukey stays known: where a stack says nouserok, the password alone is "
         "not enough for them, as it is for people who never had one. 'ukey forget' ends that.\n\n"
         "Without a ukey the user cannot log in wherever one is required: bind the next one with "
@@ -40,14 +40,7 @@ MANUAL = Manual(
         ),
     ),
     json_keys=VERDICT_KEYS,
-    see=(
-        "getpubkey",
-        "ukey bindings",
-        "ukey revoked",
-        "ukey unrevoke",
-        "ukey forget",
-        "usbkey(5)",
-    ),
+    see=("getpubkey", "ukey bindings", "ukey revocation", "ukey forget", "usbkey(5)"),
 )
 
 

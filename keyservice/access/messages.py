@@ -79,7 +79,7 @@ class Texts:
         return _format(
             self._(
                 "Ukey {serial} is no longer bound to {user}, and its key is revoked on this host."
-                " To take that back: ukey unrevoke {key}"
+                " To take that back: ukey revocation undo {key}"
             ),
             serial=serial,
             user=user,

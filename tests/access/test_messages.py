@@ -133,7 +133,7 @@ def test_a_wide_space_in_a_label_is_shown_as_it_is() -> None:
 
 #: Commands that texts name, up to the filled-in part.
 _COMMANDS = re.compile(
-    r"\b(?:chpinpw --unblock|getpubkey|rmpubkey|ukey unrevoke) (?![A-Z-]).*|$", re.DOTALL
+    r"\b(?:chpinpw --unblock|getpubkey|rmpubkey|ukey revocation undo) (?![A-Z-]).*|$", re.DOTALL
 )
 
 

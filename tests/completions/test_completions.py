@@ -17,6 +17,7 @@ from tests.support.restore import Restorer
 from tools import ukey
 from tools.commands import parsers
 from tools.parser import Parser, arguments
+from tools.ukey import pam
 
 #: The name of an account, a service, a file. It would make a file, were it ever evaluated; and that
 #: by the shell alone, without a program.
@@ -50,10 +51,13 @@ def people(restorer: Restorer) -> None:
 
 
 def test_subcommands(shell: Shell) -> None:
-    assert shell.offers("ukey ") == sorted(ukey.SUBCOMMANDS)
-    assert shell.offers("ukey re") == ["revoked"]
-    assert shell.words("ukey revo\t") == ["ukey", "revoked"]
+    assert shell.offers("ukey ") == sorted(ukey.GROUP.subcommands)
+    assert shell.offers("ukey re") == ["revocation"]
+    assert shell.words("ukey revo\t") == ["ukey", "revocation"]
     assert shell.offers("ukey no-such-") == ["no-such-"]
+    assert shell.offers("ukey pam ") == sorted(pam.GROUP.subcommands)
+    assert shell.words("ukey revocation u\t") == ["ukey", "revocation", "undo"]
+    assert shell.offers("ukey pam no-such-") == ["no-such-"]
 
 
 def test_options(shell: Shell) -> None:
@@ -71,13 +75,13 @@ def test_users(shell: Shell, people: None) -> None:
         "rmpubkey --force",
         "getpubkey --serial 1",
         "getpubkey --serial=1",
-        "ukey try-login --service su",
-        "ukey try-login --ruser",
-        "ukey try-login --",
+        "ukey pam try --service su",
+        "ukey pam try --ruser",
+        "ukey pam try --",
     ):
         assert shell.offers(f"{command} al") == ["alan", "alice"], command
     assert shell.words("getpubkey alic\t") == ["getpubkey", "alice"]
-    assert shell.words("ukey try-login --ruser=alic\t") == ["ukey", "try-login", "--ruser=alice"]
+    assert shell.words("ukey pam try --ruser=alic\t") == ["ukey", "pam", "try", "--ruser=alice"]
     assert shell.offers("getpubkey alice al") == ["al"]
     assert shell.offers("getpubkey --serial al") == ["al"]
 
@@ -85,12 +89,12 @@ def test_users(shell: Shell, people: None) -> None:
 def test_services_and_stacks(shell: Shell) -> None:
     services = sorted(path.name for path in Path("/etc/pam.d").iterdir())
     assert "su-l" in services
-    assert shell.offers("ukey try-login alice --service ") == services
-    assert shell.offers("ukey try-login alice --service su-") == ["su-l"]
-    assert shell.offers("ukey check-pam su-") == ["su-l"]
-    assert shell.offers("ukey check-pam login su-") == ["su-l"]
-    assert shell.offers("ukey check-pam stac") == ["stack.conf"]
-    assert [word.rstrip("/") for word in shell.offers("ukey check-pam --root ")] == ["folder"]
+    assert shell.offers("ukey pam try alice --service ") == services
+    assert shell.offers("ukey pam try alice --service su-") == ["su-l"]
+    assert shell.offers("ukey pam check su-") == ["su-l"]
+    assert shell.offers("ukey pam check login su-") == ["su-l"]
+    assert shell.offers("ukey pam check stac") == ["stack.conf"]
+    assert [word.rstrip("/") for word in shell.offers("ukey pam check --root ")] == ["folder"]
 
 
 def test_choices(shell: Shell) -> None:
@@ -114,9 +118,9 @@ def test_what_was_typed_is_not_evaluated(shell: Shell, tmp_path: Path, typed: st
         f"getpubkey --serial={typed}",
         f"ukey {typed} ",
         f"ukey {typed} --",
-        f"ukey check-pam '{typed}' --",
-        f"ukey check-pam {typed}",
-        f"ukey try-login --service {typed}",
+        f"ukey pam check '{typed}' --",
+        f"ukey pam check {typed}",
+        f"ukey pam try --service {typed}",
     ):
         shell.press(line)
     assert not (tmp_path / "MARK").exists()
@@ -128,9 +132,9 @@ def test_no_name_is_evaluated(
     """Nor does one come onto the line in a way that the shell would evaluate there."""
     restorer.write(Path("/etc/pam.d", TRAP), "")
     assert shell.offers("getpubkey x") == [TRAP]
-    assert shell.offers("ukey try-login --service x") == [TRAP]
+    assert shell.offers("ukey pam try --service x") == [TRAP]
     (tmp_path / TRAP).touch()
-    assert TRAP in shell.offers("ukey check-pam x")
+    assert TRAP in shell.offers("ukey pam check x")
     assert not (tmp_path / "MARK").exists()
 
 

@@ -71,8 +71,8 @@ def quoted(path: Path) -> Iterator[str]:
 def command_of(line: str) -> tuple[Parser, list[str]]:
     """The parser of its command or subcommand, and the words behind that."""
     words = shlex.split(line, comments=True)
-    two = " ".join(words[:2])
-    return (PARSERS[two], words[2:]) if two in PARSERS else (PARSERS[words[0]], words[1:])
+    count = max(n for n in range(1, 4) if " ".join(words[:n]) in PARSERS)
+    return PARSERS[" ".join(words[:count])], words[count:]
 
 
 def wrong(line: str) -> str:
@@ -113,14 +113,20 @@ def test_there_are_commands() -> None:
     typed = {line.split()[0] for path in PAGES for line in code(path)}
     assert typed == TOOLS
     assert set(code(DEBIAN)) >= {"getpubkey alice"}
-    assert set(quoted(DEBIAN)) >= {"ukey bindings --missing", "ukey check-pam"}
+    assert set(quoted(DEBIAN)) >= {"ukey bindings --missing", "ukey pam check"}
     for paths in (PAGES, CATALOGUES, MANUALS):
         assert any(" " in line for path in paths for line in quoted(path)), paths
 
 
 @pytest.mark.parametrize(
     "line",
-    ["ukey try-login alice", "ukey lost", "getpubkey alice --key 1", "ukey throttle SERIAL"],
+    [
+        "ukey pam try alice",
+        "ukey lost",
+        "ukey pam lost",
+        "getpubkey alice --key 1",
+        "ukey throttle SERIAL",
+    ],
 )
 def test_a_wrong_command_is_found(line: str) -> None:
     assert wrong(line)

@@ -141,7 +141,10 @@ def test_a_page_has_what_the_help_has(parser: Parser) -> None:
     names += [key for key, _meaning in manual.all_keys()]
     names += [path for path, _meaning in manual.files]
     names += [line for line, _purpose in manual.examples]
-    names += [f"{parser.prog}-{subcommand}(" for subcommand, _summary in manual.subcommands]
+    names += [
+        f"{parser.prog} {subcommand}(".replace(" ", "-")
+        for subcommand, _summary in manual.subcommands
+    ]
     assert [name for name in names if name not in text] == []
 
     texts = [manual.summary, *manual.about.split("\n\n"), *(each.text for each in taken)]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The base of the tests of check-pam: hosts made of files, and a module that tells its lines."""
+"""The base of the tests of pam check: hosts made of files, and a module that tells its lines."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def letters(table: Table) -> str:
 
 
 def services(output: str) -> list[dict[str, Any]]:
-    """What ``ukey check-pam --json`` says of each service."""
+    """What ``ukey pam check --json`` says of each service."""
     found = only_json(output)["services"]
     assert isinstance(found, list)
     return found

@@ -127,10 +127,10 @@ def test_a_configuration_that_is_not_understood_proves_nothing(place: Host) -> N
 def test_it_is_shown(commands: Commands, place: Host) -> None:
     place.write({FILE: "", "su": EXAMPLE, "sshd": EXAMPLE})
     root = ("--root", str(place.root), "--stacks-only")
-    done = commands.piped("ukey", "check-pam", *root, "su")
+    done = commands.piped("ukey", "pam", "check", *root, "su")
     assert done.returncode == Exit.OK
     assert "[1] in: where the person is at this machine" in done.stdout
-    assert commands.piped("ukey", "check-pam", *root, "sshd").returncode == Exit.STACK
+    assert commands.piped("ukey", "pam", "check", *root, "sshd").returncode == Exit.STACK
     chinese = {"LANG": "zh_CN.UTF-8"}
-    done = commands.piped("ukey", "check-pam", *root, "su", environment=chinese)
+    done = commands.piped("ukey", "pam", "check", *root, "su", environment=chinese)
     assert "本机" in done.stdout

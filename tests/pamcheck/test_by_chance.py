@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""For stacks made by chance, check-pam never says "in" of people whom the real libpam, with this
+"""For stacks made by chance, pam check never says "in" of people whom the real libpam, with this
 host's real modules, keeps out, nor "out" of people whom it lets in. It may say that it depends, or
 is not known."""
 
@@ -140,7 +140,7 @@ def _with_outcome(line: str, code: str) -> str:
 
 
 class Compared:
-    """check-pam's verdicts beside libpam's."""
+    """pam check's verdicts beside libpam's."""
 
     def __init__(self, folder: Path, logins: Logins) -> None:
         self._folder, self._logins = folder, logins
@@ -172,7 +172,7 @@ class Compared:
         return [code == 0 for code in self._logins(lines)]
 
     def wrong(self, asked: Sequence[Login]) -> list[Login]:
-        """The verdicts of check-pam that are wrong."""
+        """The verdicts of pam check that are wrong."""
         said = [(each, self.verdict(each.files, each.password, each.ukey)) for each in asked]
         self.not_sure += sum(verdict not in _SURE for _login, verdict in said)
         # With stacks that are not known, such as files that include each other, libpam would take
@@ -250,7 +250,7 @@ def compare(share: Share, folder: Path, logins: Logins) -> Share:
     verdict = compared.verdict(small.files, small.password, small.ukey)
     said = f"pam_ukey returns {small.code}" if small.code else "pam_ukey is missing"
     text = (
-        f"seed {share.seed}: check-pam says {verdict}, libpam does otherwise: password "
+        f"seed {share.seed}: pam check says {verdict}, libpam does otherwise: password "
         f"{small.password}, {said}, user {small.user}, called by {small.caller}\n"
         f"{chance.shown(small.files)}"
     )

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey check-pam`` as people and programs run it."""
+"""``ukey pam check`` as people and programs run it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tools.pamcheck.world import Password, Ukey
 TEXTBOOK = "auth required pam_unix.so\nauth sufficient pam_ukey.so\n"
 EXAMPLE = CHECKOUT / "pam.d-examples/debian/helpful/login"
 NOBODY = 65534
-FOLDERS = "ukey-check-pam-*"
+FOLDERS = "ukey-pam-check-*"
 
 
 def left_over() -> list[Path]:
@@ -38,7 +38,8 @@ def test_json_of_a_host(commands: Commands, place: Host) -> None:
         {"login": STRICT, "sshd": TEXTBOOK, "cron": TEXTBOOK, "other": "auth required x.so"}
     )
     place.write({"sshd.dpkg-old": STRICT, "common-auth": STRICT, "Login": STRICT})
-    done = commands.piped("ukey", "check-pam", "--root", str(place.root), "--stacks-only", "--json")
+    words = ("--root", str(place.root), "--stacks-only", "--json")
+    done = commands.piped("ukey", "pam", "check", *words)
     assert done.returncode == Exit.STACK
     document = only_json(done.stdout)
     assert document["ok"] is False and document["status"] == Exit.STACK
@@ -67,7 +68,7 @@ def test_all_of_a_host_as_people_read_it(commands: Commands, place: Host) -> Non
     place.write({"common-auth": TEXTBOOK, "sshd": STRICT})
     place.write(dict.fromkeys(("login", "su", "polkit-1"), "@include common-auth\n"))
     place.write({"passwd": "password required pam_python.so /opt/quality.py\n"})
-    done = commands.piped("ukey", "check-pam", "--stacks-only", "--root", str(place.root))
+    done = commands.piped("ukey", "pam", "check", "--stacks-only", "--root", str(place.root))
     assert done.returncode == Exit.STACK
     assert [line.split()[0] for line in done.stdout.splitlines()[:6]] == [
         "SERVICE",
@@ -88,17 +89,17 @@ def test_all_of_a_host_as_people_read_it(commands: Commands, place: Host) -> Non
 
 def test_exit_statuses(commands: Commands, place: Host) -> None:
     root = ("--root", str(place.root))
-    assert commands.piped("ukey", "check-pam", str(EXAMPLE)).returncode == Exit.OK
-    nothing = commands.piped("ukey", "check-pam", *root)
+    assert commands.piped("ukey", "pam", "check", str(EXAMPLE)).returncode == Exit.OK
+    nothing = commands.piped("ukey", "pam", "check", *root)
     assert nothing.returncode == Exit.USAGE
     assert str(place.pam_d) in nothing.stderr
     place.write({"login": STRICT, "sshd": TEXTBOOK})
-    assert commands.piped("ukey", "check-pam", *root, "login").returncode == Exit.OK
-    assert commands.piped("ukey", "check-pam", *root, "sshd", "--stacks-only").returncode == 13
-    unknown = commands.piped("ukey", "check-pam", *root, "no-such")
+    assert commands.piped("ukey", "pam", "check", *root, "login").returncode == Exit.OK
+    assert commands.piped("ukey", "pam", "check", *root, "sshd", "--stacks-only").returncode == 13
+    unknown = commands.piped("ukey", "pam", "check", *root, "no-such")
     assert unknown.returncode == Exit.USAGE
     assert "There is no service 'no-such'." in unknown.stderr
-    missing = commands.piped("ukey", "check-pam", *root, "/no/such")
+    missing = commands.piped("ukey", "pam", "check", *root, "/no/such")
     assert missing.returncode == Exit.USAGE
     assert "/no/such" in missing.stdout + missing.stderr
 
@@ -107,13 +108,13 @@ def test_json_is_one_object_whatever_happens(commands: Commands, place: Host) ->
     place.write({"login": STRICT, "binary": bytes(range(256)) * 9, "latin": "auth r\xe9quired x\n"})
     for words in (["login"], ["binary"], ["latin"], ["nothing"], [], ["/no/such"]):
         done = commands.piped(
-            "ukey", "check-pam", "--json", "--stacks-only", "--root", str(place.root), *words
+            "ukey", "pam", "check", "--json", "--stacks-only", "--root", str(place.root), *words
         )
         assert isinstance(only_json(done.stdout)["ok"], bool), words
 
 
 def test_a_file_is_named_with_a_slash_or_lies_here(commands: Commands, place: Host) -> None:
-    script = f"cd {place.pam_d} && ukey check-pam {{}} --json"
+    script = f"cd {place.pam_d} && ukey pam check {{}} --json"
     place.write({"mine": TEXTBOOK})
     for word in ("./mine", "mine", str(place.pam_d / "mine")):
         done = commands.shell(script.format(word))
@@ -124,25 +125,25 @@ def test_a_file_is_named_with_a_slash_or_lies_here(commands: Commands, place: Ho
 def test_what_a_file_includes_is_looked_for_beside_it(commands: Commands, place: Host) -> None:
     """Two files that are to be copied together are judged together."""
     place.write({"common-auth": STRICT, "sshd": "@include common-auth\n"})
-    done = commands.piped("ukey", "check-pam", str(place.pam_d / "sshd"), "--json")
+    done = commands.piped("ukey", "pam", "check", str(place.pam_d / "sshd"), "--json")
     assert services(done.stdout)[0]["who"] == "password and ukey"
 
 
 def test_an_unprivileged_user_sees_the_same(commands: Commands) -> None:
-    words = ("ukey", "check-pam", "--json", "--stacks-only", "login", "su")
+    words = ("ukey", "pam", "check", "--json", "--stacks-only", "login", "su")
     assert commands.piped(*words, user=NOBODY).stdout == commands.piped(*words).stdout
-    whole = commands.piped("ukey", "check-pam", "--stacks-only", user=NOBODY)
+    whole = commands.piped("ukey", "pam", "check", "--stacks-only", user=NOBODY)
     assert whole.returncode == Exit.STACK
     assert "the password alone" in whole.stdout
 
 
 def test_a_service_is_shown_with_its_own_ways_around(commands: Commands) -> None:
-    whole = only_json(commands.piped("ukey", "check-pam", "--json").stdout)["around"]
-    su = only_json(commands.piped("ukey", "check-pam", "su", "--json").stdout)["around"]
+    whole = only_json(commands.piped("ukey", "pam", "check", "--json").stdout)["around"]
+    su = only_json(commands.piped("ukey", "pam", "check", "su", "--json").stdout)["around"]
     assert isinstance(whole, list) and isinstance(su, list)
     assert 0 < len(su) < len(whole)
     assert all(finding in whole for finding in su)
-    passwd = only_json(commands.piped("ukey", "check-pam", "passwd", "--json").stdout)
+    passwd = only_json(commands.piped("ukey", "pam", "check", "passwd", "--json").stdout)
     assert passwd["around"] is None
 
 
@@ -150,7 +151,7 @@ def test_what_may_not_be_read_is_said(commands: Commands, place: Host) -> None:
     open_to_others(place.root)
     place.write({"login": STRICT, "sshd": STRICT})
     (place.pam_d / "sshd").chmod(0o600)
-    words = ("ukey", "check-pam", "--stacks-only", "--root", str(place.root))
+    words = ("ukey", "pam", "check", "--stacks-only", "--root", str(place.root))
     done = commands.piped(*words, user=NOBODY)
     assert done.returncode == Exit.NOT_ALLOWED
     assert "not known" in done.stdout
@@ -170,7 +171,7 @@ def test_an_example_on_this_host(commands: Commands, kind: str) -> None:
     before = login.read_bytes()
     try:
         login.write_bytes((CHECKOUT / "pam.d-examples/debian" / kind / "login").read_bytes())
-        done = commands.piped("ukey", "check-pam", "login", "--json", "--stacks-only")
+        done = commands.piped("ukey", "pam", "check", "login", "--json", "--stacks-only")
     finally:
         login.write_bytes(before)
     assert done.returncode == Exit.OK, done.stdout
@@ -184,7 +185,7 @@ def test_without_libpams_debugging_module(commands: Commands) -> None:
     aside = module.with_name("aside")
     module.rename(aside)
     try:
-        done = commands.piped("ukey", "check-pam", "login")
+        done = commands.piped("ukey", "pam", "check", "login")
     finally:
         aside.rename(module)
     assert done.returncode == Exit.FAILED
@@ -205,7 +206,7 @@ def test_libpam_opens_nothing_of_the_host(commands: Commands, tmp_path: Path) ->
     calls = "--trace=open,openat,mkdir,clone,clone3,fork,vfork,connect,sendto,setresuid"
     strace = ["strace", "-f", "--seccomp-bpf", calls, "-s", "200", "-o", str(trace)]
     done = run(
-        [*strace, commands.path("ukey"), "check-pam", "--stacks-only", "login", "su", "sshd"]
+        [*strace, commands.path("ukey"), "pam", "check", "--stacks-only", "login", "su", "sshd"]
     )
     assert done.returncode == Exit.STACK, done.stderr
     lines = trace.read_text().splitlines()
@@ -217,11 +218,11 @@ def test_libpam_opens_nothing_of_the_host(commands: Commands, tmp_path: Path) ->
     theirs = {path for pid, path in opened if pid in children}
     assert any(path.endswith("/stack") for path in theirs)
     # The rest are the files that libraries look for when they are loaded.
-    ours = re.compile(r"/run/ukey-check-pam-\w+/|/dev/null$|(/usr)?/lib/|/proc/|/sys/fs/selinux")
+    ours = re.compile(r"/run/ukey-pam-check-\w+/|/dev/null$|(/usr)?/lib/|/proc/|/sys/fs/selinux")
     strangers = {path for path in theirs if not ours.match(path)}
     assert strangers <= {"/etc/ld.so.cache", "/etc/selinux/config"}
     # Into a folder that nobody else can enter, by a user who is nobody.
-    made = [line for line in lines if "mkdir(" in line and "ukey-check-pam-" in line]
+    made = [line for line in lines if "mkdir(" in line and "ukey-pam-check-" in line]
     assert len(made) == len(children)
     assert all("0700" in line for line in made)
     became = re.compile(r"setresuid\(61184, 61184, 61184\) += 0")
@@ -237,7 +238,7 @@ def test_nothing_is_logged(commands: Commands, place: Host) -> None:
     try:
         text = "auth requird pam_unix.so\nauth sufficient /nowhere/pam_x.so\natuh x y\n"
         place.check("login", text)
-        commands.piped("ukey", "check-pam", "--stacks-only")
+        commands.piped("ukey", "pam", "check", "--stacks-only")
         must(["logger", "-t", "tests", "up to here"])
         log.wait_for("up to here")
         assert len(log.lines) == 1
@@ -251,7 +252,7 @@ def test_a_signal_leaves_nothing_behind(
 ) -> None:
     large = (CHECKOUT / "pam.d-examples/redhat/uniform/sssd-faillock/system-auth").read_text()
     place.write({f"service{n}": f"auth optional x.so {n}\n{large}" for n in range(50)})
-    child = commands.on_terminal("ukey", "check-pam", "--stacks-only", "--root", str(place.root))
+    child = commands.on_terminal("ukey", "pam", "check", "--stacks-only", "--root", str(place.root))
     child.expect(r"\[\d+/50\] service")  # where a person waits, it says how far it is
     child.kill(number)
     child.expect(pexpect.EOF)
@@ -267,7 +268,8 @@ def test_it_speaks_chinese(commands: Commands, place: Host) -> None:
     place.write({"sshd": TEXTBOOK, "login": EXAMPLE.read_text()})
     done = commands.piped(
         "ukey",
-        "check-pam",
+        "pam",
+        "check",
         "--root",
         str(place.root),
         "--stacks-only",
@@ -289,7 +291,8 @@ def test_a_whole_host_takes_a_few_seconds(commands: Commands, place: Host) -> No
     for number in range(40):
         place.write({f"service{number}": f"auth optional pam_env.so n={number}\n{large}"})
     started = time.monotonic()
-    done = commands.piped("ukey", "check-pam", "--root", str(place.root), "--stacks-only", "--json")
+    words = ("--root", str(place.root), "--stacks-only", "--json")
+    done = commands.piped("ukey", "pam", "check", *words)
     found = services(done.stdout)
     assert {each["who"] for each in found} == {"password and ukey"}
     assert len(found) == 40

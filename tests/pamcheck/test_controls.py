@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Lines and controls are read as libpam reads them: controls that check-pam takes for the same are
+"""Lines and controls are read as libpam reads them: controls that pam check takes for the same are
 the same."""
 
 from __future__ import annotations

@@ -101,12 +101,12 @@ def test_a_whole_host_says_what_is_not_read(commands: Commands, place: Host) -> 
     _library(place, b"/etc/pam.d/%s\0")
     place.write({"login": STRICT_STACK, "usr/lib/pam.d/su": OPEN_STACK, "other": STRICT_STACK})
     root = ("--root", str(place.root), "--stacks-only", "--json")
-    done = commands.piped("ukey", "check-pam", *root)
+    done = commands.piped("ukey", "pam", "check", *root)
     by_name = {each["service"]: each for each in services(done.stdout)}
     assert by_name["su"]["findings"][0]["kind"] == "never-read"
     assert by_name["su"]["who"] == by_name["other"]["who"] == "password and ukey"
     assert done.returncode == Exit.OK
-    assert commands.piped("ukey", "check-pam", *root, "su").returncode == Exit.OK
+    assert commands.piped("ukey", "pam", "check", *root, "su").returncode == Exit.OK
 
 
 def test_a_module_where_libpam_does_not_look_is_missing(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey check-pam`` on files that are no stacks, and on things that are no files."""
+"""``ukey pam check`` on files that are no stacks, and on things that are no files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def judged(files: list[str]) -> dict[str, dict[str, Any]]:
     """The report of one command on all of it, by name."""
     commands = Commands()
-    done = commands.piped("ukey", "check-pam", "--json", *files)
+    done = commands.piped("ukey", "pam", "check", "--json", *files)
     commands.close()
     assert done.returncode == Exit.STACK, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -68,7 +68,7 @@ def test_garbage_is_judged_like_anything(judged: dict[str, dict[str, Any]], name
 
 
 def test_nothing_of_garbage_reaches_the_terminal(commands: Commands, files: list[str]) -> None:
-    done = commands.piped("ukey", "check-pam", *files)
+    done = commands.piped("ukey", "pam", "check", *files)
     assert done.returncode == Exit.STACK, done.stdout + done.stderr
     assert all(f"({file})" in done.stdout for file in files)
     assert "bug" not in done.stderr
@@ -89,7 +89,7 @@ def test_includes_without_end(commands: Commands, place: Host) -> None:
         ("n0", "include-too-deep"),
         ("wide0", "too-long"),
     ):
-        done = commands.piped("ukey", "check-pam", *root, service)
+        done = commands.piped("ukey", "pam", "check", *root, service)
         assert done.returncode == Exit.STACK
         [found] = services(done.stdout)
         assert kind in [finding["kind"] for finding in found["findings"]]
@@ -101,7 +101,7 @@ def test_what_is_no_file(commands: Commands, place: Host) -> None:
     must(["mkfifo", str(fifo)])
     (place.pam_d / "link").symlink_to("link")
     for path in (fifo, place.pam_d, place.pam_d / "link", Path("/dev/zero"), Path("/dev/null")):
-        done = commands.piped("ukey", "check-pam", f"{path}")
+        done = commands.piped("ukey", "pam", "check", f"{path}")
         assert done.returncode == Exit.NOT_ALLOWED, path
         assert "cannot be read" in done.stdout + done.stderr
 
@@ -112,7 +112,7 @@ def test_only_files_are_opened(commands: Commands, place: Host) -> None:
     must(["mkfifo", str(fifo)])
     (place.root / "mine").write_text(f"@include {fifo}\nauth include {fifo}\n")
     with subprocess.Popen(["sh", "-c", f"echo opened >{fifo}"]) as writer:
-        done = commands.piped("ukey", "check-pam", f"{place.root}/mine", "--json")
+        done = commands.piped("ukey", "pam", "check", f"{place.root}/mine", "--json")
         [found] = services(done.stdout)
         assert [each["kind"] for each in found["findings"]].count("include-unreadable") == 1
         with pytest.raises(subprocess.TimeoutExpired):
@@ -125,7 +125,7 @@ def test_no_file_of_the_kernels_is_read(commands: Commands, place: Host) -> None
     affair."""
     for file in ("/proc/kmsg", "/proc/self/environ"):
         place.write({"login": f"auth include {file}\n{STRICT}"})
-        done = commands.piped("ukey", "check-pam", f"{place.pam_d}/login", "--json")
+        done = commands.piped("ukey", "pam", "check", f"{place.pam_d}/login", "--json")
         [found] = services(done.stdout)
         kinds = {finding["kind"] for finding in found["findings"]}
         assert "include-unreadable" in kinds

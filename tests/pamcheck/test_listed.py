@@ -52,7 +52,7 @@ enum nss_status _nss_far_getpwuid_r(uid_t uid, struct passwd *to, char *b, size_
 
 
 def opened(place: Host, text: str) -> bool:
-    """Whether check-pam names a way in, and calls no line strict."""
+    """Whether pam check names a way in, and calls no line strict."""
     checked = place.check("login", text)
     kinds = {finding.kind for finding in checked.findings}
     return bool(kinds & {"password-alone", "ukey-alone", "anybody"}) and (

@@ -90,7 +90,7 @@ def test_a_mistake_is_found(judge: Judge, mistake: Mistake) -> None:
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 def test_what_lets_in_without_both_is_never_called_good(mistake: Mistake) -> None:
-    """This checks the expected findings, which check-pam has just been seen to report. An "i"
+    """This checks the expected findings, which pam check has just been seen to report. An "i"
     outside its cell needs an open finding, or a note if the stack says so itself. If nobody gets
     in, and it depends for nobody, there has to be a shut one. If the table is not known, there has
     to be one of the two."""

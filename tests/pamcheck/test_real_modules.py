@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Debian's own modules say what check-pam takes them to say: each alone, and in whole stacks, of
+"""Debian's own modules say what pam check takes them to say: each alone, and in whole stacks, of
 which only the password's and the ukey's lines are replaced."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 """Tables made another way: the stacks' own lines, rewritten by the truth tables' reader, with a
-module of the tests' own. This file, not check-pam, says what modules return."""
+module of the tests' own. This file, not pam check, says what modules return."""
 
 from __future__ import annotations
 

@@ -33,10 +33,10 @@ def test_a_way_that_could_not_be_looked_at(commands: Commands, restorer: Restore
     restorer.write(CONFIG, "[services.sshd]\nallow_remote = true\n", 0o644)
     folder = Path("/run/sshd")
     folder.mkdir(exist_ok=True)
-    assert commands.piped("ukey", "check-pam", "sshd").returncode == Exit.STACK
+    assert commands.piped("ukey", "pam", "check", "sshd").returncode == Exit.STACK
     folder.rmdir()
     try:
-        done = commands.piped("ukey", "check-pam", "sshd", "--json")
+        done = commands.piped("ukey", "pam", "check", "sshd", "--json")
     finally:
         folder.mkdir()
     assert done.returncode == Exit.NOT_ALLOWED
@@ -48,19 +48,19 @@ def test_a_way_that_could_not_be_looked_at(commands: Commands, restorer: Restore
 
 def test_what_only_root_may_read(commands: Commands, restorer: Restorer) -> None:
     restorer.write(Path("/etc/pam.d/sudo"), STRICT_STACK, 0o644)
-    done = commands.piped("ukey", "check-pam", "sudo", user=NOBODY)
+    done = commands.piped("ukey", "pam", "check", "sudo", user=NOBODY)
     assert done.returncode == Exit.NOT_ALLOWED
     assert "visudo" not in done.stdout
     assert "→ run it as root" in done.stdout
     assert "in a root shell" in done.stderr
-    assert commands.piped("ukey", "check-pam", "sudo").returncode == Exit.OK
+    assert commands.piped("ukey", "pam", "check", "sudo").returncode == Exit.OK
 
 
 def test_a_host_without_sshd_and_sudo(commands: Commands, place: Host) -> None:
     """A thing that is not there hides nothing."""
     place.write({"sshd": STRICT_STACK, "sudo": STRICT_STACK})
     root = ("--root", str(place.root))
-    done = commands.piped("ukey", "check-pam", *root, "sshd", "sudo")
+    done = commands.piped("ukey", "pam", "check", *root, "sshd", "sudo")
     assert done.returncode == Exit.OK, done.stdout + done.stderr
     assert "Not looked at: ssh (no sshd is installed)." in done.stdout
     assert "→ \n" not in done.stdout and not any(
@@ -73,12 +73,12 @@ def test_a_name_in_capitals(commands: Commands, place: Host) -> None:
     open_stack = "auth sufficient pam_unix.so\nauth required pam_ukey.so\n"
     place.write({"login": STRICT_STACK, "Login": open_stack, "Other": open_stack})
     root = ("--root", str(place.root), "--stacks-only", "--json")
-    done = commands.piped("ukey", "check-pam", *root, "Login")
+    done = commands.piped("ukey", "pam", "check", *root, "Login")
     assert done.returncode == Exit.OK
     [found] = services(done.stdout)
     assert (found["service"], found["file"]) == ("login", str(place.pam_d / "login"))
-    assert commands.piped("ukey", "check-pam", *root, "Gdm").returncode == Exit.USAGE
-    done = commands.piped("ukey", "check-pam", *root, str(place.pam_d / "Login"))
+    assert commands.piped("ukey", "pam", "check", *root, "Gdm").returncode == Exit.USAGE
+    done = commands.piped("ukey", "pam", "check", *root, str(place.pam_d / "Login"))
     [found] = services(done.stdout)
     assert "never-read" in [finding["kind"] for finding in found["findings"]]
 
@@ -107,11 +107,11 @@ def test_what_is_in_a_closed_folder(
     file = Path("/etc/pam.d/closed")
     file.write_text(line.format(closed=closed) + "\n" + STRICT_STACK)
     try:
-        done = commands.piped("ukey", "check-pam", "--json", "closed", user=NOBODY)
+        done = commands.piped("ukey", "pam", "check", "--json", "closed", user=NOBODY)
         assert done.returncode in (Exit.NOT_ALLOWED, Exit.STACK)
         [found] = services(done.stdout)
         assert found["who"] in (None, "depends")
-        done = commands.piped("ukey", "check-pam", "--json", "closed")
+        done = commands.piped("ukey", "pam", "check", "--json", "closed")
         assert services(done.stdout)[0]["who"] == who
     finally:
         file.unlink()

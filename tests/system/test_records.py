@@ -170,9 +170,9 @@ def test_unrevoke_takes_it_back(enrolled: Enrolled) -> None:
     host = enrolled.host
     enrolled.bus()
     must(["rmpubkey", "--force", "--yes", "demo"])
-    fingerprint = must(["ukey", "revoked"]).split()
+    fingerprint = must(["ukey", "revocation", "list"]).split()
     key = next(word for word in fingerprint if len(word) == 64)
-    must(["ukey", "unrevoke", key])
+    must(["ukey", "revocation", "undo", key])
     host.authlog.wait_for("event=unrevoke")
     host.bind(enrolled.user, enrolled.ukey)
     assert log_in(enrolled).allowed

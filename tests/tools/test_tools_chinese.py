@@ -83,7 +83,7 @@ def test_the_locale_is_the_first_that_is_set(
     service.script(verdict("SUCCESS", ""))
     assert commands.piped("getpubkey", "alice", environment=variables).returncode == 0
     assert service.last().fields[LANG] == (CHINESE.encode() if chinese else b"en")
-    done = commands.piped("ukey", "unrevoke", "x", user=65534, environment=variables)
+    done = commands.piped("ukey", "revocation", "undo", "x", user=65534, environment=variables)
     assert ("撤回吊销需要 root 权限。" in done.stderr) == chinese
     assert ("用法：" in commands.piped("ukey", "--help", environment=variables).stdout) == chinese
 

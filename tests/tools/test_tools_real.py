@@ -80,12 +80,12 @@ def test_a_ukeys_life(commands: Commands, host: Host) -> None:
     done = commands.piped("rmpubkey", "--force", "--yes", "alice", "--json")
     key = json.loads(done.stdout)["key"]
     assert answer_of(commands, "ukey", "bindings")["bindings"] == []
-    (revoked,) = answer_of(commands, "ukey", "revoked")["revoked"]
+    (revoked,) = answer_of(commands, "ukey", "revocation", "list")["revoked"]
     assert (revoked["key"], revoked["user"], revoked["serial"]) == (key, "alice", serial)
     done = commands.piped("getpubkey", "alice", text=NEW_PIN + "\n")
     assert done.returncode == 6
-    assert f"ukey unrevoke {key}" in done.stderr
-    answer_of(commands, "ukey", "unrevoke", key)
+    assert f"ukey revocation undo {key}" in done.stderr
+    answer_of(commands, "ukey", "revocation", "undo", key)
     assert commands.piped("getpubkey", "alice", text=NEW_PIN + "\n").returncode == 0
     assert commands.piped("rmpubkey", "alice", text=NEW_PIN + "\n").returncode == 0
     assert ukey.tries_left() == 10

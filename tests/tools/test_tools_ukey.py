@@ -147,17 +147,18 @@ def test_bindings_and_damaged_records(commands: Commands, bus: BusService) -> No
     assert commands.piped("ukey", "bindings").stderr.endswith("/etc/usbkey/bob: newest\n")
 
 
-def test_revoked_shows_what_unrevoke_takes(commands: Commands, bus: BusService) -> None:
+def test_revocation_list_shows_what_undo_takes(commands: Commands, bus: BusService) -> None:
     row = {"key": KEY, "user": "alice", "serial": "9F3A", "at": "2026-11-21T08:30:00Z", "by": 0}
     bus.answers["ListRevocations"] = [row]
     bus.answers["Unrevoke"] = None
-    shown = commands.piped("ukey", "revoked")
+    shown = commands.piped("ukey", "revocation", "list")
     (key,) = [word for word in shown.stdout.split() if len(word) == 64]
-    done = commands.piped("ukey", "unrevoke", key)
+    done = commands.piped("ukey", "revocation", "undo", key)
     assert (done.returncode, done.stderr) == (0, "")
     assert "getpubkey" in done.stdout
     assert bus.asked[-1] == ("Unrevoke", (KEY,))
-    assert only_json(commands.piped("ukey", "revoked", "--json").stdout)["revoked"] == [row]
+    done = commands.piped("ukey", "revocation", "list", "--json")
+    assert only_json(done.stdout)["revoked"] == [row]
 
 
 def test_forget_says_what_it_does_and_asks(commands: Commands, bus: BusService) -> None:
@@ -223,7 +224,7 @@ def test_a_named_error_of_the_service_sets_the_exit_status(
     commands: Commands, bus: BusService
 ) -> None:
     bus.answers["Unrevoke"] = ("BadRequest", "No key with that fingerprint is revoked")
-    done = commands.piped("ukey", "unrevoke", "x", "--json")
+    done = commands.piped("ukey", "revocation", "undo", "x", "--json")
     assert done.returncode == 2
     assert "No key with that fingerprint is revoked" in done.stderr
     assert only_json(done.stdout)["error"] == "BadRequest"
@@ -232,9 +233,9 @@ def test_a_named_error_of_the_service_sets_the_exit_status(
 def test_a_refusal_is_said_in_the_persons_language(commands: Commands, bus: BusService) -> None:
     said = "No key with that fingerprint is revoked"
     bus.answers["Unrevoke"] = ("BadRequest", said, {"why": "not-revoked"})
-    done = commands.piped("ukey", "unrevoke", "x", environment={"LANG": "zh_CN.UTF-8"})
+    done = commands.piped("ukey", "revocation", "undo", "x", environment={"LANG": "zh_CN.UTF-8"})
     assert done.stderr == "没有吊销过这个指纹的密钥。\n"
-    assert commands.piped("ukey", "unrevoke", "x").stderr == (
+    assert commands.piped("ukey", "revocation", "undo", "x").stderr == (
         "No key with that fingerprint is revoked.\n"
     )
 
@@ -243,7 +244,7 @@ def test_a_refusal_for_a_reason_that_is_not_known_here_is_said_as_the_service_sa
     commands: Commands, bus: BusService
 ) -> None:
     bus.answers["Unrevoke"] = ("BadRequest", "It is too early", {"why": "newest", "hours": "3"})
-    assert commands.piped("ukey", "unrevoke", "x").stderr == "It is too early.\n"
+    assert commands.piped("ukey", "revocation", "undo", "x").stderr == "It is too early.\n"
 
 
 def test_without_the_bus_the_command_says_what_still_works(
@@ -358,8 +359,8 @@ def test_a_reader_of_the_output_that_leaves_ends_the_command_quietly(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["revoked"],
-        ["unrevoke", KEY],
+        ["revocation", "list"],
+        ["revocation", "undo", KEY],
         ["throttle", "reset", "9F3A"],
         ["forget", "alice"],
         ["accept-state"],

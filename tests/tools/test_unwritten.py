@@ -13,7 +13,7 @@ import pytest
 
 from tests.tools.running import COMMANDS, ENVIRONMENT
 
-CHECK = ("check-pam", "--stacks-only")
+CHECK = ("pam", "check", "--stacks-only")
 #: The exit status of each where all is well.
 STATUSES = {"open": 13, "holds": 0, "help": 0}
 

@@ -82,7 +82,7 @@ def _folder(uid: int | None) -> Iterator[Path]:
     """A folder that only `uid` can enter. It is not where TMPDIR says: that may be closed to `uid`,
     and no stack can name a path with a space."""
     base = "/run" if uid is not None and os.access("/run", os.W_OK) else "/tmp"
-    folder = Path(tempfile.mkdtemp(prefix="ukey-check-pam-", dir=base))
+    folder = Path(tempfile.mkdtemp(prefix="ukey-pam-check-", dir=base))
     try:
         if uid is not None:
             with suppress(OSError):

@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""A login that is tried and not made: the base of ``ukey try-login``."""
+"""A login that is tried and not made: the base of ``ukey pam try``."""

@@ -53,7 +53,7 @@ MANUAL = Manual(
         (RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),
         (STATE_DIR + "/", N_("the histories of revocations and of people with ukeys")),
     ),
-    see=("ukey status", "ukey bindings", "ukey revoked", "usbkey(5)"),
+    see=("ukey status", "ukey bindings", "ukey revocation list", "usbkey(5)"),
 )
 
 

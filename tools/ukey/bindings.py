@@ -26,7 +26,7 @@ KEYS = (
     ("container", N_("the container in it that holds the key pair")),
     ("algorithm", N_("the key's algorithm: sm2")),
     ("public_key", N_("the public key: X and Y, 128 hexadecimal digits for sm2")),
-    ("key", N_("its fingerprint, SM3, 64 hexadecimal digits: what ukey unrevoke takes")),
+    ("key", N_("its fingerprint, SM3, 64 hexadecimal digits: what ukey revocation undo takes")),
     ("attested", N_("whether its issuer vouches that the key was made on the ukey")),
     ("bound_at", N_("when it was bound: UTC, ISO 8601")),
     ("bound_by", N_("the number of the user who bound it")),
@@ -59,7 +59,7 @@ MANUAL = Manual(
         *missing.KEYS,
     ),
     files=((RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),),
-    see=("getpubkey", "rmpubkey", "ukey revoked", "ukey accept-state", "usbkey(5)"),
+    see=("getpubkey", "rmpubkey", "ukey revocation list", "ukey accept-state", "usbkey(5)"),
 )
 
 

@@ -39,7 +39,7 @@ class Revoked(UkeyError):
     name, code, exit = ErrorName.REVOKED, Code.AUTH_ERR, Exit.BOUND
     text = N_(
         "The key of ukey {serial} was revoked on this host. If the ukey was found again, an"
-        " administrator takes that back with: ukey unrevoke {key}"
+        " administrator takes that back with: ukey revocation undo {key}"
     )
     login_text = N_("The key of this ukey was revoked on this host. Ask an administrator.")
 

@@ -102,20 +102,33 @@ _SUBCOMMAND = """\
     if ((cword > 1)); then
         subcommand=${words[1]} i=2
     fi
+GROUPS
+"""
+
+
+_GROUPS = """\
+    case $subcommand in
+        NAMES) ((cword == 2)) || subcommand+=" ${words[2]}" i=3 ;;
+    esac
 """
 
 
 def script(name: str, family: Sequence[Parser]) -> str:
     """The completion of `name`: its parser is the first of `family`, its subcommands' the rest."""
     options, wanted = [], []
+    groups = " | ".join(
+        parser.prog.removeprefix(name).strip() for parser in family[1:] if parser.manual.subcommands
+    )
     for parser in family:
         subcommand = parser.prog.removeprefix(name).strip()
         taken = arguments(parser)
         flags = [flag for each in taken for flag in each.flags]
-        options.append(f"        {subcommand or quote('')}) options=({words(flags)}) ;;")
+        pattern = subcommand if subcommand.replace("-", "").isalpha() else quote(subcommand)
+        options.append(f"        {pattern}) options=({words(flags)}) ;;")
         wanted += [f"        {row} ;;" for row in _wanted(subcommand, taken)]
     return (
         _SCRIPT.replace("SUBCOMMAND\n", _SUBCOMMAND if len(family) > 1 else "")
+        .replace("GROUPS\n", _GROUPS.replace("NAMES", groups) if groups else "")
         .replace("OPTIONS", "\n".join(options))
         .replace("WANTED", "\n".join(wanted))
         .replace("NAME", name)

@@ -39,7 +39,7 @@ _{name}() {{
 """
 
 _FAMILY = """
-_{name}() {{
+_{function}() {{
     local curcontext=$curcontext state line ret=1
     _arguments -C -S : \\
         {head}
@@ -72,31 +72,41 @@ def script(name: str, family: Sequence[Parser]) -> str:
         helpers += _SERVICES.format(name=name)
     if Kind.STACKS in kinds:
         helpers += _STACKS.format(name=name)
-    body = _family(name, top, below) if below else _ALONE.format(name=name, arguments=_call(top))
+    body = _family(top, below) if below else _ALONE.format(name=name, arguments=_call(top))
     return _HEAD.format(name=name) + helpers + body + f'\n_{name} "$@"\n'
 
 
-def _family(name: str, top: Parser, below: Sequence[Parser]) -> str:
+def _family(top: Parser, family: Sequence[Parser]) -> str:
+    """The function of a group, after those of the groups in it."""
+    below = {
+        parser.prog.removeprefix(f"{top.prog} "): parser
+        for parser in family
+        if parser.prog.rpartition(" ")[0] == top.prog
+    }
+    groups = [parser for parser in below.values() if parser.manual.subcommands]
     head = [_option(each, []) for each in arguments(top) if each.flags]
     head.append("'1:subcommand:->subcommand'")
     cases = []
-    for parser in below:
-        subcommand = parser.prog.removeprefix(name).strip()
-        call = _call(parser, indent=20)
+    for subcommand, parser in below.items():
+        call = _function(parser) if parser in groups else _call(parser, indent=20)
         cases.append(
             f"                {subcommand})\n                    {call} && ret=0\n"
             + " " * 20
             + ";;"
         )
     manual: Manual = top.manual
-    return _FAMILY.format(
-        name=name,
+    return "".join(_family(group, family) for group in groups) + _FAMILY.format(
+        function=_function(top)[1:],
         head="\n        ".join(f"{spec} \\" for spec in head),
         subcommands="\n                ".join(
             quote(f"{_plain(subcommand)}:{_plain(text)}") for subcommand, text in manual.subcommands
         ),
         cases="\n".join(cases),
     )
+
+
+def _function(parser: Parser) -> str:
+    return "_" + parser.prog.replace(" ", "_")
 
 
 def _call(parser: Parser, indent: int = 4) -> str:

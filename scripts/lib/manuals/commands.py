@@ -97,8 +97,8 @@ class Commands:
 
     def _see(self, parser: Parser) -> list[str]:
         see = list(parser.manual.see)
-        parent = parser.prog.partition(" ")[0]
-        if parent != parser.prog:
+        parent = parser.prog.rpartition(" ")[0]
+        if parent:
             see.append(parent)
         return [",\n".join(map(self._reference, see))]
 

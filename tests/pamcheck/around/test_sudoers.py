@@ -160,7 +160,7 @@ def test_sudo_may_ask_another_stack(here: Planted, option: str) -> None:
     (finding,) = here.found("sudo")
     assert (finding.kind, finding.place) == ("not-looked-at", f"{FILE}:2")
     assert "by the name of open" in finding.text
-    assert finding.remedy == "ukey check-pam open"
+    assert finding.remedy == "ukey pam check open"
     rules(here, "Defaults pam_service=sudo, pam_login_service=sudo-i")
     assert here.found("sudo") == []
 

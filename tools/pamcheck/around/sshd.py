@@ -276,7 +276,7 @@ def look(system: System) -> Iterator[Finding]:
         yield not_looked_at("ssh", why)
     for service in sorted(services - {"sshd"}):
         reason = _("it asks PAM by the name of {service}").format(service=service)
-        why = NotLooked(file, reason, f"ukey check-pam {shlex.quote(service)}")
+        why = NotLooked(file, reason, f"ukey pam check {shlex.quote(service)}")
         yield not_looked_at("ssh", why)
     if asked < total:
         reason = _("sshd was asked for {asked} of {total} combinations of what Match blocks name")

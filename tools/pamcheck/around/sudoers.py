@@ -148,7 +148,7 @@ def _other_service(system: System, name: str, service: object) -> Iterator[Findi
     if isinstance(service, str) and service not in ("sudo", "sudo-i"):
         reason = _("it asks PAM by the name of {service}").format(service=service)
         place = _place(system, name, [service])
-        why = NotLooked(place, reason, f"ukey check-pam {shlex.quote(service)}")
+        why = NotLooked(place, reason, f"ukey pam check {shlex.quote(service)}")
         yield not_looked_at("sudo", why)
 
 

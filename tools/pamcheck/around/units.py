@@ -2,7 +2,7 @@
 # Copyright the pam-ukey authors
 """systemd's service units as their files and drop-ins make them.
 
-The manager need not run: check-pam also looks at a host before it boots. Order and reset are those
+The manager need not run: pam check also looks at a host before it boots. Order and reset are those
 of systemd.unit(5) and systemd.service(5).
 """
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey try-login USER --service SERVICE``: try a login before it is needed."""
+"""``ukey pam try USER --service SERVICE``: try a login before it is needed."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ MANUAL = Manual(
         "try.\n\n"
         "The keyservice judges whether it is local by what it can see, as at every login: by the "
         "login session that this shell is in, else by PAM_TTY; with --rhost it is remote. What "
-        "sshd itself decides, and what a session module does, is not tried: docs/try-login.md."
+        "sshd itself decides, and what a session module does, is not tried: docs/pam-try.md."
     ),
     section=8,
     examples=(
-        ("ukey try-login alice --service login --tty tty1", N_("at the console")),
-        ("ukey try-login alice --service sshd --rhost 192.0.2.7", N_("from afar, by ssh")),
-        ("ukey try-login alice --service su --ruser bob", N_("as bob's 'su alice' would")),
+        ("ukey pam try alice --service login --tty tty1", N_("at the console")),
+        ("ukey pam try alice --service sshd --rhost 192.0.2.7", N_("from afar, by ssh")),
+        ("ukey pam try alice --service su --ruser bob", N_("as bob's 'su alice' would")),
     ),
     json_keys=(
         ("text", N_("what came of it, for people")),
@@ -63,12 +63,12 @@ MANUAL = Manual(
         ("pid", N_("the number that the lines of the log have")),
     ),
     files=(("/etc/pam.d/SERVICE", N_("the stack; where there is none, libpam takes 'other'")),),
-    see=("ukey check-pam", "ukey status", "pam_ukey(8)"),
+    see=("ukey pam check", "ukey status", "pam_ukey(8)"),
 )
 
 
 def parser() -> Parser:
-    out = Parser("ukey try-login", MANUAL)
+    out = Parser("ukey pam try", MANUAL)
     out.add_argument("user", metavar="USER", type=name, help=_("whose login is tried"))
     out.add_argument(
         "--service",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey unrevoke FINGERPRINT``: let a revoked key be bound again."""
+"""``ukey revocation undo FINGERPRINT``: let a revoked key be bound again."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ MANUAL = Manual(
     ),
     examples=(
         (
-            "ukey unrevoke 66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0",
-            N_("the fingerprint is the one that 'ukey revoked' shows"),
+            'ukey revocation undo "$fingerprint"',
+            N_("the fingerprint is the one that 'ukey revocation list' shows"),
         ),
     ),
     json_keys=(("key", N_("the fingerprint")),),
     files=((STATE_DIR + "/revoked", N_("the revocations; nothing is ever removed from it")),),
-    see=("ukey revoked", "rmpubkey", "getpubkey"),
+    see=("ukey revocation list", "rmpubkey", "getpubkey"),
 )
 
 
 def parser() -> Parser:
-    out = Parser("ukey unrevoke", MANUAL)
+    out = Parser("ukey revocation undo", MANUAL)
     out.add_argument(
         "fingerprint",
         metavar="FINGERPRINT",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey check-pam``: who gets in by a PAM stack, as libpam says, and what is wrong with it."""
+"""``ukey pam check``: who gets in by a PAM stack, as libpam says, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ MANUAL = Manual(
         "known."
     ),
     examples=(
-        ("ukey check-pam", N_("this host, as a whole")),
-        ("ukey check-pam sshd su", N_("two services")),
-        ("ukey check-pam pam.d-examples/debian/helpful/login", N_("a file, before it is copied")),
-        ("ukey check-pam --root /srv/image --stacks-only --json", N_("an image, for a program")),
+        ("ukey pam check", N_("this host, as a whole")),
+        ("ukey pam check sshd su", N_("two services")),
+        ("ukey pam check pam.d-examples/debian/helpful/login", N_("a file, before it is copied")),
+        ("ukey pam check --root /srv/image --stacks-only --json", N_("an image, for a program")),
     ),
     json_keys=(
         ("services", N_("of each: service, file, who, table, root_passes, findings")),
@@ -52,8 +52,8 @@ MANUAL = Manual(
         ("around", N_("findings about ways around PAM; null where they were not looked for")),
     ),
     files=(("/etc/pam.d", N_("the stacks; then /usr/lib/pam.d and /usr/etc/pam.d")),),
-    see=("ukey try-login", "ukey status", "pam_ukey(8)"),
-    usage=("ukey check-pam [OPTION]... [FILE|SERVICE]...",),
+    see=("ukey pam try", "ukey status", "pam_ukey(8)"),
+    usage=("ukey pam check [OPTION]... [FILE|SERVICE]...",),
 )
 
 #: The ways around that belong to a service that is asked for by name.
@@ -74,7 +74,7 @@ _AROUND = {
 
 
 def parser() -> Parser:
-    out = Parser("ukey check-pam", MANUAL)
+    out = Parser("ukey pam check", MANUAL)
     out.add_argument(
         "stacks",
         metavar="FILE|SERVICE",

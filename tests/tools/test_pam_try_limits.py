@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey try-login`` with something in its way: a wrong command line, no root, a stack that hangs
+"""``ukey pam try`` with something in its way: a wrong command line, no root, a stack that hangs
 or kills, Ctrl-C; and the places where no PIN may be."""
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tests.support.process import run, wait_until
 from tests.system.conftest import CONFIG, enrol
 from tests.system.test_secrets import CANARY, PIN, Watch, family, found_in, memory_of
 from tests.tools.running import COMMANDS, Commands
-from tests.tools.test_try_login import on_pipes
+from tests.tools.test_pam_try import on_pipes
 from tools.trylogin import child
 from tools.trylogin.trial import Trial
 
 NOBODY = 65534
-TRY = (COMMANDS["ukey"], "try-login")
+TRY = (COMMANDS["ukey"], "pam", "try")
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,20 @@ TRY = (COMMANDS["ukey"], "try-login")
     ids=" ".join,
 )
 def test_a_wrong_command_line_tries_nothing(commands: Commands, arguments: list[str]) -> None:
-    done = commands.piped("ukey", "try-login", *arguments)
+    done = commands.piped("ukey", "pam", "try", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "Try: ukey try-login --help" in done.stderr
+    assert "Try: ukey pam try --help" in done.stderr
 
 
 def test_it_is_roots(commands: Commands) -> None:
-    done = commands.piped("ukey", "try-login", "root", "--service", "login", user=NOBODY)
+    done = commands.piped("ukey", "pam", "try", "root", "--service", "login", user=NOBODY)
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.startswith("Trying a login needs root")
 
 
 def test_a_user_that_does_not_exist_is_told_before_anything_is_asked(commands: Commands) -> None:
     for more in (["no-one"], ["root", "--ruser", "no-one"]):
-        done = commands.piped("ukey", "try-login", *more, "--service", "login", "--json")
+        done = commands.piped("ukey", "pam", "try", *more, "--service", "login", "--json")
         assert done.returncode == 5
         assert "There is no user no-one" in done.stderr
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey revoked``: the keys that this host refuses for good."""
+"""``ukey revocation list``: the keys that this host refuses for good."""
 
 from __future__ import annotations
 
@@ -32,17 +32,20 @@ MANUAL = Manual(
         "host's: do it on every host where the ukey was bound. Needs root."
     ),
     examples=(
-        ("ukey revoked", N_("which keys are refused, and since when?")),
-        ("ukey revoked --json | jq -r '.revoked[].key'", N_("their fingerprints, one a line")),
+        ("ukey revocation list", N_("which keys are refused, and since when?")),
+        (
+            "ukey revocation list --json | jq -r '.revoked[].key'",
+            N_("their fingerprints, one a line"),
+        ),
     ),
     json_keys=(("revoked", N_("a list, with an object for each key:")), *KEYS),
     files=((STATE_DIR + "/revoked", N_("the revocations; nothing is ever removed from it")),),
-    see=("rmpubkey", "ukey unrevoke", "usbkey(5)"),
+    see=("rmpubkey", "ukey revocation undo", "usbkey(5)"),
 )
 
 
 def parser() -> Parser:
-    return Parser("ukey revoked", MANUAL)
+    return Parser("ukey revocation list", MANUAL)
 
 
 def command(arguments: Sequence[str]) -> Exit:

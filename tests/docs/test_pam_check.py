@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What documents show of check-pam is what it prints, and every kind of finding is explained."""
+"""What documents show of pam check is what it prints, and every kind of finding is explained."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tests.support.terminal import Terminal
 from tools.pamcheck.lines import Fault
 from tools.pamcheck.stack import Lost
 
-DOCUMENT = CHECKOUT / "docs/check-pam.md"
+DOCUMENT = CHECKOUT / "docs/pam-check.md"
 _SHOWN = re.compile(
     r"^```console\n\$ cat (?P<file>[\w-]+)\n(?P<stack>.*?)"
-    r"^\$ ukey check-pam \./(?P=file)\n(?P<output>.*?)^```$",
+    r"^\$ ukey pam check \./(?P=file)\n(?P<output>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _KIND = re.compile(r"[a-z]+(?:-[a-z]+)*")
@@ -43,7 +43,7 @@ def test_what_is_shown_is_printed(tmp_path: Path, match: re.Match[str]) -> None:
     terminal = Terminal()
     try:
         terminal.resize(24, 80)
-        script = 'cd "$0" && exec /usr/bin/ukey check-pam "$1"'
+        script = 'cd "$0" && exec /usr/bin/ukey pam check "$1"'
         terminal.start(["sh", "-c", script, tmp_path, f"./{match['file']}"])
         terminal.wait_end()
         assert terminal.screen.replace("\r\n", "\n") == match["output"]
@@ -52,7 +52,7 @@ def test_what_is_shown_is_printed(tmp_path: Path, match: re.Match[str]) -> None:
 
 
 def kinds() -> set[str]:
-    """Of every finding that is made in check-pam itself."""
+    """Of every finding that is made in pam check itself."""
     found = {*map(str, Fault), *map(str, Lost)}
     for path in (CHECKOUT / "tools/pamcheck").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

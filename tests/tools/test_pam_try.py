@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``ukey try-login`` with the real stacks, keyservice, pcscd and ukeys: the verdict is that of the
+"""``ukey pam try`` with the real stacks, keyservice, pcscd and ukeys: the verdict is that of the
 login. python-pam, which shares no code with it, has the same."""
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Tried:
 def try_login(
     terminal: Terminal, answers: list[str], *arguments: str, env: dict[str, str] | None = None
 ) -> Tried:
-    terminal.start([COMMANDS["ukey"], "try-login", *arguments], env=env)
+    terminal.start([COMMANDS["ukey"], "pam", "try", *arguments], env=env)
     prompts = terminal.converse(answers, seconds=30)
     return Tried(terminal.status, prompts, terminal.screen)
 
@@ -51,7 +51,7 @@ def on_pipes(
 ) -> tuple[int, dict[str, Any]]:
     """The exit status, and the JSON that was all of the standard output."""
     done = run(
-        [COMMANDS["ukey"], "try-login", "--json", *arguments],
+        [COMMANDS["ukey"], "pam", "try", "--json", *arguments],
         input="".join(f"{answer}\n" for answer in answers),
         seconds=60,
     )
@@ -293,7 +293,7 @@ def test_one_conversation_may_have_several_messages(enrolled: Enrolled) -> None:
     script.write_text(TALKATIVE)
     line = f"auth required pam_python.so {script} .Hello ?Colour: !Careful *Word:"
     host.pam.stack("talks", f"{line}\naccount required pam_permit.so")
-    talks = [COMMANDS["ukey"], "try-login", "demo", "--service", "talks"]
+    talks = [COMMANDS["ukey"], "pam", "try", "demo", "--service", "talks"]
     done = run(talks, input="red\nsec ret\n")
     assert done.returncode == 0, done.stderr
     order = [done.stderr.index(word) for word in ("Hello", "Colour:", "Careful", "Word:")]
@@ -313,7 +313,7 @@ def test_one_conversation_may_have_several_messages(enrolled: Enrolled) -> None:
 def test_it_says_what_it_costs_and_where_to_read_why(anywhere: Enrolled) -> None:
     enrolled, host = anywhere, anywhere.host
     done = run(
-        [COMMANDS["ukey"], "try-login", "demo", "--service", "login"],
+        [COMMANDS["ukey"], "pam", "try", "demo", "--service", "login"],
         input=f"{enrolled.user.password}\n000000\n",
     )
     assert (done.returncode, done.stdout) == (REFUSED, "")
