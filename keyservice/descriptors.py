@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import resource
 
-from keyservice.access import threads
+from keyservice.core import threads
 from keyservice.servers.sockets import Limits
 from keyservice.ukeys.pcsc.reports import READERS_MAX
 

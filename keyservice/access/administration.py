@@ -14,7 +14,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
-from keyservice.core import selinux
+from keyservice.core import selinux, threads
 from keyservice.core.errors import (
     BadRequest,
     LookUpLate,
@@ -26,12 +26,12 @@ from keyservice.core.errors import (
     UnknownUser,
 )
 from keyservice.core.reasons import Reason, carried, told
+from keyservice.core.threads import Budget, Late
 from keyservice.crypto import algorithms
-from keyservice.store.bindings import Binding
 from keyservice.store.people import NO_UID, Event, now
+from keyservice.store.bindings import Binding
 from keyservice.store.revocations import Revocation
 
-from . import threads
 from .challenge import foreign_message
 from .conversation import Caller
 from .enrolment import doer
@@ -117,9 +117,9 @@ class Administration:
         """
         _root(caller)
         message = foreign_message(challenge)
-        person = await threads.call(DEADLINE, caller.originator_uid, self._services.resolve, user)
+        person = await threads.call(_budget(caller), self._services.resolve, user)
         enrolled = self._services.state.enrolled
-        enrolment = await threads.call(DEADLINE, caller.originator_uid, enrolled, person)
+        enrolment = await threads.call(_budget(caller), enrolled, person)
         if enrolment is None:
             raise NotEnrolled(user=person.name)
         if enrolment.damage is not None:
@@ -144,16 +144,14 @@ class Administration:
         """
         _root(caller)
         try:
-            person = await threads.call(
-                DEADLINE, caller.originator_uid, self._services.resolve, user
-            )
+            person = await threads.call(_budget(caller), self._services.resolve, user)
             user, uid = person.name, person.uid
         except UnknownUser:  # their ukey may still be known
             uid = NO_UID
         by, state = doer(caller), self._services.state
 
         async def forgotten() -> list[Event]:
-            events = await threads.call(AT_LAST, caller.originator_uid, state.forget, user, uid, by)
+            events = await threads.call(_budget(caller, AT_LAST), state.forget, user, uid, by)
             for each in events:
                 facts = {"user": each.user, "uid": each.uid, "serial": each.serial}
                 self._services.audit.event("forget", caller, **facts, verdict="done")
@@ -174,9 +172,7 @@ class Administration:
         accept, by = self._services.state.accept, doer(caller)
 
         async def accepted() -> list[Row]:
-            rows = list(
-                map(_damage, await threads.call(AT_LAST, caller.originator_uid, accept, by))
-            )
+            rows = list(map(_damage, await threads.call(_budget(caller, AT_LAST), accept, by)))
             for row in rows:
                 facts = {"path": row["path"], "why": told(str(row["why"]), row)}
                 self._services.audit.event("accept-state", caller, **facts, verdict="done")
@@ -187,9 +183,7 @@ class Administration:
     async def list_revocations(self, caller: Caller) -> list[Row]:
         """The revocations in force, oldest first. For root."""
         _root(caller)
-        revocations = await threads.call(
-            DEADLINE, caller.originator_uid, self._services.revocations.all
-        )
+        revocations = await threads.call(_budget(caller), self._services.revocations.all)
         return [
             {"key": r.key, "user": r.user, "serial": r.serial, "at": r.at, "by": r.by}
             for r in revocations
@@ -204,9 +198,7 @@ class Administration:
         key = key.lower()
         if not algorithms.FINGERPRINT.fullmatch(key):
             raise BadRequest(Reason.FINGERPRINT)
-        found = await threads.call(
-            DEADLINE, caller.originator_uid, self._services.revocations.find, key
-        )
+        found = await threads.call(_budget(caller), self._services.revocations.find, key)
         if found is None:
             raise BadRequest(Reason.NOT_REVOKED)
         event = Revocation(key, False, now(), doer(caller), found.user, found.serial)
@@ -219,7 +211,7 @@ class Administration:
 
         late, append = partial(ended, "done-late"), self._services.revocations.append
         try:
-            await threads.write(DEADLINE, caller.originator_uid, late, append, event)
+            await threads.call(_budget(caller, late=late), append, event)
         except UkeyError as error:
             ended("", error)
             raise
@@ -266,7 +258,7 @@ class Administration:
         """The revoked keys; None if the file is damaged, which is part of the damage then."""
         try:
             everything = self._services.revocations.all
-            return {each.key for each in await threads.call(DEADLINE, 0, everything)}
+            return {each.key for each in await threads.call(Budget(0, DEADLINE), everything)}
         except (RecordDamaged, StoreFailed):
             return None
 
@@ -284,7 +276,7 @@ class Administration:
         if earlier is not None:
             await asyncio.wait({earlier})
         self._reading, self._next = self._next, None
-        return await threads.call(DEADLINE, 0, self._services.bindings.all)
+        return await threads.call(Budget(0, DEADLINE), self._services.bindings.all)
 
     def _ukey(self, caller: Caller, presence: ReaderStatus, owners: dict[str, Binding]) -> Row:
         info = presence.info
@@ -316,9 +308,7 @@ class Administration:
         if self._services.throttle.counts(serial):
             return True
         infos = [each.info for each in self._services.ukeys.present()]
-        bindings, _ = await threads.call(
-            DEADLINE, caller.originator_uid, self._services.bindings.all
-        )
+        bindings, _ = await threads.call(_budget(caller), self._services.bindings.all)
         return any(each is not None and each.serial == serial for each in (*infos, *bindings))
 
     async def _pcscd(self) -> bool:
@@ -328,6 +318,10 @@ class Administration:
         except UkeyError:
             return False
         return True
+
+
+def _budget(caller: Caller, seconds: float = DEADLINE, late: Late | None = None) -> Budget:
+    return Budget(caller.originator_uid, seconds, late)
 
 
 def _root(caller: Caller) -> None:

@@ -16,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from keyservice.core import threads
 from keyservice.core.errors import LookUpLate, RecordDamaged, StoreFailed
 from keyservice.core.processes import lineage, lives
+from keyservice.core.threads import Budget
 from keyservice.core.username import Person
 from keyservice.store.admissions import ADMISSIONS_MAX, Admission, AdmissionsFile
 
-from . import locality, threads
+from . import locality
 from .conversation import Caller, Request
 from .locality import Logind
 
@@ -58,7 +60,9 @@ class Admissions:
         self._admissions = [*living, Admission(person.uid, serial, leaders)][-ADMISSIONS_MAX:]
         async with self._saving:
             try:
-                await threads.call(WRITE_SECONDS, 0, self._file.save, tuple(self._admissions))
+                await threads.call(
+                    Budget(0, WRITE_SECONDS), self._file.save, tuple(self._admissions)
+                )
             except (LookUpLate, StoreFailed) as error:
                 _log.warning("%s; su and sudo in this session work until the service ends", error)
 

@@ -12,9 +12,6 @@ from keyservice.contract.operations import Operation
 from keyservice.core.errors import Cancelled
 from keyservice.core.secret import Secret
 
-#: Stands for a person when strangers begin the work of root's program: every login by sshd.
-STRANGERS = -1
-
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -64,7 +61,8 @@ class Conversation(Protocol):
 
     @property
     def originator_uid(self) -> int | None:
-        """``Caller.originator_uid``; STRANGERS for those, and 0 for somebody at the machine."""
+        """``Caller.originator_uid``; ``core.threads.STRANGERS`` for those, and 0 for somebody at
+        the machine."""
         ...
 
     def remaining(self) -> float:

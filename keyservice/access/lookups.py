@@ -9,7 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from . import threads
+from keyservice.core import threads
+from keyservice.core.threads import Budget
+
 from .context import Context
 from .turns import unbroken
 
@@ -24,18 +26,18 @@ MOMENT = 0.1
 STORE_SECONDS = 10.0
 
 
+def budget(context: Context) -> Budget:
+    """What a look-up may take: the threads of the person it is for, until the session's end."""
+    conversation = context.conversation
+    return Budget(conversation.originator_uid, conversation.remaining() - MOMENT)
+
+
 async def look_up(
     context: Context, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
 ) -> _T:
     """The result of `function` on this host, which may be slow. Raises what it raises, and
     :class:`LookUpLate`."""
-    return await threads.call(
-        context.conversation.remaining() - MOMENT,
-        context.conversation.originator_uid,
-        function,
-        *args,
-        **kwargs,
-    )
+    return await threads.call(budget(context), function, *args, **kwargs)
 
 
 async def store(context: Context, write: Callable[[_W], None], what: _W) -> None:
@@ -44,7 +46,7 @@ async def store(context: Context, write: Callable[[_W], None], what: _W) -> None
     A write that ends only after :class:`LookUpLate` has its own line in the log.
     """
     late = partial(context.services.audit.late, context)
-    writing = threads.write(STORE_SECONDS, 0, late, write, what)
+    writing = threads.call(Budget(0, STORE_SECONDS, late), write, what)
     await unbroken(writing, _nothing_to_tell, lasting=True)
 
 

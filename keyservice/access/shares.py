@@ -18,9 +18,10 @@ from enum import Enum, auto
 
 from keyservice.contract import operations
 from keyservice.core.errors import Busy, HostBusy
+from keyservice.core.threads import STRANGERS
 
 from . import consoles, locality
-from .conversation import STRANGERS, Caller, Request
+from .conversation import Caller, Request
 
 
 class Share(Enum):

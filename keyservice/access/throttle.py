@@ -21,11 +21,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from keyservice.core import threads
 from keyservice.core.errors import LookUpLate, RecordDamaged, StoreFailed, Throttled
+from keyservice.core.threads import Budget
 from keyservice.store.throttle import ANY, Failures, PinName, Sent, ThrottleFile
 from keyservice.ukeys.base import PinState
 
-from . import threads
 from .settings import Rules
 
 #: Seconds that a write may take before it counts in memory only.
@@ -241,7 +242,7 @@ class Throttle:
             if self._writing:
                 return
             try:
-                await threads.call(WRITE_SECONDS, 0, write, snapshot())
+                await threads.call(Budget(0, WRITE_SECONDS), write, snapshot())
             except (LookUpLate, StoreFailed, RecordDamaged) as error:
                 _log.error("%s; the pauses are kept in memory only", error)
 

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 from keyservice.access import administration as access_administration
-from keyservice.access import lookups, threads
+from keyservice.access import lookups
 from keyservice.access.conversation import Request
 from keyservice.contract import operations
 from keyservice.contract.names import ErrorName
+from keyservice.core import threads
 from keyservice.core.errors import LookUpLate, StoreFailed
+from keyservice.core.threads import Budget
 from keyservice.store.bindings import Binding
 from keyservice.store.revocations import Revocation
 from tests.support.ukeys import Softkey
@@ -126,7 +128,7 @@ def test_a_write_that_ends_just_as_nobody_waits_any_more_is_late(tmp_path: Path)
             begun.set()
             assert go_on.wait(10)
 
-        writing = asyncio.create_task(threads.write(10, 0, ended.append, write))
+        writing = asyncio.create_task(threads.call(Budget(0, 10, ended.append), write))
         assert await asyncio.to_thread(begun.wait, 10)
         loop = asyncio.get_running_loop()
         tell = loop.call_soon_threadsafe

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from keyservice import descriptors
-from keyservice.access import threads
 from keyservice.contract.names import RECORDS_DIR, STATE_DIR
+from keyservice.core import threads
 from keyservice.ukeys.pcsc.reports import READERS_MAX
 from tests.support import CHECKOUT
 from tests.support.process import Daemon, wait_until

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from keyservice.access.context import Context
-from keyservice.access.conversation import STRANGERS, Caller, Request
+from keyservice.access.conversation import Caller, Request
 from keyservice.access.operations import FUNCTIONS
 from keyservice.access.session import Session
 from keyservice.access.settings import Rules
@@ -23,6 +23,7 @@ from keyservice.contract.names import Code
 from keyservice.contract.operations import Operation
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import Busy
+from keyservice.core.threads import STRANGERS
 from keyservice.servers.sockets import Limits
 from tests.support.terminal import Terminal
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from keyservice import descriptors
-from keyservice.access import flood, threads
+from keyservice.access import flood
 from keyservice.access.shares import SESSIONS, Share
 from keyservice.contract.names import FRAME_MAX
+from keyservice.core import threads
 from keyservice.core.logsocket import BACKLOG, PASSING
 from keyservice.servers import bus_calls, bus_clients
 from keyservice.servers.bus_gate import MESSAGE_MAX
