@@ -29,7 +29,7 @@ from keyservice.core.reasons import Reason, carried, told
 from keyservice.core.threads import Budget, Late
 from keyservice.crypto import algorithms
 from keyservice.store.people import NO_UID, Event, now
-from keyservice.store.bindings import Binding
+from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 
 from .challenge import foreign_message

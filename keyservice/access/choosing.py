@@ -18,7 +18,7 @@ from keyservice.core.errors import (
     UkeyAbsent,
     UkeyUnknown,
 )
-from keyservice.store.bindings import Binding
+from keyservice.store.records import Binding
 from keyservice.ukeys.base import Container, KeyRef, UkeyInfo
 from keyservice.ukeys.operations import APPLICATIONS, CONTAINERS, Arguments
 

@@ -20,8 +20,9 @@ from keyservice.core.errors import (
 from keyservice.core.username import Person
 from keyservice.crypto import algorithms
 from keyservice.crypto.key import PublicKey
-from keyservice.store.bindings import Binding
+from keyservice.store import uniqueness
 from keyservice.store.people import Kind, now
+from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 from keyservice.ukeys.base import KeyRef, TryReserve
 from keyservice.ukeys.operations import GENERATE, PIN_STATE, Arguments
@@ -53,7 +54,7 @@ async def bind(context: Context) -> Verdict:
         raise error
 
     handle = await choosing.ukey(context, taken)
-    _check_serial(handle.info.serial, taken)
+    uniqueness.check_free(taken, serial=handle.info.serial)
     reserve = tries.reserve(context)
     generate = Flag.GENERATE in request.flags
     if generate:
@@ -170,21 +171,13 @@ async def _prove(context: Context, binding: Binding) -> None:
     await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
 
 
-def _check_serial(serial: str, taken: list[Binding]) -> None:
-    for binding in taken:
-        if binding.serial == serial:
-            raise AlreadyBound(user=binding.user, serial=serial)
-
-
 async def _check_key(
     context: Context, key: PublicKey, handle: UkeyHandle, taken: list[Binding]
 ) -> None:
     """Refuse a key that cannot be one, that is bound, or that is revoked."""
     algorithms.check(key)
     name = algorithms.fingerprint(key)
-    for binding in taken:
-        if binding.fingerprint == name:
-            raise AlreadyBound(user=binding.user, serial=binding.serial)
+    uniqueness.check_free(taken, key=name)
     if await lookups.look_up(context, context.services.state.revoked, name):
         raise Revoked(serial=handle.info.serial, key=name)
 

@@ -26,7 +26,7 @@ from keyservice.core.errors import (
 )
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person
-from keyservice.store.bindings import Binding
+from keyservice.store.records import Binding
 from keyservice.store.throttle import PinName
 from keyservice.ukeys.base import KeyRef, TryReserve
 from keyservice.ukeys.operations import (

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from keyservice.contract.names import WaitFor
 from keyservice.core.errors import KeyMismatch, ReaderAbsent, ReaderRefused, UkeyAbsent
-from keyservice.store.bindings import Binding
+from keyservice.store.records import Binding
 from keyservice.ukeys.base import KeyRef
 
 from . import lookups

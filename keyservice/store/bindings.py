@@ -6,56 +6,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from keyservice.core.errors import (
     AlreadyBound,
     NotEnrolled,
     RecordDamaged,
-    RecordForeign,
     StoreFailed,
     UkeyError,
 )
 from keyservice.core.reasons import Fact, Reason, Unfit
 from keyservice.core.username import Person, check, file_name
 from keyservice.crypto import algorithms
-from keyservice.crypto.key import PublicKey
 
-from . import lines
+from . import lines, uniqueness
 from .files import PrivateDirectory, Taken
 from .people import NO_UID, Event, Kind, People, now
+from .records import Binding
 from .revocations import Revocations
 
 VERSION = 1
 RECORD_MAX = 8192  #: bytes
 _NAME_MAX = 255  #: bytes of a file name (NAME_MAX of every file system in use)
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """The ukey `serial`, which holds the key `public_key`, is `user`'s."""
-
-    user: str  #: ``pw_name``
-    uid: int
-    serial: str
-    kind: str  #: the ukey's kind, by its driver's name
-    application: str
-    container: str
-    algorithm: str  #: of the key, by its name in ``crypto.algorithms``
-    public_key: str  #: hexadecimal; X ‖ Y for ``sm2``
-    attested: bool  #: whether an issuer's certificate vouches that the key was made on the ukey
-    bound_at: str  #: UTC, ISO 8601
-    bound_by: int  #: the login uid, or else the uid, of the person who bound it
-
-    @property
-    def key(self) -> PublicKey:
-        return PublicKey(self.algorithm, bytes.fromhex(self.public_key))
-
-    @property
-    def fingerprint(self) -> str:
-        """The public key's fingerprint, 64 hexadecimal digits: a revocation names it."""
-        return algorithms.fingerprint(self.key)
 
 
 class Bindings:
@@ -68,14 +41,10 @@ class Bindings:
     def of(self, person: Person) -> Binding | None:
         """The binding of `person`, or None if it is proven that there is none.
 
-        A record counts by name and by uid, and both must match: a name that was given to another
-        uid, or a uid that has another name now, is :class:`RecordForeign`. As long as any record
-        or history is damaged or gone, nobody is proven to have none: :class:`RecordDamaged`.
+        Raises as ``uniqueness.theirs``. As long as any record or history is damaged or gone,
+        nobody is proven to have none: :class:`RecordDamaged`.
         """
-        own = self.own(person)
-        if own is None:
-            self.prove_none(person)
-        return own
+        return self.own(person) or self.search(person)
 
     def own(self, person: Person) -> Binding | None:
         """The record under the name of `person`: one small file, which is read quickly.
@@ -83,19 +52,18 @@ class Bindings:
         None proves nothing yet. Raises :class:`RecordForeign` if it is another uid's.
         """
         own = self._read(file_name(person.name))
-        if own is not None and (own.user, own.uid) != (person.name, person.uid):
-            raise _foreign(own, person)
-        return own
+        return None if own is None else uniqueness.theirs([own], person)
 
-    def prove_none(self, person: Person) -> None:
-        """Return if no record is `person`'s under any name; reads them all."""
+    def search(self, person: Person) -> Binding | None:
+        """The record of `person`, after a look at all: None proves that there is none."""
         everyone, damaged = self.all()
-        for binding in everyone:
-            if binding.uid == person.uid:
-                raise _foreign(binding, person)
+        found = uniqueness.theirs(everyone, person)
+        if found is not None:  # it was bound since :meth:`own`
+            return found
         for error in damaged:
             raise error
         self.adopt(everyone)
+        return None
 
     def named(self, user: str) -> Binding | None:
         """The record under the name `user`, whatever person has that name now. For removing it."""
@@ -127,15 +95,9 @@ class Bindings:
 
     def _shared(self, bindings: list[Binding]) -> Iterator[RecordDamaged]:
         """An error for each record whose ukey, or key, another one names too."""
-        first: dict[str, Binding] = {}
-        for each in bindings:
-            for what in (each.serial, each.fingerprint):
-                other = first.setdefault(what, each)
-                if other is not each:
-                    for one, two in ((each, other), (other, each)):
-                        name = file_name(one.user)
-                        yield self._folder.damaged(name, Reason.SHARED, other=two.user)
-                    break
+        for pair in uniqueness.shared(bindings):
+            for one, two in (pair, pair[::-1]):
+                yield self._folder.damaged(file_name(one.user), Reason.SHARED, other=two.user)
 
     def gone(self) -> list[Event]:
         """All people whose record is gone though their ukey was neither unbound nor revoked."""
@@ -191,16 +153,12 @@ class Bindings:
         ]
 
     def check_free(self, serial: str, key: str) -> None:
-        """Raise :class:`AlreadyBound` if the ukey or the key with the fingerprint `key` is bound.
+        """Raise as ``uniqueness.check_free``.
 
         Raises the error of a damaged record too: it might hold that ukey or key.
         """
         everyone, damaged = self.all()
-        for binding in everyone:
-            if binding.serial == serial or binding.fingerprint == key:
-                raise AlreadyBound(
-                    "The ukey or its key is bound", user=binding.user, serial=binding.serial
-                )
+        uniqueness.check_free(everyone, serial=serial, key=key)
         for error in damaged:
             raise error
 
@@ -307,9 +265,3 @@ def _check_key(binding: Binding) -> None:
         raise Unfit(Reason.KEY)
     if not algorithms.has_form(key):
         raise Unfit(Reason.KEY)
-
-
-def _foreign(binding: Binding, person: Person) -> RecordForeign:
-    return RecordForeign(
-        user=person.name, uid=person.uid, record_user=binding.user, record_uid=binding.uid
-    )

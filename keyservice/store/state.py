@@ -19,9 +19,10 @@ from keyservice.core.errors import AlreadyBound, RecordDamaged, StoreFailed, Uke
 from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
 
-from .bindings import Binding, Bindings
+from .bindings import Bindings
 from .files import PrivateDirectory
 from .people import NO_UID, Event, Kind, People, now
+from .records import Binding
 from .revocations import Revocations
 from .witness import FILE, HIDDEN, Witness
 
@@ -77,11 +78,8 @@ class State:
 
         Raises as :meth:`Bindings.of`.
         """
-        binding = self.bindings.own(person)
-        if binding is None:
-            self.bindings.prove_none(person)
-            return None
-        return self._enrolment(binding)
+        binding = self.bindings.of(person)
+        return None if binding is None else self._enrolment(binding)
 
     def still(self, enrolment: Enrolment) -> Enrolment | None:
         """The same, read again; None if the record has changed since, or is gone."""

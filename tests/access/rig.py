@@ -35,8 +35,8 @@ from keyservice.core.logsocket import LogSocket
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person, check
 from keyservice.store.admissions import AdmissionsFile
-from keyservice.store.bindings import Binding
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.records import Binding
 from keyservice.store.state import State
 from keyservice.store.throttle import ThrottleFile
 from keyservice.ukeys.pool import Ukeys

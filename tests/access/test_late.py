@@ -19,7 +19,7 @@ from keyservice.contract.names import ErrorName
 from keyservice.core import threads
 from keyservice.core.errors import LookUpLate, StoreFailed
 from keyservice.core.threads import Budget
-from keyservice.store.bindings import Binding
+from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 from tests.support.ukeys import Softkey
 

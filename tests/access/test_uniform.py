@@ -199,7 +199,7 @@ def test_a_decoy_looks_up_what_a_login_does(
         service.bind(ukey, "carol", serial="ABSENT", public_key=bytes([9] * 64).hex())
         record(lookups, "look_up")
         record(identity, "judge", "check_revoked")
-        record(service.services.bindings, "own", "prove_none")
+        record(service.services.bindings, "own", "search")
         record(service.services.ukeys, "settled", "find")
         requests = {
             "absent": (uniform("carol"), GETTY),

@@ -12,8 +12,9 @@ import pytest
 
 from keyservice import config
 from keyservice.contract.names import DEADLINE_DEFAULT, DEADLINE_MAX, Code
-from keyservice.store.bindings import RECORD_MAX, Binding, parse
+from keyservice.store.bindings import RECORD_MAX, parse
 from keyservice.store.people import Event, Kind
+from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 from pam_ukey.options import Options
 from tests.manuals.pages import read, section, tags

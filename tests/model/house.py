@@ -27,8 +27,8 @@ from keyservice.core.username import file_name
 from keyservice.servers import listeners
 from keyservice.servers.sockets import Sockets
 from keyservice.store import revocations
-from keyservice.store.bindings import Binding
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 from keyservice.store.state import State as Kept
 from keyservice.store.throttle import PinName

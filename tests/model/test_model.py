@@ -28,7 +28,8 @@ from keyservice.contract.steps import Verdict
 from keyservice.core.errors import RecordDamaged
 from keyservice.core.username import Person
 from keyservice.crypto.sm2 import SM2
-from keyservice.store.bindings import Binding, Bindings
+from keyservice.store.bindings import Bindings
+from keyservice.store.records import Binding
 from keyservice.ukeys.base import TryReserve
 
 from . import house
@@ -157,7 +158,7 @@ def damaged_is_none(patch: Patch) -> None:
             return None
 
     patch.setattr(Bindings, "own", own)
-    patch.setattr(Bindings, "prove_none", nothing)
+    patch.setattr(Bindings, "search", nothing)
     patch.setattr(identity, "check_never_had", soon_nothing)
 
 

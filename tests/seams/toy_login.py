@@ -13,7 +13,7 @@ from keyservice.access.conversation import Request
 from keyservice.access.operations import BY_NUMBER
 from keyservice.contract.names import Code, ErrorName
 from keyservice.servers.bus_methods import METHODS, Right
-from keyservice.store.bindings import Binding
+from keyservice.store.records import Binding
 from keyservice.ukeys.settings import ReaderSettings
 from tests.access.conftest import READERS
 from tests.access.rig import GETTY, LOCKER, Service, cards, serving

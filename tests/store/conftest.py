@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from keyservice.store.bindings import Binding, Bindings
+from keyservice.store.bindings import Bindings
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 from keyservice.store.state import State
 

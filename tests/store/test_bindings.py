@@ -20,8 +20,9 @@ from keyservice.core.errors import (
 )
 from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
-from keyservice.store.bindings import Binding, Bindings, parse, serialize
+from keyservice.store.bindings import Bindings, parse, serialize
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.records import Binding
 
 from .conftest import binding
 

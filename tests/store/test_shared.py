@@ -8,8 +8,9 @@ import pytest
 
 from keyservice.core.errors import AlreadyBound, RecordDamaged
 from keyservice.core.username import Person
-from keyservice.store.bindings import Binding, serialize
+from keyservice.store.bindings import serialize
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.records import Binding
 
 from .conftest import binding, started, state_of
 
