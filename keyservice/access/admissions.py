@@ -13,41 +13,43 @@ or the parent of that process, if a child of sshd asks.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 
-from keyservice.core import threads
-from keyservice.core.errors import LookUpLate, RecordDamaged, StoreFailed
+from keyservice.core.errors import RecordDamaged, StoreFailed, UkeyError
 from keyservice.core.processes import lineage, lives
-from keyservice.core.threads import Budget
 from keyservice.core.username import Person
 from keyservice.store.admissions import ADMISSIONS_MAX, Admission, AdmissionsFile
 
 from . import locality
 from .conversation import Caller, Request
 from .locality import Logind
+from .saving import WRITE_SECONDS, Saving
 
 _log = logging.getLogger(__name__)
-
-#: Seconds that a write may take before it counts in memory only.
-WRITE_SECONDS = 2.0
 
 
 class Admissions:
     """The state in memory counts; the file is for the next start. On the event loop's thread."""
 
     def __init__(self, file: AdmissionsFile) -> None:
-        self._file, self._saving = file, asyncio.Lock()
+        self._saving = Saving(file.save, lambda: tuple(self._admissions), _not_written)
         self._admissions: list[Admission] = []
         try:
             self._admissions = file.load()
         except (RecordDamaged, StoreFailed) as error:
             _log.warning("%s; sessions from afar are asked for no ukey until they log in", error)
 
-    async def add(self, caller: Caller, request: Request, person: Person, serial: str) -> None:
+    async def add(
+        self,
+        caller: Caller,
+        request: Request,
+        person: Person,
+        serial: str,
+        seconds: float = WRITE_SECONDS,
+    ) -> None:
         """`person` is let in with the ukey `serial`, from afar and in no session yet.
 
-        Any other login changes nothing.
+        Any other login changes nothing. It waits for the disk as :meth:`Saving.save` does.
         """
         if not request.rhost or caller.logind_session is not None or caller.ruid != 0:
             return
@@ -58,13 +60,7 @@ class Admissions:
             each for each in self._admissions if any(lives(*process) for process in each.leaders)
         ]
         self._admissions = [*living, Admission(person.uid, serial, leaders)][-ADMISSIONS_MAX:]
-        async with self._saving:
-            try:
-                await threads.call(
-                    Budget(0, WRITE_SECONDS), self._file.save, tuple(self._admissions)
-                )
-            except (LookUpLate, StoreFailed) as error:
-                _log.warning("%s; su and sudo in this session work until the service ends", error)
+        await self._saving.save(seconds)
 
     def cover(self, caller: Caller, logind: Logind, person: Person, serial: str) -> bool:
         """Whether `caller` acts for `person` in a session of theirs that this ukey has opened."""
@@ -81,3 +77,7 @@ class Admissions:
             for each in mine
             for pid, started in each.leaders
         )
+
+
+def _not_written(error: UkeyError) -> None:
+    _log.warning("%s; su and sudo in this session work until the service ends", error)

@@ -112,7 +112,8 @@ async def _login(context: Context) -> Verdict:
         raise NotEnrolled(user=person.name)
     await ready.prove(context)
     admit = context.services.admissions.add
-    await admit(context.caller, context.request, person, context.serial)
+    left = lookups.left(context)
+    await admit(context.caller, context.request, person, context.serial, left)
     return Verdict(Code.SUCCESS)
 
 

@@ -28,8 +28,7 @@ STORE_SECONDS = 10.0
 
 def budget(context: Context) -> Budget:
     """What a look-up may take: the threads of the person it is for, until the session's end."""
-    conversation = context.conversation
-    return Budget(conversation.originator_uid, conversation.remaining() - MOMENT)
+    return Budget(context.conversation.originator_uid, left(context))
 
 
 async def look_up(
@@ -53,6 +52,11 @@ async def store(context: Context, write: Callable[[_W], None], what: _W) -> None
 async def _nothing_to_tell() -> None: ...
 
 
+def left(context: Context) -> float:
+    """Seconds that are left for what no person does."""
+    return context.conversation.remaining() - MOMENT
+
+
 def deadline(context: Context) -> float:
     """The deadline for a ukey, on the monotonic clock."""
-    return asyncio.get_running_loop().time() + context.conversation.remaining() - MOMENT
+    return asyncio.get_running_loop().time() + left(context)

@@ -76,7 +76,8 @@ async def unblock_pin(context: Context) -> Verdict:
         unblock = Arguments(ref, pin=admin, new_pin=new)
         await handle.do(UNBLOCK_PIN, unblock, lookups.deadline(context))
         # the user PIN's pauses do not delay this, and end with a new PIN
-        await context.services.throttle.passed(PinName(serial, ref.application))
+        pin, left = PinName(serial, ref.application), lookups.left(context)
+        await context.services.throttle.passed(pin, left)
 
     with _of_admin():
         await tries.spend(context, handle, ref, unblocking, admin=state, lasting=True)

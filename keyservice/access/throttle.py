@@ -13,24 +13,21 @@ can tell how long the machine was off, a pause that ran starts again.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from keyservice.core import threads
-from keyservice.core.errors import LookUpLate, RecordDamaged, StoreFailed, Throttled
-from keyservice.core.threads import Budget
+from keyservice.core.errors import RecordDamaged, Throttled, UkeyError
 from keyservice.store.throttle import ANY, Failures, PinName, Sent, ThrottleFile
 from keyservice.ukeys.base import PinState
 
+from .saving import WRITE_SECONDS, Saving
 from .settings import Rules
 
-#: Seconds that a write may take before it counts in memory only.
-WRITE_SECONDS = 2.0
 #: Applications of a ukey that have a count of their own. The ukey chooses their number and names:
 #: all further ones share one count, so that no ukey fills the file that has all ukeys' counts.
 NAMES = 16
@@ -50,8 +47,21 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is written."""
+
+    failures: Mapping[PinName, Failures] | None  #: None where the file has them
+    sent: Mapping[PinName, Sent]
+    change: int  #: the number of the last change of the failures
+
+
 class Throttle:
-    """Counts wrong PINs. The counts in memory are valid; the files are for the next start."""
+    """Counts wrong PINs. The counts in memory are valid; the files are for the next start.
+
+    Where a method writes, it waits for the disk as :meth:`Saving.save` does, for so many `seconds`
+    at most.
+    """
 
     def __init__(
         self,
@@ -63,8 +73,8 @@ class Throttle:
     ) -> None:
         """Read the files. If one is damaged, every ukey pauses once, as if just throttled."""
         self._file, self._rules, self._boot, self._now = file, rules, boot, now
-        self._saving = asyncio.Lock()
-        self._writing = False  #: a thread is writing, maybe one that nobody waits for any more
+        self._saving = Saving(self._write, self._newest, _not_written)
+        self._change = self._written = 0
         self._everybody = 0.0
         written, self._failures = self._read(file.load)
         sent_in, sent = self._read(file.load_sent)
@@ -113,7 +123,7 @@ class Throttle:
 
     # -- one PIN that is sent, by one session at a time
 
-    async def count(self, pin: PinName, left: int | None) -> None:
+    async def count(self, pin: PinName, left: int | None, seconds: float = WRITE_SECONDS) -> None:
         """A PIN is about to be sent; `left` are the tries before it, if known.
 
         One of :meth:`passed`, :meth:`failed`, :meth:`withheld` and :meth:`lost` must follow.
@@ -121,9 +131,9 @@ class Throttle:
         pin = self._counted_as(pin)
         until = self._pause_from_now(self._of(pin).count + 1)
         self._on_their_way[pin] = Sent(left, until)
-        await self._save_sent()
+        await self._saving.save(seconds)
 
-    async def passed(self, pin: PinName) -> None:
+    async def passed(self, pin: PinName, seconds: float = WRITE_SECONDS) -> None:
         """It was right, and that is proven."""
         pin = self._counted_as(pin)
         self._on_their_way.pop(pin, None)
@@ -133,23 +143,23 @@ class Throttle:
                 self._failures[pin] = _NONE  # not those of the other applications
             else:
                 del self._failures[pin]
-            await self._save()
-        await self._save_sent()
+            self._change += 1
+        await self._saving.save(seconds)
 
-    async def failed(self, pin: PinName) -> None:
+    async def failed(self, pin: PinName, seconds: float = WRITE_SECONDS) -> None:
         """It was wrong."""
         pin = self._counted_as(pin)
         self._on_their_way.pop(pin, None)
         self._unknown.pop(pin, None)
         count = self._of(pin).count + 1
         self._failures[pin] = Failures(count, self._pause_from_now(count))
-        await self._save()
-        await self._save_sent()
+        self._change += 1
+        await self._saving.save(seconds)
 
-    async def withheld(self, pin: PinName) -> None:
+    async def withheld(self, pin: PinName, seconds: float = WRITE_SECONDS) -> None:
         """It was not sent after all."""
         self._on_their_way.pop(self._counted_as(pin), None)
-        await self._save_sent()
+        await self._saving.save(seconds)
 
     def lost(self, pin: PinName) -> None:
         """Its outcome is not known. It was counted, and so it stays in the file."""
@@ -162,7 +172,9 @@ class Throttle:
         """The last PIN, if its outcome is not known: for :meth:`settle`."""
         return self._unknown.get(self._counted_as(pin))
 
-    async def settle(self, pin: PinName, sent: Sent, state: PinState) -> None:
+    async def settle(
+        self, pin: PinName, sent: Sent, state: PinState, seconds: float = WRITE_SECONDS
+    ) -> None:
         """`state` was read after :meth:`unknown` had returned `sent`: it shows if a try was spent.
 
         If the tries before it are not known, none was spent if all are left.
@@ -174,15 +186,15 @@ class Throttle:
         before = state.maximum if sent.left is None else sent.left
         if state.left < before:
             self._failures[pin] = Failures(self._of(pin).count + 1, sent.until)
-            await self._save()
-        await self._save_sent()
+            self._change += 1
+        await self._saving.save(seconds)
 
     async def reset(self, serial: str) -> None:
         """Root says that all of the ukey's pauses are over."""
         self._failures = _without(self._failures, serial)
         self._unknown = _without(self._unknown, serial)
-        await self._save()
-        await self._save_sent()
+        self._change += 1
+        await self._saving.save()
 
     # --
 
@@ -217,34 +229,23 @@ class Throttle:
         seconds = self._rules.throttle_seconds << min(over, 16)
         return self._now() + min(seconds, self._rules.throttle_longest)
 
-    async def _save(self) -> None:
-        await self._write(self._file.save, lambda: dict(self._failures))
+    def _newest(self) -> _State:
+        known = self._change == self._written
+        sent = {**self._unknown, **self._on_their_way}
+        return _State(None if known else dict(self._failures), sent, self._change)
 
-    async def _save_sent(self) -> None:
-        await self._write(self._file.save_sent, lambda: {**self._unknown, **self._on_their_way})
+    def _write(self, state: _State) -> None:
+        """In a thread. A PIN is among the wrong ones on the disk before it goes from the others."""
+        try:
+            if state.failures is not None:
+                self._file.save(self._boot, state.failures)
+                self._written = state.change
+        finally:
+            self._file.save_sent(self._boot, state.sent)
 
-    async def _write(
-        self,
-        save: Callable[[str, Mapping[PinName, _T]], None],
-        snapshot: Callable[[], Mapping[PinName, _T]],
-    ) -> None:
-        """Write the newest state. A disk that hangs delays one session by ``WRITE_SECONDS``, and
-        later sessions not at all, for as long as that write hangs."""
 
-        def write(pins: Mapping[PinName, _T]) -> None:
-            self._writing = True
-            try:
-                save(self._boot, pins)
-            finally:
-                self._writing = False
-
-        async with self._saving:
-            if self._writing:
-                return
-            try:
-                await threads.call(Budget(0, WRITE_SECONDS), write, snapshot())
-            except (LookUpLate, StoreFailed, RecordDamaged) as error:
-                _log.error("%s; the pauses are kept in memory only", error)
+def _not_written(error: UkeyError) -> None:
+    _log.error("%s; the pauses are kept in memory only", error)
 
 
 def _without(pins: Mapping[PinName, _T], serial: str) -> dict[PinName, _T]:

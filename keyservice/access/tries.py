@@ -91,7 +91,7 @@ async def check_pause(
     sent = throttle.unknown(pin)
     if sent is not None:
         state = await handle.do(PIN_STATE, Arguments(ref, admin=admin), lookups.deadline(context))
-        await throttle.settle(pin, sent, state)
+        await throttle.settle(pin, sent, state, lookups.left(context))
     throttle.check(pin)
 
 
@@ -119,20 +119,21 @@ async def spend(
         state = admin or handle.known_pin(ref)
         begun = _now()
         try:
-            await throttle.count(pin, None if state is None else state.left)
+            tries = None if state is None else state.left
+            await throttle.count(pin, tries, lookups.left(context))
             begun = _now()
             result = await work()
         except (PinWrong, PinLocked):
-            await throttle.failed(pin)
+            await throttle.failed(pin, lookups.left(context))
             context.services.turns.took(serial, _now() - begun)
             raise
         except TryWithheld:  # by the driver, which has read the tries first
-            await throttle.withheld(pin)
+            await throttle.withheld(pin, lookups.left(context))
             raise
         except BaseException:  # it may have cost a try, whatever ended this
             throttle.lost(pin)
             raise
-        await throttle.passed(pin)
+        await throttle.passed(pin, lookups.left(context))
         context.services.turns.took(serial, _now() - begun)
         return result
 
