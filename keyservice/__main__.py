@@ -33,6 +33,7 @@ from keyservice.crypto.sm2 import SM2
 from keyservice.servers import listeners
 from keyservice.servers.sockets import Sockets
 from keyservice.store.admissions import AdmissionsFile
+from keyservice.store.file_records import FileRecords
 from keyservice.store.files import PrivateDirectory
 from keyservice.store.state import State, only_one
 from keyservice.store.throttle import ThrottleFile
@@ -169,7 +170,7 @@ def _services(config: Config, log: LogSocket, ukeys: Ukeys) -> Services:
         _log.error("%s; nobody can log in with a ukey until it is put right", error)
     return Services(
         rules=config.rules,
-        state=state,
+        records=FileRecords(state),
         throttle=Throttle(ThrottleFile(folder), config.rules, boot=boot),
         ukeys=ukeys,
         admissions=Admissions(AdmissionsFile(folder, boot)),

@@ -20,8 +20,6 @@ from keyservice.core.errors import (
     LookUpLate,
     NotAllowed,
     NotEnrolled,
-    RecordDamaged,
-    StoreFailed,
     UkeyError,
     UnknownUser,
 )
@@ -32,6 +30,7 @@ from keyservice.store.people import NO_UID, Event, now
 from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 
+from . import shares
 from .challenge import foreign_message
 from .conversation import Caller
 from .enrolment import doer
@@ -40,8 +39,6 @@ from .session import Sessions
 
 #: A row of an answer: text, numbers and yes or no, by name.
 Row = dict[str, str | int | bool]
-
-_Records = tuple[list[Binding], list[UkeyError]]
 
 #: Seconds that a question may take on this host's disk and name service.
 DEADLINE = 5.0
@@ -55,15 +52,14 @@ class Administration:
 
     def __init__(self, services: Services, sessions: Sessions, version: str) -> None:
         self._services, self._sessions, self._version = services, sessions, version
-        self._reading: asyncio.Task[_Records] | None = None
-        self._next: asyncio.Task[_Records] | None = None
+        self._records = services.records
         self._changes: set[asyncio.Task[Any]] = set()
 
     async def list_ukeys(self, caller: Caller) -> list[Row]:
         """The readers with a card in them; for root all readers, and what is in them."""
         await self._pcscd()  # a ukey that is still being recognised would look like a foreign card
-        bindings, _ = await self._records()
-        owners = {binding.serial: binding for binding in bindings}
+        kept = await self._records.inventory(_budget(caller))
+        owners = {binding.serial: binding for binding in kept.bindings}
         rows = []
         for presence in self._services.ukeys.present():
             if caller.root or presence.info is not None:
@@ -72,17 +68,17 @@ class Administration:
 
     async def list_bindings(self, caller: Caller) -> list[Row]:
         """The bindings, for root also the records that cannot be trusted."""
-        bindings, damaged = await self._records()
-        revoked = await self._revoked()
+        kept = await self._records.inventory(_budget(caller))
+        revoked = {each.key for each in kept.revocations or ()}
         rows: list[Row] = []
-        for binding in bindings:
+        for binding in kept.bindings:
             if caller.root or binding.uid == caller.uid:
                 row: Row = {**asdict(binding), "key": binding.fingerprint}
-                if revoked is not None:
+                if kept.revocations is not None:
                     row["revoked"] = binding.fingerprint in revoked
                 rows.append(row)
         if caller.root:
-            rows.extend(_damage(error) for error in damaged)
+            rows.extend(map(_damage, kept.damaged))
         return rows
 
     async def status(self, caller: Caller) -> Row:
@@ -99,11 +95,11 @@ class Administration:
         if (domain := selinux.domain()) is not None:
             row["selinux"] = domain
         if caller.root:
-            bindings, damaged = await self._records()
-            row["bindings"] = len(bindings)
-            row["damaged_records"] = len(damaged)
-            if (revoked := await self._revoked()) is not None:
-                row["revocations"] = len(revoked)
+            kept = await self._records.inventory(_budget(caller))
+            row["bindings"] = len(kept.bindings)
+            row["damaged_records"] = len(kept.damaged)
+            if kept.revocations is not None:
+                row["revocations"] = len(kept.revocations)
             row["sessions"] = len(self._sessions)
         return row
 
@@ -118,8 +114,7 @@ class Administration:
         _root(caller)
         message = foreign_message(challenge)
         person = await threads.call(_budget(caller), self._services.resolve, user)
-        enrolled = self._services.state.enrolled
-        enrolment = await threads.call(_budget(caller), enrolled, person)
+        enrolment = await self._records.enrolled(person, _budget(caller))
         if enrolment is None:
             raise NotEnrolled(user=person.name)
         if enrolment.damage is not None:
@@ -148,10 +143,10 @@ class Administration:
             user, uid = person.name, person.uid
         except UnknownUser:  # their ukey may still be known
             uid = NO_UID
-        by, state = doer(caller), self._services.state
+        by = doer(caller)
 
         async def forgotten() -> list[Event]:
-            events = await threads.call(_budget(caller, AT_LAST), state.forget, user, uid, by)
+            events = await self._records.forget(user, uid, by, _budget(caller, AT_LAST))
             for each in events:
                 facts = {"user": each.user, "uid": each.uid, "serial": each.serial}
                 self._services.audit.event("forget", caller, **facts, verdict="done")
@@ -169,10 +164,10 @@ class Administration:
         that cannot be read.
         """
         _root(caller)
-        accept, by = self._services.state.accept, doer(caller)
 
         async def accepted() -> list[Row]:
-            rows = list(map(_damage, await threads.call(_budget(caller, AT_LAST), accept, by)))
+            found = await self._records.accept(doer(caller), _budget(caller, AT_LAST))
+            rows = list(map(_damage, found))
             for row in rows:
                 facts = {"path": row["path"], "why": told(str(row["why"]), row)}
                 self._services.audit.event("accept-state", caller, **facts, verdict="done")
@@ -183,7 +178,7 @@ class Administration:
     async def list_revocations(self, caller: Caller) -> list[Row]:
         """The revocations in force, oldest first. For root."""
         _root(caller)
-        revocations = await threads.call(_budget(caller), self._services.revocations.all)
+        revocations = await self._records.revocations(_budget(caller))
         return [
             {"key": r.key, "user": r.user, "serial": r.serial, "at": r.at, "by": r.by}
             for r in revocations
@@ -198,7 +193,7 @@ class Administration:
         key = key.lower()
         if not algorithms.FINGERPRINT.fullmatch(key):
             raise BadRequest(Reason.FINGERPRINT)
-        found = await threads.call(_budget(caller), self._services.revocations.find, key)
+        found = await self._records.revocation(key, _budget(caller))
         if found is None:
             raise BadRequest(Reason.NOT_REVOKED)
         event = Revocation(key, False, now(), doer(caller), found.user, found.serial)
@@ -209,9 +204,9 @@ class Administration:
                 verdict = type(error).__name__
             self._services.audit.event("unrevoke", caller, **facts, verdict=verdict)
 
-        late, append = partial(ended, "done-late"), self._services.revocations.append
+        late = partial(ended, "done-late")
         try:
-            await threads.call(_budget(caller, late=late), append, event)
+            await self._records.revoke(event, _budget(caller, late=late))
         except UkeyError as error:
             ended("", error)
             raise
@@ -254,30 +249,6 @@ class Administration:
         except TimeoutError:
             raise LookUpLate() from None
 
-    async def _revoked(self) -> set[str] | None:
-        """The revoked keys; None if the file is damaged, which is part of the damage then."""
-        try:
-            everything = self._services.revocations.all
-            return {each.key for each in await threads.call(Budget(0, DEADLINE), everything)}
-        except (RecordDamaged, StoreFailed):
-            return None
-
-    async def _records(self) -> _Records:
-        """All records, read once for everybody who asks before the reading begins.
-
-        Anyone may ask, as often as they like: a reading for each would take the threads that logins
-        need, and with hundreds of records the processor too.
-        """
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_task(self._read(self._reading))
-        return await asyncio.shield(self._next)
-
-    async def _read(self, earlier: asyncio.Task[_Records] | None) -> _Records:
-        if earlier is not None:
-            await asyncio.wait({earlier})
-        self._reading, self._next = self._next, None
-        return await threads.call(Budget(0, DEADLINE), self._services.bindings.all)
-
     def _ukey(self, caller: Caller, presence: ReaderStatus, owners: dict[str, Binding]) -> Row:
         info = presence.info
         owner = owners.get(info.serial) if info is not None else None
@@ -308,8 +279,8 @@ class Administration:
         if self._services.throttle.counts(serial):
             return True
         infos = [each.info for each in self._services.ukeys.present()]
-        bindings, _ = await threads.call(_budget(caller), self._services.bindings.all)
-        return any(each is not None and each.serial == serial for each in (*infos, *bindings))
+        kept = await self._records.inventory(_budget(caller))
+        return any(each is not None and each.serial == serial for each in (*infos, *kept.bindings))
 
     async def _pcscd(self) -> bool:
         await self._services.ukeys.settled(asyncio.get_running_loop().time() + 1.0)
@@ -320,8 +291,10 @@ class Administration:
         return True
 
 
-def _budget(caller: Caller, seconds: float = DEADLINE, late: Late | None = None) -> Budget:
-    return Budget(caller.originator_uid, seconds, late)
+def _budget(caller: Caller, seconds: float | None = None, late: Late | None = None) -> Budget:
+    """As for a session of the caller's: root's own programs take none of a console's threads."""
+    seconds = DEADLINE if seconds is None else seconds
+    return Budget(shares.of_caller(caller).originator_uid, seconds, late)
 
 
 def _root(caller: Caller) -> None:

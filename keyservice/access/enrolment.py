@@ -11,7 +11,6 @@ from keyservice.contract.steps import Verdict
 from keyservice.core.errors import (
     AlreadyBound,
     DefaultPin,
-    NotEnrolled,
     RecordDamaged,
     Revoked,
     TryLimitTooHigh,
@@ -49,9 +48,10 @@ async def bind(context: Context) -> Verdict:
     existing = await identity.enrolled(context, person)
     if existing is not None:
         raise AlreadyBound(user=existing.binding.user, serial=existing.binding.serial)
-    taken, damaged = await lookups.look_up(context, context.services.bindings.all)
-    for error in damaged:
+    kept = await context.services.records.inventory(lookups.budget(context))
+    for error in kept.damaged:
         raise error
+    taken = kept.bindings
 
     handle = await choosing.ukey(context, taken)
     uniqueness.check_free(taken, serial=handle.info.serial)
@@ -79,7 +79,7 @@ async def bind(context: Context) -> Verdict:
     await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
 
     binding = _binding(person, handle, ref, key, context.caller)
-    await lookups.store(context, context.services.bindings.add, binding)
+    await lookups.store(context, partial(context.services.records.add, binding))
     return Verdict(
         Code.SUCCESS,
         context.texts.bound(person.name, serial),
@@ -101,12 +101,9 @@ async def unbind(context: Context) -> Verdict:
     key was in it. The history keeps that the person had a ukey.
     """
     force = Flag.FORCE in context.request.flags
-    name, by = await _record_name(context), doer(context.caller)
+    name, by, records = await _record_name(context), doer(context.caller), context.services.records
     try:
-        binding = await lookups.look_up(context, context.services.bindings.named, name)
-        if binding is None:
-            await lookups.look_up(context, context.services.bindings.check_gone, name)
-            raise NotEnrolled(user=name)
+        binding = await records.named(name, lookups.budget(context))
     except RecordDamaged:
         if not force:
             raise
@@ -120,13 +117,14 @@ async def unbind(context: Context) -> Verdict:
     else:
         await _prove(context, binding)
         text = context.texts.unbound(binding.user, binding.serial)
-    await lookups.store(context, partial(context.services.bindings.remove, by=by), binding)
+    await lookups.store(context, partial(records.remove, binding, by))
     return Verdict(Code.SUCCESS, text, detail=detail)
 
 
 async def _discard(context: Context, name: str) -> Verdict:
     """Remove the record that cannot be used any more; revoke the key that is known to be in it."""
-    known = await lookups.look_up(context, context.services.state.people.last, name)
+    records = context.services.records
+    known = await records.last(name, lookups.budget(context))
     detail: dict[str, str | int | bool] = {"user": name}
     text = context.texts.discarded(name)
     if known is not None and known.event is Kind.BOUND and known.key:
@@ -134,14 +132,13 @@ async def _discard(context: Context, name: str) -> Verdict:
         context.serial = known.serial
         detail |= {"serial": known.serial, "key": known.key}
         text = context.texts.revoked(name, known.serial, known.key)
-    discard = partial(context.services.bindings.discard, by=doer(context.caller))
-    await lookups.store(context, discard, name)
+    await lookups.store(context, partial(records.discard, name, doer(context.caller)))
     return Verdict(Code.SUCCESS, text, detail=detail)
 
 
 async def _revoke(context: Context, key: str, user: str, serial: str) -> None:
     event = Revocation(key, True, now(), doer(context.caller), user, serial)
-    await lookups.store(context, context.services.revocations.append, event)
+    await lookups.store(context, partial(context.services.records.revoke, event))
 
 
 def doer(caller: Caller) -> int:
@@ -175,10 +172,11 @@ async def _check_key(
     context: Context, key: PublicKey, handle: UkeyHandle, taken: list[Binding]
 ) -> None:
     """Refuse a key that cannot be one, that is bound, or that is revoked."""
-    algorithms.check(key)
+    # in a thread: the first key of its algorithm loads a library
+    await lookups.look_up(context, algorithms.check, key)
     name = algorithms.fingerprint(key)
     uniqueness.check_free(taken, key=name)
-    if await lookups.look_up(context, context.services.state.revoked, name):
+    if await context.services.records.revocation(name, lookups.budget(context)) is not None:
         raise Revoked(serial=handle.info.serial, key=name)
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from keyservice.core.errors import BadRequest, NotEnrolled, Revoked
 from keyservice.core.username import Person
-from keyservice.store.state import Enrolment
+from keyservice.store.records import Enrolment
 
 from . import locality, lookups, policy
 from .context import Context
@@ -45,7 +45,7 @@ def judge(context: Context) -> locality.Place:
 
 async def enrolled(context: Context, person: Person) -> Enrolment | None:
     """The person's binding, None if it is proven that there is none."""
-    return await lookups.look_up(context, context.services.state.enrolled, person)
+    return await context.services.records.enrolled(person, lookups.budget(context))
 
 
 async def check_still(context: Context, enrolment: Enrolment) -> None:
@@ -54,7 +54,7 @@ async def check_still(context: Context, enrolment: Enrolment) -> None:
 
     Raises :class:`NotEnrolled` and :class:`Revoked`.
     """
-    now = await lookups.look_up(context, context.services.state.still, enrolment)
+    now = await context.services.records.still(enrolment, lookups.budget(context))
     if now is None:
         user = enrolment.binding.user
         raise NotEnrolled("The binding was changed meanwhile", user=user)
@@ -66,7 +66,7 @@ async def check_never_had(context: Context, person: Person) -> None:
 
     Raises :class:`NotEnrolled` if one was unbound, or lost.
     """
-    event = await lookups.look_up(context, context.services.state.people.had, person)
+    event = await context.services.records.had(person, lookups.budget(context))
     if event is not None:
         raise NotEnrolled(
             "The user had a ukey: see ukey forget",

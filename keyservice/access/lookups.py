@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from keyservice.core import threads
 from keyservice.core.threads import Budget
@@ -17,12 +17,11 @@ from .turns import unbroken
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-_W = TypeVar("_W")
 
 #: Seconds before the session's deadline at which a ukey or this host counts as late, so that this
 #: is told apart from a late person.
 MOMENT = 0.1
-#: Seconds that a write to the records may take.
+#: Seconds that a change of the records may take, if the session has so many left.
 STORE_SECONDS = 10.0
 
 
@@ -39,14 +38,14 @@ async def look_up(
     return await threads.call(budget(context), function, *args, **kwargs)
 
 
-async def store(context: Context, write: Callable[[_W], None], what: _W) -> None:
-    """Write to the disk for root, and to the end even if the session is cancelled meanwhile.
+async def store(context: Context, change: Callable[[Budget], Coroutine[Any, Any, None]]) -> None:
+    """Change the records for root, and to the end even if the session is cancelled meanwhile.
 
-    A write that ends only after :class:`LookUpLate` has its own line in the log.
+    A change that ends only after :class:`LookUpLate` has its own line in the log.
     """
     late = partial(context.services.audit.late, context)
-    writing = threads.call(Budget(0, STORE_SECONDS, late), write, what)
-    await unbroken(writing, _nothing_to_tell, lasting=True)
+    within = Budget(0, min(STORE_SECONDS, left(context)), late)
+    await unbroken(change(within), _nothing_to_tell, lasting=True)
 
 
 async def _nothing_to_tell() -> None: ...

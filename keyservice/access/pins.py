@@ -137,8 +137,8 @@ async def _meant(context: Context) -> tuple[UkeyHandle, KeyRef]:
 
 async def _bound(context: Context, serial: str) -> Binding | None:
     """The binding of the ukey `serial`; a damaged record counts for nothing here."""
-    bindings, _ = await lookups.look_up(context, context.services.bindings.all)
-    return next((each for each in bindings if each.serial == serial), None)
+    kept = await context.services.records.inventory(lookups.budget(context))
+    return next((each for each in kept.bindings if each.serial == serial), None)
 
 
 async def _show_tries(

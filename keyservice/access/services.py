@@ -15,9 +15,7 @@ from typing import Protocol, TypeVar
 from keyservice.contract import operations
 from keyservice.core.username import Person, resolve, resolve_uid
 from keyservice.crypto.key import PublicKey
-from keyservice.store.bindings import Bindings
-from keyservice.store.revocations import Revocations
-from keyservice.store.state import State
+from keyservice.store.records import Records
 from keyservice.ukeys.base import KeyRef, PinState, UkeyInfo
 from keyservice.ukeys.kind import PinRule
 from keyservice.ukeys.operations import Arguments
@@ -83,7 +81,7 @@ class Services:
     """Everything that an operation may use, beside its conversation."""
 
     rules: Rules
-    state: State
+    records: Records
     throttle: Throttle
     ukeys: Ukeys
     admissions: Admissions
@@ -94,14 +92,6 @@ class Services:
     logind: Logind = field(default_factory=Logind)
     turns: Turns = field(default_factory=Turns)
     failures: Failures = field(default_factory=Failures)
-
-    @property
-    def bindings(self) -> Bindings:
-        return self.state.bindings
-
-    @property
-    def revocations(self) -> Revocations:
-        return self.state.revocations
 
     def texts(self, request: Request) -> Texts:
         login = request.operation is operations.AUTHENTICATION

@@ -12,29 +12,19 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from keyservice.core.errors import AlreadyBound, RecordDamaged, StoreFailed, UkeyError
+from keyservice.core.errors import AlreadyBound, NotEnrolled, RecordDamaged, StoreFailed, UkeyError
 from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
 
 from .bindings import Bindings
 from .files import PrivateDirectory
 from .people import NO_UID, Event, Kind, People, now
-from .records import Binding
+from .records import Binding, Enrolment, Inventory
 from .revocations import Revocations
 from .witness import FILE, HIDDEN, Witness
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """Somebody's binding, and whether its key is revoked, as read at one time."""
-
-    binding: Binding
-    revoked: bool
-    #: Why nobody can tell whether the key is revoked; then it counts as revoked.
-    damage: UkeyError | None = None
 
 
 class State:
@@ -86,13 +76,26 @@ class State:
         binding = self.bindings.named(enrolment.binding.user)
         return self._enrolment(binding) if binding == enrolment.binding else None
 
-    def revoked(self, key: str) -> bool:
-        """Whether the key with the fingerprint `key` is revoked."""
-        return self.revocations.find(key) is not None
+    def named(self, user: str) -> Binding:
+        """The binding under the name `user`. As ``Records.named``."""
+        binding = self.bindings.named(user)
+        if binding is None:
+            self.bindings.check_gone(user)
+            raise NotEnrolled(user=user)
+        return binding
+
+    def inventory(self) -> Inventory:
+        """All that is kept, as read at one time."""
+        bindings, damaged = self.bindings.all()
+        try:
+            return Inventory(bindings, damaged, self.revocations.all())
+        except (RecordDamaged, StoreFailed):  # which is among `damaged`
+            return Inventory(bindings, damaged, None)
 
     def _enrolment(self, binding: Binding) -> Enrolment:
         try:
-            return Enrolment(binding, self.revoked(binding.fingerprint))
+            revoked = self.revocations.find(binding.fingerprint) is not None
+            return Enrolment(binding, revoked)
         except UkeyError as error:
             return Enrolment(binding, revoked=True, damage=error)
 

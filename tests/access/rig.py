@@ -35,8 +35,11 @@ from keyservice.core.logsocket import LogSocket
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person, check
 from keyservice.store.admissions import AdmissionsFile
+from keyservice.store.bindings import Bindings
+from keyservice.store.file_records import FileRecords
 from keyservice.store.files import PrivateDirectory
 from keyservice.store.records import Binding
+from keyservice.store.revocations import Revocations
 from keyservice.store.state import State
 from keyservice.store.throttle import ThrottleFile
 from keyservice.ukeys.pool import Ukeys
@@ -135,11 +138,20 @@ class Service:
     sessions: Sessions
     ukeys: Ukeys
     clock: Clock
+    kept: State
     records: PrivateDirectory
     state: PrivateDirectory
     log: socket.socket
     _numbers: list[int] = field(default_factory=list)
     _heard: list[str] = field(default_factory=list)
+
+    @property
+    def bindings(self) -> Bindings:
+        return self.kept.bindings
+
+    @property
+    def revocations(self) -> Revocations:
+        return self.kept.revocations
 
     def begin(self, request: Request, caller: Caller = GETTY, key: str = "") -> Session:
         self._numbers.append(0)
@@ -210,7 +222,7 @@ class Service:
             bound_by=0,
         )
         binding = replace(binding, **changes)
-        self.services.bindings.add(binding)
+        self.bindings.add(binding)
         return binding
 
 
@@ -303,7 +315,7 @@ async def serving(
         ukeys = Ukeys(readers or ReaderSettings(allow_virtual_readers=rules.allow_virtual_readers))
         services = Services(
             rules=rules,
-            state=kept,
+            records=FileRecords(kept),
             throttle=Throttle(ThrottleFile(state), rules, boot=boot, now=clock),
             ukeys=ukeys,
             admissions=Admissions(AdmissionsFile(state, boot)),
@@ -317,7 +329,7 @@ async def serving(
         await ukeys.start()
         try:
             await seen(ukeys)
-            service = Service(services, sessions, ukeys, clock, records, state, log)
+            service = Service(services, sessions, ukeys, clock, kept, records, state, log)
             asyncio.get_running_loop().add_reader(log, service.listen)
             yield service
         finally:

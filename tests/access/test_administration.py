@@ -86,7 +86,7 @@ def test_bindings(tmp_path: Path, make: Make) -> None:
         assert (row["user"], row["serial"], row["revoked"]) == ("alice", "SN0", False)
         assert row["key"] == binding.fingerprint
         event = Revocation(binding.fingerprint, True, "", 0, "alice", "SN0")
-        service.services.revocations.append(event)
+        service.revocations.append(event)
         rows = await administration(service).list_bindings(ROOT)
         assert [row.get("user") for row in rows] == ["alice", "bob", None]
         assert [row.get("revoked") for row in rows] == [True, False, None]
@@ -143,7 +143,7 @@ def test_a_foreign_challenge(tmp_path: Path, make: Make) -> None:
         with pytest.raises(NotAllowed):
             await verify(LOCKER, "alice", challenge, signature)
         event = Revocation(binding.fingerprint, True, "", 0, "alice", "SN0")
-        service.services.revocations.append(event)
+        service.revocations.append(event)
         assert not await verify(ROOT, "alice", challenge, signature)
         verdicts = [line.split("verdict=")[1] for line in service.lines() if "verify-" in line]
         assert verdicts == ["right", "wrong", "wrong", "wrong", "revoked"]
@@ -156,7 +156,7 @@ def test_taking_back_a_revocation(tmp_path: Path, make: Make) -> None:
 
     async def scene(service: Service) -> None:
         key = service.bind(ukey).fingerprint
-        service.services.revocations.append(Revocation(key, True, "then", 0, "alice", "SN0"))
+        service.revocations.append(Revocation(key, True, "then", 0, "alice", "SN0"))
         ask = administration(service)
         (row,) = await ask.list_revocations(ROOT)
         assert row == {"key": key, "user": "alice", "serial": "SN0", "at": "then", "by": 0}
@@ -214,7 +214,7 @@ def test_many_questions_at_once_are_one_look_at_the_records(tmp_path: Path) -> N
     began, go_on = threading.Semaphore(0), threading.Event()
 
     async def scene(service: Service) -> None:
-        bindings, looks = service.services.bindings, list[None]()
+        bindings, looks = service.bindings, list[None]()
         whole = bindings.all
 
         def look() -> Any:

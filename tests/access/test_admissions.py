@@ -170,7 +170,7 @@ def test_another_ukey_of_the_person_is_not_the_one(
         binding = service.bind(make())
         led_by(service, sshd.pid)
         await opened(service, sshd.pid)
-        service.services.bindings.remove(binding)
+        service.bindings.remove(binding)
         service.bind(make(1))
         await may_not(service)
 

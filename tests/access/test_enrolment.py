@@ -67,7 +67,7 @@ def test_binding(tmp_path: Path, ukey: Softkey) -> None:
             "container": "login",
             "key": fingerprint(key_of(ukey)),
         }
-        (binding,), _ = service.services.bindings.all()
+        (binding,), _ = service.bindings.all()
         assert (binding.user, binding.uid, binding.serial) == ("alice", 1000, "SN0")
         assert binding.key == key_of(ukey)
         assert (binding.bound_by, binding.attested) == (1000, False)  # alice, by root
@@ -112,7 +112,7 @@ def test_nothing_is_bound_twice(tmp_path: Path, make: Make) -> None:
 def test_a_revoked_key_is_not_bound_again(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         event = Revocation(fingerprint(key_of(ukey)), True, "", 0, "alice", "SN0")
-        service.services.revocations.append(event)
+        service.revocations.append(event)
         held = await nothing_stored(service, bind(), error=ErrorName.REVOKED)
         assert event.key in held.verdict.text
 
@@ -204,7 +204,7 @@ def test_several_containers_are_asked_about(tmp_path: Path, make: Make) -> None:
         assert isinstance(held.steps[0], Info)
         assert "1  ukey / login\n  2  ukey / mail" in held.steps[0].text
         assert "spare" not in held.text
-        (binding,), _ = service.services.bindings.all()
+        (binding,), _ = service.bindings.all()
         assert (binding.container, binding.key) == ("mail", key_of(ukey, 1))
         await service.hold(unbind(), PIN, caller=ROOT)
         held = await service.hold(bind(container="login"), PIN, caller=ROOT)
@@ -325,8 +325,8 @@ def test_unbinding_needs_the_ukey_and_its_pin(tmp_path: Path, ukey: Softkey) -> 
         ukey.control.behave()
         held = await service.hold(unbind(), PIN, caller=ROOT)
         assert held.verdict.text == "Ukey SN0 is no longer bound to alice."
-        assert service.services.bindings.all() == ([], [])
-        assert service.services.revocations.all() == []
+        assert service.bindings.all() == ([], [])
+        assert service.revocations.all() == []
         assert (await service.hold(bind("bob"), PIN, caller=ROOT)).code is Code.SUCCESS
 
     run(tmp_path, scene)
@@ -342,7 +342,7 @@ def test_unbinding_by_force_revokes_the_key(tmp_path: Path, make: Make) -> None:
         held = await service.hold(unbind(flags=Flag.FORCE), caller=ROOT)
         assert (held.kinds, held.code) == (["Verdict"], Code.SUCCESS)
         assert held.verdict.detail["key"] == binding.fingerprint
-        assert service.services.bindings.all() == ([], [])
+        assert service.bindings.all() == ([], [])
         assert service.lines()[-1].startswith("<84>")  # a warning
         (service.records.path / "alice").write_bytes(backup)
         (service.records.path / "alice").chmod(0o600)
@@ -368,8 +368,8 @@ def test_nothing_is_removed_that_could_not_be_revoked(tmp_path: Path, make: Make
 def test_who_is_gone_from_the_host_can_be_unbound(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
         binding = service.bind(ukey)
-        service.services.bindings.remove(binding)
-        service.services.bindings.add(replace(binding, user="leaver", uid=4242))
+        service.bindings.remove(binding)
+        service.bindings.add(replace(binding, user="leaver", uid=4242))
         held = await service.hold(unbind("leaver"), PIN, caller=ROOT)
         assert held.code is Code.SUCCESS
 
@@ -383,6 +383,6 @@ def test_a_damaged_record_goes_by_force_only(tmp_path: Path) -> None:
         held = await service.hold(unbind(flags=Flag.FORCE), caller=ROOT)
         assert held.code is Code.SUCCESS
         assert "none is revoked" in held.verdict.text
-        assert service.services.bindings.all() == ([], [])
+        assert service.bindings.all() == ([], [])
 
     run(tmp_path, scene)

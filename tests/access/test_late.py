@@ -39,7 +39,7 @@ def test_an_unrevoke_that_is_late_has_its_lines(
 
     async def scene(service: Service) -> None:
         key = service.bind(ukey).fingerprint
-        revocations = service.services.revocations
+        revocations = service.revocations
         revocations.append(Revocation(key, True, "then", 0, "alice", "SN0"))
         whole = revocations.append
 
@@ -73,7 +73,7 @@ def test_an_unrevoke_that_fails_has_its_line(
 ) -> None:
     async def scene(service: Service) -> None:
         key = service.bind(ukey).fingerprint
-        revocations = service.services.revocations
+        revocations = service.revocations
         revocations.append(Revocation(key, True, "then", 0, "alice", "SN0"))
 
         def full(event: Revocation) -> None:
@@ -96,7 +96,7 @@ def test_what_is_written_late_has_a_line_of_its_own(
     monkeypatch.setattr(lookups, "STORE_SECONDS", 0.05)
 
     async def scene(service: Service) -> None:
-        bindings = service.services.bindings
+        bindings = service.bindings
         whole = bindings.add
 
         def slow(binding: Binding) -> None:

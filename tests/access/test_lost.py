@@ -70,7 +70,7 @@ def test_a_name_or_number_that_somebody_had_before_does_not_pass(
     tmp_path: Path, ukey: Softkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def scene(service: Service) -> None:
-        service.services.bindings.remove(service.bind(ukey))
+        service.bindings.remove(service.bind(ukey))
         for name, uid in (("alice", 2000), ("erin", 1000)):
             monkeypatch.setitem(PEOPLE, name, uid)
             if name != "alice":
@@ -89,7 +89,7 @@ def test_to_forget_is_roots_alone_and_audited(tmp_path: Path, ukey: Softkey) -> 
             await ask.forget(ROOT, "alice")
         with pytest.raises(BadRequest):
             await ask.forget(ROOT, "bob")
-        service.services.bindings.remove(binding)
+        service.bindings.remove(binding)
         service.lines()
         (row,) = await ask.forget(ROOT, "alice")
         assert (row["user"], row["uid"], row["serial"]) == ("alice", 1000, "SN0")
@@ -105,7 +105,7 @@ def test_to_forget_is_roots_alone_and_audited(tmp_path: Path, ukey: Softkey) -> 
 
 def test_who_is_gone_from_the_host_can_be_forgotten(tmp_path: Path, ukey: Softkey) -> None:
     async def scene(service: Service) -> None:
-        bindings, binding = service.services.bindings, service.bind(ukey)
+        bindings, binding = service.bindings, service.bind(ukey)
         bindings.remove(binding)
         bindings.add(leaver := replace(binding, user="leaver", uid=4242))
         bindings.remove(leaver)
@@ -183,7 +183,7 @@ def test_lost_state_lets_nobody_in_who_was_kept_out(
         hers = service.bind(ukeys["alice"], "carol", serial="SN9", public_key="ab" * 64)
         held = await service.hold(unbind("carol", flags=Flag.FORCE), caller=ROOT)
         assert held.code is Code.SUCCESS
-        assert service.services.revocations.find(hers.fingerprint) is not None
+        assert service.revocations.find(hers.fingerprint) is not None
         lose(service)
         await looked_at(service)
 
@@ -218,8 +218,8 @@ def test_a_ukey_whose_record_is_gone_or_damaged_is_revoked_by_force(
         assert held.verdict.error is ErrorName.RECORD_DAMAGED
         held = await service.hold(unbind(flags=Flag.FORCE), caller=ROOT)
         assert (held.code, held.verdict.detail["key"]) == (Code.SUCCESS, key)
-        assert service.services.revocations.find(key) is not None
-        assert service.services.state.damage() == []
+        assert service.revocations.find(key) is not None
+        assert service.kept.damage() == []
         assert (await passes(service)).code is Code.USER_UNKNOWN
 
     run(tmp_path, scene)
@@ -236,8 +236,8 @@ def test_what_root_accepts_or_forgets_too_late_has_its_line(
     monkeypatch.setattr(module, "DEADLINE", 0.05)
 
     async def scene(service: Service) -> None:
-        ask, state = administration(service), service.services.state
-        service.services.bindings.remove(service.bind(ukey))
+        ask, state = administration(service), service.kept
+        service.bindings.remove(service.bind(ukey))
         people(service)
         changes: dict[str, Callable[[], Awaitable[object]]] = {
             "accept-state": partial(ask.accept_state, ROOT),
@@ -252,6 +252,6 @@ def test_what_root_accepts_or_forgets_too_late_has_its_line(
             assert service.lines() == []
             held.set()
             assert f"event={name} " in (await service.next_lines())[0]
-            service.services.bindings.remove(service.bind(ukey))
+            service.bindings.remove(service.bind(ukey))
 
     run(tmp_path, scene)

@@ -112,7 +112,7 @@ def test_a_revoked_key_stays_revoked_when_its_record_comes_back(
 ) -> None:
     async def scene(service: Service) -> None:
         key = service.bind(ukey).fingerprint
-        service.services.revocations.append(Revocation(key, True, "", 0, "alice", "SN0"))
+        service.revocations.append(Revocation(key, True, "", 0, "alice", "SN0"))
         refused(await service.login(), Code.AUTH_ERR, ErrorName.REVOKED, asked=False)
 
     run(tmp_path, scene)
@@ -126,17 +126,17 @@ def test_what_is_unbound_or_revoked_during_the_prompt_does_not_let_in(
         binding = service.bind(ukey)
 
         def unbound() -> bytes:
-            service.services.bindings.remove(binding)
+            service.bindings.remove(binding)
             return PIN
 
         def revoked() -> bytes:
             event = Revocation(binding.fingerprint, True, "", 0, "alice", "SN0")
-            service.services.revocations.append(event)
+            service.revocations.append(event)
             return PIN
 
         held = await service.login(unbound)
         refused(held, Code.USER_UNKNOWN, ErrorName.NOT_ENROLLED, asked=True)
-        service.services.bindings.add(binding)
+        service.bindings.add(binding)
         refused(await service.login(revoked), Code.AUTH_ERR, ErrorName.REVOKED, asked=True)
 
     run(tmp_path, scene)

@@ -83,7 +83,7 @@ def test_every_failure_looks_the_same(tmp_path: Path, make: Make) -> None:
         service.bind(ukey, "carol", serial="ABSENT", public_key=bytes([9] * 64).hex())
         service.bind(locked, "dave", serial="SN1-forged", public_key=bytes([8] * 64).hex())
         revocation = Revocation(bytes(32).hex(), True, "", 0, "", "")
-        service.services.revocations.append(revocation)
+        service.revocations.append(revocation)
         assert (await service.login(WRONG, user="bob")).code in (Code.AUTH_ERR, Code.MAXTRIES)
 
         cases: dict[str, Awaitable[Held]] = {
@@ -109,7 +109,7 @@ def test_every_failure_looks_the_same(tmp_path: Path, make: Make) -> None:
         service.bind(locked, "dave", serial="SN1-forged", public_key=bytes([8] * 64).hex())
         (service.records.path / "dave").write_text("{")
         event = Revocation(binding.fingerprint, True, "", 0, "alice", "SN0")
-        service.services.revocations.append(event)
+        service.revocations.append(event)
         cases = {
             "Revoked": service.hold(uniform(), PIN),
             "RecordDamaged": service.hold(uniform("dave"), PIN),
@@ -199,7 +199,7 @@ def test_a_decoy_looks_up_what_a_login_does(
         service.bind(ukey, "carol", serial="ABSENT", public_key=bytes([9] * 64).hex())
         record(lookups, "look_up")
         record(identity, "judge", "check_revoked")
-        record(service.services.bindings, "own", "search")
+        record(service.bindings, "own", "search")
         record(service.services.ukeys, "settled", "find")
         requests = {
             "absent": (uniform("carol"), GETTY),

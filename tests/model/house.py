@@ -27,6 +27,7 @@ from keyservice.core.username import file_name
 from keyservice.servers import listeners
 from keyservice.servers.sockets import Sockets
 from keyservice.store import revocations
+from keyservice.store.file_records import FileRecords
 from keyservice.store.files import PrivateDirectory
 from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
@@ -194,7 +195,7 @@ class House:
     # -- the state before a login
 
     async def _prepare(self, factor: Factor, record: Record) -> None:
-        self.service.services.state = self.kept[record]
+        self.service.services.records = FileRecords(self.kept[record])
         if factor is not self.factor:
             await self._put(factor)
             self.factor = factor

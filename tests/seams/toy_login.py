@@ -82,7 +82,7 @@ def test_somebody_logs_in_with_a_toy(tmp_path: Path, readers: Pcscd) -> None:
         async with serving(tmp_path) as service:
             readers.insert(READERS[0], ToyCard())
             await inserted(service)
-            service.services.bindings.add(binding())
+            service.bindings.add(binding())
             assert (await service.login(WRONG)).verdict.error is ErrorName.PIN_WRONG
             assert (await service.login(PIN)).code is Code.SUCCESS
             assert (await service.login(b"12")).verdict.error is ErrorName.PIN_REFUSED

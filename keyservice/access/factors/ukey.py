@@ -15,7 +15,7 @@ from keyservice.access.services import UkeyHandle
 from keyservice.contract.names import Flag
 from keyservice.core.errors import RemoteRefused
 from keyservice.core.username import Person
-from keyservice.store.state import Enrolment
+from keyservice.store.records import Enrolment
 
 
 class Ukey:
