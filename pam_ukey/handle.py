@@ -34,7 +34,7 @@ class Handle(Protocol):
     PAM_AUTHINFO_UNAVAIL: int
     PAM_CONV_ERR: int
     PAM_PERM_DENIED: int
-    PAM_TRY_AGAIN: int
+    PAM_AUTHTOK_ERR: int
 
     PAM_PROMPT_ECHO_OFF: int
     PAM_PROMPT_ECHO_ON: int

@@ -27,13 +27,14 @@ class Options:
     debug: bool = False
     timeout: int = DEADLINE_DEFAULT  #: seconds, 1 to 300
 
-    def flags(self, *, silent: bool) -> Flag:
-        """The flags by which the keyservice is told of the line."""
+    def flags(self, *, silent: bool, password: bool) -> Flag:
+        """The flags by which the keyservice is told of the line; `password`: one is changed."""
         chosen = {
             Flag.UNIFORM: self.uniform,
             Flag.DECOY: self.decoy,
             Flag.NOUSEROK: self.nouserok,
             Flag.SILENT: silent,
+            Flag.PASSWORD: password,
         }
         return Flag(sum(flag for flag, on in chosen.items() if on))
 

@@ -15,6 +15,7 @@ from keyservice.client.session import (
     ProtocolError,
     ServiceRefused,
 )
+from keyservice.contract import operations
 from keyservice.contract.names import ANSWER_MAX, TEXT_MAX, Code, ErrorName
 from keyservice.contract.operations import Operation
 from keyservice.contract.steps import Error, Info, Prompt, Step, Verdict, Wait
@@ -90,6 +91,7 @@ class _Session:
         self._pamh, self._options, self._bus, self._silent = pamh, options, bus, silent
 
     def hold(self, operation: Operation, user: str) -> Ending:
+        password = operation is operations.CHANGE_PIN
         steps = self._bus.begin(
             operation,
             user=user,
@@ -97,7 +99,7 @@ class _Session:
             tty=self._pamh.tty or "",
             rhost=self._pamh.rhost or "",
             lang=_language(self._pamh),
-            flags=int(self._options.flags(silent=self._silent)),
+            flags=int(self._options.flags(silent=self._silent, password=password)),
         )
         for step in steps:
             _check_text(step.text)

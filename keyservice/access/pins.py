@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from keyservice.contract.names import Code
+from keyservice.contract.names import Code, Flag
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import (
     AdminPinLocked,
@@ -47,7 +47,12 @@ ASKED = 3
 
 
 async def change_pin(context: Context) -> Verdict:
-    """Change the PIN of the caller's own ukey, or for root of any: old, new, new again."""
+    """Change the PIN of the caller's own ukey, or for root of any: old, new, new again.
+
+    The verdict is IGNORE if a password changes, and no PIN is to change with it.
+    """
+    if Flag.PASSWORD in context.request.flags and await _password_alone(context):
+        return Verdict(Code.IGNORE)
     reserve = tries.reserve(context)
     handle, ref = await _meant(context)
     await _show_tries(context, handle, ref, reserve)
@@ -58,6 +63,24 @@ async def change_pin(context: Context) -> Verdict:
     changing = partial(handle.do, CHANGE_PIN, change, lookups.deadline(context))
     await tries.spend(context, handle, ref, changing, lasting=True)
     return Verdict(Code.SUCCESS, context.texts.pin_changed(serial), detail={"serial": serial})
+
+
+async def _password_alone(context: Context) -> bool:
+    """Whether a password changes without the PIN.
+
+    What root runs (passwd, chpasswd, newusers) changes passwords of people who are not there, and
+    some of it answers every prompt with the new password, which would cost a try. So a PIN is asked
+    only if the program is known to be a person's own.
+    """
+    person = await identity.identify(context)
+    if context.caller.ruid in (0, None):
+        return True
+    if Flag.NOUSEROK not in context.request.flags:
+        return False
+    if await identity.enrolled(context, person) is not None:
+        return False
+    await identity.check_never_had(context, person)
+    return True
 
 
 async def unblock_pin(context: Context) -> Verdict:

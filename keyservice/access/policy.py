@@ -37,6 +37,9 @@ def check_begin(caller: Caller, request: Request) -> None:
         raise BadRequest("A flag means nothing for this operation")
     if Flag.UNIFORM in request.flags and Flag.NOUSEROK in request.flags:
         raise BadRequest("uniform hides who is enrolled, nouserok shows it: not both")
+    login = request.operation is AUTHENTICATION
+    if Flag.NOUSEROK in request.flags and not login and Flag.PASSWORD not in request.flags:
+        raise BadRequest("nouserok is for logins, and for a PIN that changes with a password")
     if Flag.DECOY in request.flags and Flag.UNIFORM not in request.flags:
         raise BadRequest("decoy is for uniform stacks: say both")
     if not 0 <= request.timeout <= DEADLINE_MAX:

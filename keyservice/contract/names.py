@@ -56,6 +56,7 @@ class Flag(IntFlag):
     FORCE = 0x0010
     GENERATE = 0x0020
     ALLOW_DEFAULT_PIN = 0x0040
+    PASSWORD = 0x0080  #: a PIN is changed with a password, by passwd and its like
 
 
 class StepKind(IntEnum):

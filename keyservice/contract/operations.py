@@ -81,7 +81,7 @@ CHANGE_PIN = Operation(
     0x04,
     "change-pin",
     (USER, SERIAL, APPLICATION, SERVICE, TTY, RHOST, *_COMMON),
-    Flag.SILENT,
+    Flag.SILENT | Flag.NOUSEROK | Flag.PASSWORD,
 )
 UNBLOCK_PIN = Operation(
     0x05, "unblock-pin", (SERIAL, APPLICATION, SERVICE, *_COMMON), root_only=True

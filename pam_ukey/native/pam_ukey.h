@@ -31,8 +31,8 @@ enum { SESSION_ID = 16, NAME_MAX_BYTES = 32 };
 
 /* -- options.c */
 
-/* The first four go onto the wire as they are (keyservice/contract/names.py: Flag). */
-enum flag { UNIFORM = 0x01, DECOY = 0x02, NOUSEROK = 0x04, SILENT = 0x08,
+/* Those of WIRE_FLAGS go onto the wire as they are (keyservice/contract/names.py: Flag). */
+enum flag { UNIFORM = 0x01, DECOY = 0x02, NOUSEROK = 0x04, SILENT = 0x08, PASSWORD = 0x80,
             CHANGE_PIN = 0x10000, DEBUG = 0x20000 };
 enum { WIRE_FLAGS = 0xffff };
 

@@ -54,7 +54,7 @@ def test_a_flag_without_a_meaning_is_refused(operation: Operation, flag: Flag) -
         operations.AUTHENTICATION: (Flag.UNIFORM, Flag.NOUSEROK, Flag.SILENT),
         operations.BIND: (Flag.GENERATE, Flag.ALLOW_DEFAULT_PIN),
         operations.UNBIND: (Flag.FORCE,),
-        operations.CHANGE_PIN: (Flag.SILENT,),
+        operations.CHANGE_PIN: (Flag.SILENT, Flag.PASSWORD),  # nouserok: below
     }
     request = Request(operation, "alice", flags=flag)
     if flag in meant.get(operation, ()):
@@ -62,6 +62,13 @@ def test_a_flag_without_a_meaning_is_refused(operation: Operation, flag: Flag) -
     else:  # a decoy alone as well
         with pytest.raises(BadRequest):
             policy.check_begin(ROOT, request)
+
+
+def test_a_pin_changes_by_nouserok_only_with_a_password() -> None:
+    with pytest.raises(BadRequest):
+        policy.check_begin(ROOT, Request(operations.CHANGE_PIN, flags=Flag.NOUSEROK))
+    both = Flag.NOUSEROK | Flag.PASSWORD
+    policy.check_begin(ROOT, Request(operations.CHANGE_PIN, flags=both))
 
 
 def test_unknown_flags_and_timeouts_are_refused() -> None:

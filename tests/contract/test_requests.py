@@ -48,8 +48,8 @@ def test_what_is_built_is_parsed(operation: Operation) -> None:
         ({"user": 7}, "user is a text"),
         ({"flags": "x"}, "flags is a number"),
         ({"flags": True}, "flags is a number"),
-        ({"flags": -1}, "flags is not within 0 and 127"),
-        ({"flags": 128}, "flags is not within 0 and 127"),
+        ({"flags": -1}, "flags is not within 0 and 255"),
+        ({"flags": 256}, "flags is not within 0 and 255"),
         ({"timeout": 301}, "timeout is not within 0 and 300"),
     ],
 )
@@ -60,7 +60,7 @@ def test_what_cannot_be_meant_is_refused(values: dict[str, str | int], why: str)
 
 
 def test_all_flags_and_operations_are_within_the_tables() -> None:
-    assert sum(Flag) == 127
+    assert sum(Flag) == 255
     assert len(BY_NUMBER) == len(FUNCTIONS)
     assert not set(BY_NUMBER) & set(Kind)
 

@@ -51,10 +51,10 @@ def test_the_module_s_page_has_every_code_that_it_returns() -> None:
         for tag in tags(section("pam_ukey.8", "RETURN VALUES"))
         for code in re.findall(r"PAM_(\w+)", tag)
     }
-    # The first pass of a password line asks whether the service is there.
-    assert named == {*Code, "TRY_AGAIN"}
+    # The second pass of a password line says this if there was no first.
+    assert named == {*Code, "AUTHTOK_ERR"}
     c = "".join(path.read_text() for path in (CHECKOUT / "pam_ukey/native").glob("*.c"))
-    assert "PAM_TRY_AGAIN" in c
+    assert "PAM_AUTHTOK_ERR" in c
 
 
 _ROW = re.compile(r"^\| `([\w.]+)` \| (?:`(.+?)`)? ?\|", re.MULTILINE)

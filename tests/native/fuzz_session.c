@@ -5,7 +5,7 @@
  *
  *   input: HOW u8, PERSON u8, SOCKET u8, then what the keyservice says, as frames
  *
- * HOW holds the options and the call, PERSON what the conversation does, and SOCKET, if not 0, seeds
+ * HOW holds the options and the calls, PERSON what the conversation does, and SOCKET, if not 0, seeds
  * how the socket behaves: short reads and writes, signals, errors. The system's calls are those
  * of fuzz_system.c, under the names that fuzzing.py gives them; time is told by them too. Whatever
  * the module does that it must not is an abort().
@@ -65,19 +65,35 @@ static bool is_failure(int code)
 static void check(int code)
 {
     bool uniform = world.how & (UNIFORM | DECOY), exempts = world.how & NOUSEROK;
+    bool changing = world.how & CHANGING;
 
     expect(world.fd < 0 && world.answer == NULL);
     check_sent();
     if (uniform && exempts)
         expect(code == PAM_SERVICE_ERR && world.deadline.tv_sec == 0);
-    else if ((world.how & CHANGING) && (world.how & PRELIMINARY))
-        expect(world.sent == 0 && (code == PAM_SUCCESS || code == PAM_TRY_AGAIN));
+    else if (changing && !(world.how & PRELIMINARY))
+        expect(world.sent == 0 && code == PAM_AUTHTOK_ERR); /* the first pass was not */
     else if (code == PAM_SUCCESS)
         expect(heard("SUCCESS") && world.sent > 0 && !(world.how & DECOY) && !world.user_changed);
     else if (code == PAM_IGNORE)
-        expect(heard("IGNORE") && exempts && !world.user_changed);
+        expect(heard("IGNORE") && (exempts || changing) && !world.user_changed);
     else
         expect(uniform ? code == PAM_AUTH_ERR : is_failure(code));
+}
+
+/* Both passes of a password stack, if the input says so; the second does what the first did. */
+static int change(pam_handle_t *pamh, int flags, int argc, const char **argv)
+{
+    if (!(world.how & PRELIMINARY))
+        return pam_sm_chauthtok(pamh, flags | PAM_UPDATE_AUTHTOK, argc, argv);
+    int code = pam_sm_chauthtok(pamh, flags | PAM_PRELIM_CHECK, argc, argv);
+    size_t sent = world.sent;
+    if (world.kept != NULL) {
+        expect(pam_sm_chauthtok(pamh, flags | PAM_UPDATE_AUTHTOK, argc, argv) == code);
+        expect(world.sent == sent);
+        world.forget(pamh, world.kept, PAM_SUCCESS);
+    }
+    return code;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -96,9 +112,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (world.how & 1 << i)
             argv[argc++] = words[i];
     int flags = world.how & SILENTLY ? (int)PAM_SILENT : 0;
-    int step = world.how & PRELIMINARY ? PAM_PRELIM_CHECK : PAM_UPDATE_AUTHTOK;
     pam_handle_t *pamh = (pam_handle_t *)&world; /* only libpam's own functions look into it */
-    check(world.how & CHANGING ? pam_sm_chauthtok(pamh, flags | step, argc, argv)
+    check(world.how & CHANGING ? change(pamh, flags, argc, argv)
                                : pam_sm_authenticate(pamh, flags, argc, argv));
     return 0;
 }

@@ -216,6 +216,26 @@ int pam_get_item(const pam_handle_t *pamh, int type, const void **item)
     return PAM_SUCCESS;
 }
 
+int pam_set_data(pam_handle_t *pamh, const char *name, void *data,
+                 void (*forget)(pam_handle_t *pamh, void *data, int status))
+{
+    (void)pamh;
+    expect(name[0] != '\0' && world.kept == NULL);
+    if (whim(64) == 63)
+        return PAM_BUF_ERR;
+    world.kept = data;
+    world.forget = forget;
+    return PAM_SUCCESS;
+}
+
+int pam_get_data(const pam_handle_t *pamh, const char *name, const void **data)
+{
+    (void)pamh;
+    expect(name[0] != '\0');
+    *data = world.kept;
+    return world.kept == NULL ? PAM_NO_MODULE_DATA : PAM_SUCCESS;
+}
+
 const char *pam_getenv(pam_handle_t *pamh, const char *name)
 {
     (void)pamh;

@@ -28,6 +28,8 @@ extern struct world {
     char *answer; /* that the module has to let go of */
     size_t length, sent;
     uint8_t bytes[SENT_MAX]; /* to the keyservice */
+    void *kept; /* by pam_set_data */
+    void (*forget)(pam_handle_t *pamh, void *data, int status);
 } world;
 
 /* Whatever does not hold is a mistake of the module's. */

@@ -32,6 +32,7 @@ USED = {
     *("send", "setsockopt", "socket", "explicit_bzero", "memchr", "memcmp", "memcpy", "memset"),
     *("calloc", "free", "strcmp", "strlen", "strncmp", "strnlen", "strspn", "__errno_location"),
     *("pam_get_item", "pam_get_user", "pam_getenv", "pam_prompt", "pam_syslog"),
+    *("pam_get_data", "pam_set_data"),
 }
 #: What compilers add.
 RUNTIME = {"__stack_chk_fail", "__cxa_finalize", "__gmon_start__", "_ITM_deregisterTMCloneTable"}

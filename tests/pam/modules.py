@@ -65,15 +65,22 @@ class Module:
         return kind(script, uid=uid)
 
     def stack(
-        self, options: str = "", *, before: str = "", after: str = "", old: bool = False
+        self,
+        options: str = "",
+        *,
+        before: str = "",
+        after: str = "",
+        first: str = "",
+        old: bool = False,
     ) -> None:
         """Write stacks whose outcome is the module's.
 
         IGNORE, which libpam never returns, shows as CRED_INSUFFICIENT. `before` and `after` are
-        auth lines; those after are run when the module said SUCCESS. `old`: the password stack
-        begins with a line that knows an old and a new password (pam_row.c).
+        auth lines; those after are run when the module said SUCCESS. `first`: the password
+        stack's first line; `old`: it begins with one that knows an old and a new password
+        (pam_row.c).
         """
-        hold = f"password required {self.built}/pam_row.so hold 0 0\n" if old else ""
+        hold = f"password required {self.built}/pam_row.so hold 0 0\n" if old else first
         lines = []
         for kind in ("auth", "account", "password", "session"):
             lines += [

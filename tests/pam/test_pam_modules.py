@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -308,12 +309,32 @@ class TestChangingThePin:
         assert run.codes == {"chauthtok": PamCode.SUCCESS}
         assert service.seen.begun[0][0] is operations.CHANGE_PIN
         assert service.seen.begun[0][1]["user"] == "alice"
+        assert service.seen.begun[0][1]["flags"] == Flag.PASSWORD
+        assert len(service.seen.begun) == 1  # though libpam calls twice
         assert service.seen.answers == [b"314159", b"271828", b"271828"]
 
     def test_is_not_begun_without_the_service(self, module: Module) -> None:
         module.stack("change_pin")
         run = module.run("chauthtok")
-        assert (run.codes, run.shown) == ({"chauthtok": PamCode.TRY_AGAIN}, [])
+        assert (run.codes, run.shown) == ({"chauthtok": PamCode.AUTHINFO_UNAVAIL}, [])
+
+    def test_is_over_before_any_module_writes(self, module: Module, tmp_path: Path) -> None:
+        """pam_exec runs in the second pass only, like every module that writes."""
+        wrote = tmp_path / "wrote"
+        line = f"password required pam_exec.so quiet /usr/bin/touch {wrote}\n"
+        module.stack("change_pin", first=line)
+        for code, there in ((Said.AUTH_ERR, False), (Said.SUCCESS, True)):
+            with module.service((ASK, Verdict(code))):
+                run = module.run("chauthtok", answers=[PIN])
+            assert (run.codes["chauthtok"], wrote.exists()) == (MEANING[code], there)
+
+    @pytest.mark.parametrize("options", ["", " nouserok"])
+    def test_is_passed_over_where_the_service_says_so(self, module: Module, options: str) -> None:
+        module.stack("change_pin" + options)
+        with module.service((Verdict(Said.IGNORE),)) as service:
+            assert module.run("chauthtok").codes == {"chauthtok": IGNORED}
+        asked = Flag.PASSWORD | (Flag.NOUSEROK if options else Flag(0))
+        assert service.seen.begun[0][1]["flags"] == asked
 
     def test_fails_as_the_service_says(self, module: Module) -> None:
         module.stack("change_pin")
