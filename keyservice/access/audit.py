@@ -17,6 +17,7 @@ from keyservice.contract.steps import Verdict
 from keyservice.core.errors import UkeyError
 from keyservice.core.logsocket import Facility, LogSocket, Severity
 
+from . import policy
 from .context import Context
 from .conversation import Caller
 from .flood import Flood
@@ -111,7 +112,7 @@ def attempt_fields(
         "serial": context.serial,
         "flags": flags,
         "verdict": verdict.code.value,
-        "reason": reason(verdict, error),
+        "reason": reason(context, verdict, error),
         "id": context.session_id.hex()[:8],
     }
 
@@ -128,13 +129,15 @@ def _bare_fields(context: Context, verdict: Verdict, bug: Exception) -> dict[str
     }
 
 
-def reason(verdict: Verdict, error: BaseException | None) -> str:
+def reason(context: Context, verdict: Verdict, error: BaseException | None) -> str:
     """Why it ended so. For an error that is no :class:`UkeyError` only its type: its text is not
     ours."""
     if isinstance(error, UkeyError):
         return f"{error.name}: {error}"
     if error is not None:
         return type(error).__name__
+    if verdict.code is Code.IGNORE and policy.password_alone(context.caller, context.request):
+        return "a program that root runs changes a password, and no PIN"
     return {Code.SUCCESS: "all is well", Code.IGNORE: "no ukey is bound, and nouserok is set"}.get(
         verdict.code, "refused"
     )

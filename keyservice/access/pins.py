@@ -37,7 +37,7 @@ from keyservice.ukeys.operations import (
     Arguments,
 )
 
-from . import choosing, identity, lookups, presence, tries
+from . import choosing, identity, lookups, policy, presence, tries
 from .context import Context
 from .messages import N_
 from .services import UkeyHandle
@@ -66,14 +66,9 @@ async def change_pin(context: Context) -> Verdict:
 
 
 async def _password_alone(context: Context) -> bool:
-    """Whether a password changes without the PIN.
-
-    What root runs (passwd, chpasswd, newusers) changes passwords of people who are not there, and
-    some of it answers every prompt with the new password, which would cost a try. So a PIN is asked
-    only if the program is known to be a person's own.
-    """
+    """Whether a password changes without the PIN: root's program does it, or by ``nouserok``."""
     person = await identity.identify(context)
-    if context.caller.ruid in (0, None):
+    if policy.password_alone(context.caller, context.request):
         return True
     if Flag.NOUSEROK not in context.request.flags:
         return False

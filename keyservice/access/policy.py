@@ -52,6 +52,16 @@ def check_own(caller: Caller, person: Person) -> None:
         raise NotAllowed(N_("only root may do this for somebody else"))
 
 
+def password_alone(caller: Caller, request: Request) -> bool:
+    """Whether a password changes, and no PIN with it, since root runs the program.
+
+    passwd for somebody, chpasswd and newusers change passwords of people who are not there, and
+    some of them answer every prompt with the new password, which would cost a try. So a PIN is
+    asked only if the program is known to be a person's own.
+    """
+    return Flag.PASSWORD in request.flags and caller.ruid in (0, None)
+
+
 def reserve(caller: Caller, operation: Operation, *, local: bool) -> TryReserve:
     """How many tries must stay after a wrong PIN.
 

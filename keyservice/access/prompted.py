@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from keyservice.contract.names import Flag, WaitFor
+from keyservice.contract.pam import SSHD
 from keyservice.core.errors import Cancelled
 from keyservice.core.processes import lineage
 from keyservice.core.secret import Secret
@@ -22,8 +23,6 @@ from keyservice.core.secret import Secret
 from .conversation import Caller, Conversation, Request
 from .messages import Texts
 
-#: Services that keep texts until they ask for something, or fail.
-_LATE = frozenset({"sshd"})
 #: Seconds for which a failure is kept for the next prompt.
 KEPT = 120.0
 #: Failures that are kept; beyond these the oldest is forgotten.
@@ -37,7 +36,7 @@ def silent(request: Request) -> bool:
 
 def late(request: Request) -> bool:
     """Whether a text reaches them with the next prompt, or the failure, and no earlier."""
-    return request.service in _LATE
+    return request.service in SSHD
 
 
 class Late:

@@ -368,6 +368,7 @@ def _shown(session: Session, context: Context, verdict: Verdict) -> tuple[Verdic
             release = tick(session.answered_at, asyncio.get_running_loop().time())
         if release is not None or verdict.code is not Code.CONV_ERR:
             verdict = verdicts.uniform(context.texts)
+    verdict = verdicts.for_program(verdict, context.request)
     return verdict, release
 
 

@@ -7,10 +7,14 @@ SUCCESS and IGNORE are not here: no error leads to them.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from keyservice.contract.names import Code, ErrorName
+from keyservice.contract.pam import SSHD
 from keyservice.contract.steps import Detail, Verdict
 from keyservice.core.errors import UkeyError
 
+from .conversation import Request
 from .messages import Texts
 
 #: The facts of an error that tools get beside its name.
@@ -34,6 +38,13 @@ def of(error: BaseException, texts: Texts) -> Verdict:
 def bug(texts: Texts) -> Verdict:
     """The verdict if this service is at fault."""
     return Verdict(Code.SERVICE_ERR, texts.bug(), ErrorName.FAILED)
+
+
+def for_program(verdict: Verdict, request: Request) -> Verdict:
+    """`verdict` with the code that serves the person at the program that asks: ``pam.SSHD``."""
+    if verdict.code is Code.MAXTRIES and request.service in SSHD:
+        return replace(verdict, code=Code.AUTHINFO_UNAVAIL)
+    return verdict
 
 
 def uniform(texts: Texts) -> Verdict:

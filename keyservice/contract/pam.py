@@ -44,6 +44,10 @@ class PamCode(IntEnum):
     INCOMPLETE = 31
 
 
+#: The services of sshd. It keeps texts until it asks for something, or fails. Once it is told
+#: MAXTRIES it asks PAM no more, and takes no password either, which ssh then asks for in vain.
+SSHD = frozenset({"sshd"})
+
 #: Services whose name a program uses when it starts a login shell: what is said of the second holds
 #: for the first as well.
 SAME_SERVICE = {"su-l": "su", "sudo-i": "sudo", "runuser-l": "runuser"}

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import socket
 import time
@@ -71,6 +72,14 @@ def test_the_line() -> None:
         ' remote" serial=SN1 flags=uniform verdict=AUTH_ERR reason="PinWrong: The PIN is wrong'
         ' (left=2)" id=00010203'
     )
+
+
+def test_what_root_runs_is_not_told_as_somebody_without_a_ukey() -> None:
+    for ruid, why in ((1000, "no ukey is bound"), (0, "a program that root runs")):
+        caller = dataclasses.replace(CALLER, ruid=ruid)
+        request = Request(operations.CHANGE_PIN, "alice", flags=Flag.PASSWORD | Flag.NOUSEROK)
+        context = Context(NOTHING, caller, request, bytes(16))
+        assert why in str(attempt_fields(context, Verdict(Code.IGNORE), None)["reason"])
 
 
 def test_who_is_not_known_yet_is_named_as_asked() -> None:

@@ -47,9 +47,9 @@ SPOTS = {
     Place.GREETER: Spot("greeter", "login", tty=":0"),
     Place.SU: Spot("su", "su", tty="tty2", terminal="tty2", session="desk", real=False),
     Place.LOCKER: Spot("locker", "su", session="desk", real=False, effective=False),
-    Place.SSHD: Spot("sshd", "sshd", tty="ssh", rhost=_FAR),
+    Place.SSHD: Spot("sshd-refused", "sshd", tty="ssh", rhost=_FAR),
     Place.SU_AFAR: Spot("su", "su", tty="pts/9", terminal="pts", session="afar", real=False),
-    Place.SSHD_ALLOWED: Spot("sshd-allowed", "sshd", tty="ssh", rhost=_FAR),
+    Place.SSHD_ALLOWED: Spot("sshd", "sshd", tty="ssh", rhost=_FAR),
     Place.SU_ADMITTED: Spot("su", "su", tty="pts/8", terminal="pts", session="let", real=False),
 }
 

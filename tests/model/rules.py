@@ -184,6 +184,12 @@ RULES = (
     ),
     Rule("no ukey", _says(PamCode.AUTHINFO_UNAVAIL), factor={Factor.ABSENT, Factor.TWO}),
     Rule("not the key that was bound", _says(PamCode.AUTH_ERR), factor={Factor.OTHER_KEY}),
+    Rule(
+        "sshd gets no MAXTRIES, after which ssh asks for a password in vain",
+        _says(PamCode.AUTHINFO_UNAVAIL),
+        factor={Factor.LOCKED, Factor.PAUSED, Factor.LAST_TRY},
+        place={Place.SSHD_ALLOWED},
+    ),
     Rule("no try to spend", _says(PamCode.MAXTRIES), factor={Factor.LOCKED, Factor.PAUSED}),
     Rule(
         "the last try is for those who stand before the machine",

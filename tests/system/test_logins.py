@@ -175,9 +175,10 @@ def test_anything_wrong_keeps_out(enrolled: Enrolled, program: Program, name: st
     answers = [case.password or password, pin if case.pin is None else case.pin]
     outcome = program(enrolled, answers)
     assert not outcome.allowed
-    assert code_of(enrolled, outcome, since) is case.code, (
-        outcome.screen + enrolled.host.authlog.text
-    )
+    code = case.code
+    if program is ssh and code is PamCode.MAXTRIES:
+        code = PamCode.AUTHINFO_UNAVAIL
+    assert code_of(enrolled, outcome, since) is code, outcome.screen + enrolled.host.authlog.text
     assert len(outcome.prompts) == (2 if case.asks_pin else 1)
     enrolled.host.authlog.wait_for(case.reason, since)
     assert enrolled.ukey.tries_left() == tries - case.spent
@@ -217,6 +218,18 @@ def test_a_pin_that_is_known_to_be_locked_is_not_asked_for(enrolled: Enrolled) -
     assert outcome.code is PamCode.MAXTRIES
     assert outcome.prompts == ["Password:"]
     assert [ins for ins, _ in enrolled.ukey.control.apdus()] == [GET_PIN_INFO]
+
+
+def test_ssh_does_not_end_in_a_password_that_nobody_takes(enrolled: Enrolled) -> None:
+    """With MAXTRIES, sshd asks PAM no more, and ssh goes on to a password, which is refused."""
+    lock(enrolled)
+    assert len(su(enrolled, enrolled.right).prompts) == 2
+    enrolled.sshd()
+    methods = ["-o", "PreferredAuthentications=keyboard-interactive,password"]
+    outcome = enrolled.host.ssh(enrolled.user, [enrolled.user.password], options=methods)
+    assert not outcome.allowed
+    assert outcome.prompts == ["Password:"], outcome.screen
+    assert "The PIN is locked." in outcome.screen
 
 
 @pytest.mark.parametrize("program", (su, login), ids=named)
