@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from keyservice.contract.names import Code, Flag
 from keyservice.contract.steps import Verdict
+from keyservice.core import reasons
 from keyservice.core.errors import UkeyError
 from keyservice.core.logsocket import Facility, LogSocket, Severity
 
@@ -108,7 +109,7 @@ def attempt_fields(
         "tty": request.tty,
         "rhost": request.rhost,
         "local": None if place is None else ("yes" if place.local else "no"),
-        "place": place.why if place else None,
+        "place": reasons.told(place.why) if place else None,
         "serial": context.serial,
         "flags": flags,
         "verdict": verdict.code.value,

@@ -34,6 +34,11 @@ def name_of(tty: str) -> str:
     return name if _NAME.fullmatch(name) and not name.startswith("pts/") else ""
 
 
+def is_pseudo(tty: str) -> bool:
+    """Whether the terminal is a window's, or of a program such as tmux: it may be anywhere."""
+    return tty.removeprefix("/dev/").startswith("pts/")
+
+
 def is_virtual(tty: str) -> bool:
     return _VIRTUAL.fullmatch(name_of(tty)) is not None
 

@@ -10,8 +10,11 @@ known to be local is remote: every sshd, loopback included, and su or sudo below
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+from keyservice.core.errors import PlaceLeft, PlaceOfService, PlaceUnknown, RemoteRefused
+from keyservice.core.reasons import Reason
 
 from . import consoles, sdlogin
 from .conversation import Caller, Request
@@ -30,10 +33,25 @@ _PERSONS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a caller is, and why it is thought so, for the log."""
+    """Where a caller is, and why it is thought so."""
 
     local: bool
-    why: str
+    why: Reason | str  #: a text for the log if it is local
+
+
+#: What a person can do next depends on it; for all other reasons it is PlaceUnknown.
+_REFUSALS: Mapping[str, type[RemoteRefused]] = {
+    Reason.PLACE_HOST: RemoteRefused,
+    Reason.PLACE_REMOTE: RemoteRefused,
+    Reason.PLACE_SERVICE: PlaceOfService,
+    Reason.PLACE_ENDED: PlaceLeft,
+}
+
+
+def refusal(place: Place, service: str) -> RemoteRefused:
+    """The error that says why `place` is not local, and what the person can do next."""
+    kind = _REFUSALS.get(place.why, PlaceUnknown)
+    return kind(why=str(place.why), service=service)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,64 +84,68 @@ def judge(
     """
     logind = logind or Logind()
     if request.rhost:
-        return Place(False, "a remote host was named")
+        return Place(False, Reason.PLACE_HOST)
     if caller.logind_session is not None:
         return _by_session(caller, ttys, logind)
     if not caller.root:
-        return Place(False, "not root, and in no login session")
+        return Place(False, Reason.PLACE_OWN)
+    if not request.tty and not caller.terminal:
+        return Place(False, Reason.PLACE_SERVICE)
+    if consoles.is_pseudo(request.tty):
+        return Place(False, Reason.PLACE_PTY)
     believed = caller.ruid == 0 and (consoles.is_virtual(request.tty) or _is_display(request.tty))
     if not believed and not consoles.controls(caller.terminal, request.tty):
-        return Place(False, "no login session, and not its controlling terminal")
+        return Place(False, Reason.PLACE_TERMINAL)
     if caller.ruid != 0 and not consoles.is_virtual(request.tty):
-        return Place(False, "no login session, and no virtual console")
+        return Place(False, Reason.PLACE_NO_CONSOLE)
     if consoles.is_console(request.tty, request.service, ttys):
         if not _still_there(_begun_by(caller, request), request.tty, logind):
-            return Place(False, "no login session, and not logged in at its console any more")
+            return Place(False, Reason.PLACE_LEFT_CONSOLE)
         return Place(True, "a console of this machine")
     if _is_display(request.tty) and _is_here(request.tty.partition(".")[0], logind):
         return Place(True, "the display of a seat")
-    return Place(False, "no login session, and no console of this machine")
+    return Place(False, Reason.PLACE_NO_CONSOLE)
 
 
 def _by_session(caller: Caller, ttys: Sequence[str], logind: Logind) -> Place:
     assert caller.logind_session is not None
     session = logind.describe(caller.logind_session)
     if session is None:
-        return Place(False, "its login session is gone")
+        return Place(False, Reason.PLACE_GONE)
     if not caller.root and session.uid != caller.uid:
-        return Place(False, "its login session is somebody else's")
+        return Place(False, Reason.PLACE_OTHERS)
     away = _away(session)
-    if away:
-        return Place(False, f"its login session {away}")
+    if away is not None:
+        return Place(False, away)
     if session.by_setuid:
-        return Place(False, "its login session was opened by a setuid program, such as su")
+        return Place(False, Reason.PLACE_SETUID)
     if session.seat:
         return Place(True, "its login session has a seat")
     login = session.service == consoles.LOGIN  # the others' consoles are all on a seat
     if login and consoles.is_console(session.tty, session.service, ttys):
         return Place(True, "its login session is on a console of this machine")
-    return Place(False, "its login session has no seat")
+    return Place(False, Reason.PLACE_NO_SEAT)
 
 
-def _away(session: LoginSession) -> str:
-    """Why nobody is at this machine by `session`, whatever its seat; empty if somebody may be."""
+def _away(session: LoginSession) -> Reason | None:
+    """Why nobody is at this machine by `session`, whatever its seat; None if somebody may be."""
     if session.remote or session.host:
-        return "is remote"
+        return Reason.PLACE_REMOTE
     left = _left(session)
-    if left:
+    if left is not None:
         return left
-    if session.tty.startswith("pts/"):
-        return "is on a pseudo-terminal"  # its seat comes from somebody's environment
-    return ""
+    if consoles.is_pseudo(session.tty):
+        return Reason.PLACE_SESSION_PTY  # its seat comes from somebody's environment
+    return None
 
 
-def _left(session: LoginSession) -> str:
-    """Why nobody is logged in by `session`, here or from afar; empty if somebody may be."""
+def _left(session: LoginSession) -> Reason | None:
+    """Why nobody is logged in by `session`, here or from afar; None if somebody may be."""
     if session.state not in _LOGGED_IN:
-        return "has ended: somebody has logged out, and left programs behind"
+        return Reason.PLACE_ENDED
     if session.kind not in _PERSONS:
-        return "is no person's"
-    return ""
+        return Reason.PLACE_NOBODYS
+    return None
 
 
 def goes_on(session: LoginSession) -> bool:

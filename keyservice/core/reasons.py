@@ -90,6 +90,34 @@ class Reason(StrEnum):
         N_("a user name holds no slash and no control character"),
     )
     UKEY_NAME = "ukey-name", N_("an application's or container's name has 1 to 48 plain bytes")
+    # where somebody is, who is not known to be at this machine
+    PLACE_HOST = "place-host", N_("a remote host was named")
+    PLACE_REMOTE = "place-remote", N_("its login session is remote")
+    PLACE_SERVICE = "place-service", N_("a service asks, in no login session and on no terminal")
+    PLACE_OWN = "place-own", N_("not root, and in no login session")
+    PLACE_PTY = "place-pty", N_("no login session, and a pseudo-terminal, which may be far away")
+    PLACE_TERMINAL = (
+        "place-terminal",
+        N_("no login session, and not its controlling terminal"),
+    )
+    PLACE_NO_CONSOLE = "place-no-console", N_("no login session, and no console of this machine")
+    PLACE_LEFT_CONSOLE = (
+        "place-left-console",
+        N_("no login session, and not logged in at its console any more"),
+    )
+    PLACE_GONE = "place-gone", N_("its login session is gone")
+    PLACE_OTHERS = "place-others", N_("its login session is somebody else's")
+    PLACE_ENDED = (
+        "place-ended",
+        N_("its login session has ended: somebody has logged out, and left programs behind"),
+    )
+    PLACE_NOBODYS = "place-nobodys", N_("its login session is no person's")
+    PLACE_SESSION_PTY = "place-session-pty", N_("its login session is on a pseudo-terminal")
+    PLACE_SETUID = (
+        "place-setuid",
+        N_("its login session was opened by a setuid program, such as su"),
+    )
+    PLACE_NO_SEAT = "place-no-seat", N_("its login session has no seat")
     # a refusal before it is known who reads it
     ROOT_ONLY = "root-only", N_("Only root may do this")
     WATCHED = "watched", N_("Too many callers are watched on the bus")

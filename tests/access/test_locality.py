@@ -7,14 +7,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
+from keyservice.access import verdicts
 from keyservice.access.conversation import Caller, Request
-from keyservice.access.locality import Logind, judge
+from keyservice.access.locality import Logind, judge, refusal
+from keyservice.access.messages import Texts
 from keyservice.access.sdlogin import LoginSession
 from keyservice.access.settings import Rules
 from keyservice.contract import operations
+from keyservice.contract.names import Code, ErrorName
+from keyservice.core.reasons import Reason
 from tests.support.consoles import kernel_has
 from tests.support.terminal import Terminal
 
@@ -253,6 +258,42 @@ def test_a_session_that_is_neither_remote_nor_on_a_seat_is_remote() -> None:
         assert not local(SU, "tty1", logind=logind)
     logind = Logind(lambda session: LoginSession(1000, True, "seat0", "tty1"))
     assert not local(SU, "tty1", logind=logind)
+
+
+@pytest.mark.parametrize(
+    ("caller", "fields", "told"),
+    [
+        (SSHD, {"service": "sshd", "rhost": "192.0.2.1"}, "comes from another machine: a remote"),
+        (SU_BY_SSH, {}, "comes from another machine: its login session is remote. Log in at this"),
+        (GETTY, {"service": "polkit-1"}, "a service asks, in no login session and on no terminal."),
+        (GETTY, {"service": "polkit-1"}, "whether the service polkit-1 can be allowed that."),
+        (GETTY, {"tty": "pts/3"}, "and a pseudo-terminal, which may be far away. Log in on a text"),
+        (OUTSIDE, {"tty": "/dev/pts/3"}, "and a pseudo-terminal, which may be far away."),
+        (DAEMON, {}, "at this machine: not root, and in no login session. Log in on a text"),
+        (GETTY, {"tty": "tty77"}, "no login session, and not its controlling terminal."),
+        (GHOST, {}, "its login session is gone."),
+        (BOBS, {}, "its login session is somebody else's."),
+    ],
+)
+def test_a_person_is_told_what_was_judged(
+    caller: Caller, fields: dict[str, Any], told: str
+) -> None:
+    request = Request(operations.AUTHENTICATION, "alice", **{"service": "su", **fields})
+    error = refusal(judge(caller, request, TTYS, LOGIND), request.service)
+    assert (error.name, error.code) == (ErrorName.REMOTE_REFUSED, Code.PERM_DENIED)
+    verdict = verdicts.of(error, Texts(Rules(), request, login=True))
+    assert told in verdict.text
+    assert ("another machine" in verdict.text) == ("another machine" in told)
+    why = judge(caller, request, TTYS, LOGIND).why
+    assert isinstance(why, Reason) and verdict.detail == {"why": why.value}
+
+
+def test_a_session_that_was_left_is_told_with_its_remedy() -> None:
+    closing = Logind({"desk": dataclasses.replace(DESK, state="closing")}.get)
+    request = Request(operations.AUTHENTICATION, "alice", service="sudo")
+    error = refusal(judge(SU, request, TTYS, closing), "sudo")
+    text = Texts(Rules(), request, login=True).error(error)
+    assert "has logged out" in text and "Start it again from the session that you are in." in text
 
 
 def test_without_logind_the_terminals_decide() -> None:

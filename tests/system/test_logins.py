@@ -254,6 +254,33 @@ def test_remote_login_is_refused_unless_allowed(shared: Shared, program: Program
         enrolled.host.authlog.wait_for(line)
 
 
+POLKIT = "auth requisite pam_unix.so\nauth [success=ok default=die] pam_ukey.so"
+
+
+def test_a_login_in_a_window_is_told_as_that(enrolled: Enrolled) -> None:
+    window = enrolled.host.terminal()
+    outcome = enrolled.host.login(enrolled.user, enrolled.right, terminal=window)
+    assert outcome.code is PamCode.PERM_DENIED
+    assert "and a pseudo-terminal, which may be far away. Log in on a text" in outcome.screen
+    assert "another machine" not in outcome.screen
+    enrolled.host.authlog.wait_for('place="no login session, and a pseudo-terminal')
+
+
+def test_a_service_without_session_and_terminal_is_told_as_that(shared: Shared) -> None:
+    """So polkit's helper asks; with its service allowed it asks for the PIN."""
+    allowed = CONFIG + "[services.polkit-1]\nallow_remote = true\n"
+    for config, code in ((CONFIG, PamCode.PERM_DENIED), (allowed, PamCode.SUCCESS)):
+        with shared.test(config) as enrolled:
+            enrolled.host.pam.stack("polkit-1", POLKIT)
+            name = enrolled.user.name
+            answered = enrolled.host.pam.converse("polkit-1", name, enrolled.right, tty="")
+            assert answered.code is code, answered
+            if code is PamCode.PERM_DENIED:
+                (told,) = answered.messages
+                assert "a service asks, in no login session and on no terminal." in told
+                assert "whether the service polkit-1 can be allowed that." in told
+
+
 def test_su_inside_an_ssh_session_is_remote(enrolled: Enrolled) -> None:
     host = enrolled.host
     alice = host.user("alice", "battery staple")

@@ -212,11 +212,12 @@ def test_a_console_is_local_and_a_host_is_remote(enrolled: Enrolled) -> None:
     assert tried.prompts == ["Password:", f"PIN of ukey {enrolled.ukey.serial}:"]
     assert "demo gets in by login" in tried.screen
     assert try_login(window, enrolled.right, *login, "--tty", "/dev/tty1").status == 0
-    for terminal, more in ((window, []), (console, ["--rhost", "192.0.2.7"])):
+    afar, pty = "comes from another machine: a remote host was named.", "and a pseudo-terminal"
+    for terminal, more, told in ((window, [], pty), (console, ["--rhost", "192.0.2.7"], afar)):
         tried = try_login(terminal, enrolled.right, *login, *more)
         assert tried.status == REFUSED
         assert tried.prompts == ["Password:"]
-        assert "This login comes from another machine." in tried.screen
+        assert told in tried.screen
         assert "PERM_DENIED by pam_authenticate" in tried.screen
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from keyservice.access import identity, presence, tries
+from keyservice.access import identity, locality, presence, tries
 from keyservice.access.challenge import Purpose
 from keyservice.access.context import Context
 from keyservice.access.proof import Proof
 from keyservice.access.services import UkeyHandle
 from keyservice.contract.names import Flag
-from keyservice.core.errors import RemoteRefused
 from keyservice.core.username import Person
 from keyservice.store.records import Enrolment
 
@@ -33,7 +32,7 @@ class Ukey:
         request, rules = context.request, context.services.rules
         place = identity.judge(context)
         if not place.local and not _allowed_from_afar(context, person):
-            raise RemoteRefused(service=request.service)
+            raise locality.refusal(place, request.service)
         identity.check_revoked(enrolment)
         patience = 0 if Flag.UNIFORM in request.flags else rules.patience(request.service)
         handle = await presence.find(context, binding.serial, patience)

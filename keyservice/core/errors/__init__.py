@@ -38,6 +38,9 @@ from .sessions import HostBusy as HostBusy
 from .sessions import LookUpLate as LookUpLate
 from .sessions import NoSession as NoSession
 from .sessions import NotAllowed as NotAllowed
+from .sessions import PlaceLeft as PlaceLeft
+from .sessions import PlaceOfService as PlaceOfService
+from .sessions import PlaceUnknown as PlaceUnknown
 from .sessions import RemoteRefused as RemoteRefused
 from .sessions import TickMissed as TickMissed
 from .sessions import UkeyMute as UkeyMute

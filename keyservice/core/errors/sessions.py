@@ -85,10 +85,38 @@ class ConfigurationError(UkeyError):
 
 
 class RemoteRefused(UkeyError):
-    """The login is remote, and the service's configuration does not allow that."""
+    """The login is remote, and the service's configuration does not allow that. Facts: why,
+    service."""
 
     name, code, exit = ErrorName.REMOTE_REFUSED, Code.PERM_DENIED, Exit.NOT_ALLOWED
     text = N_(
-        "This login comes from another machine. Log in at this one itself, or ask an administrator"
-        " whether that can be allowed."
+        "This login comes from another machine: {why}. Log in at this one itself, or ask an"
+        " administrator whether that can be allowed."
+    )
+
+
+class PlaceUnknown(RemoteRefused):
+    """Nothing shows that the person is at this machine. Facts: why, service."""
+
+    text = N_(
+        "This program is not known to be used at this machine: {why}. Log in on a text console of"
+        " it, or ask an administrator whether that can be allowed."
+    )
+
+
+class PlaceOfService(RemoteRefused):
+    """A service asks, in no session and on no terminal. Facts: why, service."""
+
+    text = N_(
+        "This program is not known to be used at this machine: {why}. Use sudo in a login session"
+        " in its place, or ask an administrator whether the service {service} can be allowed that."
+    )
+
+
+class PlaceLeft(RemoteRefused):
+    """The person has logged out of where the program runs. Facts: why, service."""
+
+    text = N_(
+        "This program is not known to be used at this machine: {why}. Start it again from the"
+        " session that you are in."
     )
