@@ -21,6 +21,8 @@ RESPONSE_MAX = 4096
 SHORT_MAX = 255
 
 _GET_RESPONSE = 0xC0  # ISO/IEC 7816-4, 11.5.1
+#: SW1 of an error (5.6): such an answer has a status word and nothing else.
+_ERRORS = range(0x64, 0x70)
 _CHAINED = 0x10
 #: None where no answer is expected.
 _Le = int | None
@@ -143,6 +145,9 @@ class Commands:
         After 6CXX the command is sent again with that Le, if it had an Le. A command without Le
         (every PIN command) brings no data and is never sent twice; nor is a chain. After 61XX the
         rest is fetched by GET RESPONSE, always a short one.
+
+        Raises :class:`ResponseError` for what no answer can be. An error that brings data is none:
+        whatever made it, its status word is not believed.
         """
         chained = self._form is Form.SHORT and len(data) > SHORT_MAX
         if chained:
@@ -159,8 +164,10 @@ class Commands:
         whole = bytearray(body)
         while sw >> 8 == 0x61:
             body, sw = self._pass(bytearray((0x00, _GET_RESPONSE, 0, 0, sw & 0xFF)))
+            if not body:
+                raise ResponseError("The rest of an answer did not come")
             whole += body
-            if len(whole) > RESPONSE_MAX or not body:
+            if len(whole) > RESPONSE_MAX:
                 raise ResponseError(f"The answer has more than {RESPONSE_MAX} bytes")
         return bytes(whole), sw
 
@@ -171,8 +178,10 @@ class Commands:
         while len(data) > SHORT_MAX:
             part = data[:SHORT_MAX]
             body, sw = self._pass(encode_short(cla | _CHAINED, ins, p1, p2, part))
-            if sw != SW.OK or body:
-                return b"", sw if sw != SW.OK else SW.CONDITIONS
+            if body:
+                raise ResponseError(f"A part of command {ins:02X} brings data that it should not")
+            if sw != SW.OK:
+                return b"", sw
             data = data[SHORT_MAX:]
         return data, None
 
@@ -189,6 +198,8 @@ class Commands:
             wipe(command)
         if len(body) > RESPONSE_MAX:
             raise ResponseError(f"The answer has more than {RESPONSE_MAX} bytes")
+        if body and sw >> 8 in _ERRORS:
+            raise ResponseError(f"The answer {sw:04X} brings data that it should not")
         return body, sw
 
 

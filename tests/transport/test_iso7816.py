@@ -89,12 +89,20 @@ def test_what_is_too_long_for_a_short_command_goes_in_a_chain() -> None:
     assert not script.exchanges
 
 
-@pytest.mark.parametrize("answer", ["6982", "6100", "019000"])
+@pytest.mark.parametrize("answer", ["6982", "6100"])
 def test_a_chain_ends_where_the_card_refuses_a_part(answer: str) -> None:
     script = Script(("10870711ff" + bytes(255).hex(), answer))
     body, sw = Commands(script, Form.SHORT).exchange(0, 0x87, 7, 0x11, bytes(300), le=0)
     assert body == b""
     assert sw != SW.OK
+    assert not script.exchanges
+
+
+@pytest.mark.parametrize("answer", ["019000", "016982"])
+def test_a_part_of_a_chain_brings_no_data(answer: str) -> None:
+    script = Script(("10870711ff" + bytes(255).hex(), answer))
+    with pytest.raises(ResponseError, match="should not"):
+        Commands(script, Form.SHORT).exchange(0, 0x87, 7, 0x11, bytes(300), le=0)
     assert not script.exchanges
 
 
@@ -136,8 +144,26 @@ def test_61xx_fetches_the_rest() -> None:
 
 
 def test_the_status_word_behind_get_response_counts() -> None:
-    script = Script(("80220000000000", "aa6101"), ("00c0000001", "bb6a88"))
-    assert Commands(script).exchange(0x80, 0x22, 0, 0, le=0) == (b"\xaa\xbb", SW.NO_DATA)
+    script = Script(("80220000000000", "aa6101"), ("00c0000001", "bb6282"))
+    assert Commands(script).exchange(0x80, 0x22, 0, 0, le=0) == (b"\xaa\xbb", 0x6282)
+
+
+@pytest.mark.parametrize("rest", ["6a88", "9000", "6110"])
+def test_the_rest_of_an_answer_that_does_not_come(rest: str) -> None:
+    script = Script(("80220000000000", "aa6101"), ("00c0000001", rest))
+    with pytest.raises(ResponseError, match="did not come"):
+        Commands(script).send(0x80, 0x22, 0, 0, le=0)
+    assert not script.exchanges
+
+
+@pytest.mark.parametrize("sw", ["6400", "6700", "6982", "6a88", "6a95", "6c10", "6f00"])
+@pytest.mark.parametrize("before", [[], [("80220000000000", "aa6101")]])
+def test_an_error_that_brings_data_is_no_answer(before: list[tuple[str, str]], sw: str) -> None:
+    command = "00c0000001" if before else "80220000000000"
+    script = Script(*before, (command, "bb" + sw))
+    with pytest.raises(ResponseError, match="should not"):
+        Commands(script).exchange(0x80, 0x22, 0, 0, le=0)
+    assert not script.exchanges
 
 
 class Endless:
@@ -152,7 +178,7 @@ class Endless:
         return self.body, 0x6100
 
 
-@pytest.mark.parametrize("body", [b"", b"\0", bytes(256)])
+@pytest.mark.parametrize("body", [b"\0", bytes(256)])
 def test_a_card_that_never_ends_is_stopped(body: bytes) -> None:
     card = Endless(body)
     with pytest.raises(ResponseError, match="more than 4096 bytes"):

@@ -51,9 +51,12 @@ def test_some_want_any_length(stub: ScardStub) -> None:
     stub.done()
 
 
-@pytest.mark.parametrize("answer", ["6d00", "6e00", "6a81", "6f00", "00" * 287 + OK, OK])
+@pytest.mark.parametrize(
+    "answer", ["6d00", "6e00", "6a81", "6f00", "016d00", "6101", "00" * 287 + OK, OK]
+)
 def test_another_kind_of_card_is_left_alone(stub: ScardStub, answer: str) -> None:
-    stub.expect(("80040000 000120", answer))
+    rest = [("00c0000001", "6985")] if answer == "6101" else []
+    stub.expect(("80040000 000120", answer), *rest)
     assert Gmt0017.recognise(pcsc.Card("R")) is None
     assert stub.done()[-1] == "end leave"
 
@@ -171,10 +174,11 @@ def test_6983_is_locked(stub: ScardStub, opened: Gmt0017) -> None:
     stub.done()
 
 
+@pytest.mark.parametrize("answer", ["6982", "016982", "019000"])
 def test_a_ukey_that_will_not_clear_after_a_wrong_pin_is_reset(
-    stub: ScardStub, opened: Gmt0017
+    stub: ScardStub, opened: Gmt0017, answer: str
 ) -> None:
-    stub.expect(pin_info(9), CHALLENGE, (VERIFY, "63c8"), (CLEAR[0], "6982"))
+    stub.expect(pin_info(9), CHALLENGE, (VERIFY, "63c8"), (CLEAR[0], answer))
     with pytest.raises(PinWrong):
         opened.sign(REF, PIN, E32, TryReserve.NONE)
     assert stub.done() == ["begin", "reconnect reset", "end leave"]

@@ -53,6 +53,10 @@ def test_the_public_key(stub: ScardStub, opened: Gmt0017) -> None:
     with pytest.raises(NoKeyPair):
         opened.public_key(REF)
     assert stub.done() == ["begin", "end leave"]
+    stub.expect((EXPORT, XY.hex() + "6a95"))
+    with pytest.raises(ResponseError):
+        opened.public_key(REF)
+    assert stub.done() == ["begin", "end reset"]
 
 
 @pytest.mark.parametrize("answer", [XY.hex(), "00010000" + XY.hex() + "00", "00000000" + XY.hex()])

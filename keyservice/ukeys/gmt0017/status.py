@@ -28,6 +28,12 @@ class Status(IntEnum):
     CONTAINER_EXISTS = 0x6E02
 
 
+#: There is no application or container of that name.
+MISSING = frozenset((Status.NO_APPLICATION, Status.NO_APPLICATION_NAME, Status.NO_CONTAINER))
+#: A firmware answers ``63C0 | left << 8``, which loses most of `left` and can look like another SW.
+GARBLED_PIN_WRONG = frozenset(SW.PIN_WRONG | left << 8 for left in range(16))
+
+
 def refused(ins: Ins, sw: int) -> CardError:
     """The error for an answer that the command should not have; it names `sw`."""
     for words in (Status, SW):

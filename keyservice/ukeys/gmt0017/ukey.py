@@ -52,12 +52,9 @@ from .data import (
     parse_pin_state,
     parse_sized,
 )
+from .recognition import device_of
 from .settings import ExpectedLength, Quirks
-from .status import Status, refused
-
-_MISSING_APPLICATION = (Status.NO_APPLICATION, Status.NO_APPLICATION_NAME)
-#: A firmware answers ``63C0 | left << 8``, which loses most of `left` and can look like another SW.
-_GARBLED_PIN_WRONG = frozenset(SW.PIN_WRONG | left << 8 for left in range(16))
+from .status import GARBLED_PIN_WRONG, MISSING, Status, refused
 
 
 class Gmt0017:
@@ -81,8 +78,8 @@ class Gmt0017:
     def recognise(cls, card: CardLink) -> Gmt0017 | None:
         """The ukey behind `card`, or None for a card of another kind, which is left as it was."""
         with card.transaction():
-            data = _get_dev_info(Commands(card))
-            return None if data is None else cls(card, DeviceInfo.parse(data))
+            device = device_of(Commands(card))
+            return None if device is None else cls(card, device)
 
     def configure(self, values: Values) -> None:
         self.quirks = Quirks.of(values)
@@ -221,8 +218,7 @@ class Gmt0017:
         """Forget what the card may have forgotten, and check that it is still the same ukey."""
         self._applications.clear()
         self._containers.clear()
-        data = _get_dev_info(self._commands)
-        device = None if data is None else DeviceInfo.parse(data)
+        device = device_of(self._commands)
         if device is None or device.serial != self._device.serial:
             raise UkeyRemoved(serial=self._device.serial)
         self._generation = self._card.generation
@@ -237,7 +233,7 @@ class Gmt0017:
         except UkeyError:
             try:
                 self._send(Ins.CLEAR_SECURE_STATE, app)
-            except CardError:  # a strict ukey says that nobody is logged in
+            except (CardError, ResponseError):  # a strict ukey says that nobody is logged in
                 self._card.reset()
             raise
         self._send(Ins.CLEAR_SECURE_STATE, app)
@@ -270,7 +266,7 @@ class Gmt0017:
             self._card.reset()
             self._identify()
             body, sw = self._exchange(ins, data, le=length)
-        if sw in _MISSING_APPLICATION or sw == Status.NO_CONTAINER:
+        if sw in MISSING:
             raise NoKeyPair("The ukey has no such application or container")
         if sw != SW.OK:
             raise refused(ins, sw)
@@ -345,7 +341,7 @@ class Gmt0017:
                 self.seen_pin = replace(before, left=0)
             raise PinLocked(maximum=before.maximum)
         told = sw & 0xF if sw & 0xFFF0 == SW.PIN_WRONG else None
-        if told is None and sw not in _GARBLED_PIN_WRONG:
+        if told is None and sw not in GARBLED_PIN_WRONG:
             raise refused(ins, sw)
         left = before.left - 1
         if told != left:
@@ -388,11 +384,3 @@ class Gmt0017:
         if le is not None and self.quirks.expected_length is ExpectedLength.ANY:
             le = 0
         return self._commands.exchange(CLA, ins, p1, p2, data, le=le)
-
-
-def _get_dev_info(commands: Commands) -> bytes | None:
-    """GetDevInfo's 288 bytes, or None where the card is not of this kind."""
-    body, sw = commands.exchange(CLA, Ins.GET_DEV_INFO, 0, 0, le=DeviceInfo.LENGTH)
-    if sw == SW.WRONG_LENGTH:
-        body, sw = commands.exchange(CLA, Ins.GET_DEV_INFO, 0, 0, le=0)
-    return body if sw == SW.OK and len(body) == DeviceInfo.LENGTH else None
