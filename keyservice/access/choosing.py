@@ -13,6 +13,7 @@ from keyservice.core.errors import (
     BadRequest,
     Cancelled,
     NoKeyPair,
+    NoneMadeHere,
     NotOnUkey,
     ReaderRefused,
     UkeyAbsent,
@@ -20,7 +21,7 @@ from keyservice.core.errors import (
 )
 from keyservice.store.records import Binding
 from keyservice.ukeys.base import Container, KeyRef, UkeyInfo
-from keyservice.ukeys.operations import APPLICATIONS, CONTAINERS, Arguments
+from keyservice.ukeys.operations import APPLICATIONS, CONTAINERS, GENERATE, Arguments
 
 from . import lookups, presence
 from .context import Context
@@ -83,8 +84,9 @@ async def key_pair(context: Context, handle: UkeyHandle) -> KeyRef:
     wanted = _named(context, await handle.do(CONTAINERS, Arguments(), lookups.deadline(context)))
     pairs = [container.ref for container in wanted if container.has_key]
     if not pairs:
-        named = request.application or request.container
-        raise (NotOnUkey if named else NoKeyPair)(serial=handle.info.serial)
+        if request.application or request.container:
+            raise NotOnUkey(serial=handle.info.serial)
+        raise (NoKeyPair if handle.can(GENERATE) else NoneMadeHere)(serial=handle.info.serial)
     if len(pairs) == 1:
         return pairs[0]
     await context.conversation.info(

@@ -58,6 +58,7 @@ async def bind(context: Context) -> Verdict:
     reserve = tries.reserve(context)
     generate = Flag.GENERATE in request.flags
     if generate:
+        handle.check_can(GENERATE)
         ref = await choosing.new_pair(context, handle)
     else:
         ref = await choosing.key_pair(context, handle)

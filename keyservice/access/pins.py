@@ -55,6 +55,7 @@ async def change_pin(context: Context) -> Verdict:
         return Verdict(Code.IGNORE)
     reserve = tries.reserve(context)
     handle, ref = await _meant(context)
+    handle.check_can(CHANGE_PIN)
     await _show_tries(context, handle, ref, reserve)
     serial = handle.info.serial
     old = await tries.ask_pin(context, handle, context.texts.old_pin(serial))
@@ -81,6 +82,7 @@ async def _password_alone(context: Context) -> bool:
 async def unblock_pin(context: Context) -> Verdict:
     """Set a new PIN with the admin PIN. Its tries are shown first, and its last try is kept."""
     handle, ref = await _meant(context)
+    handle.check_can(UNBLOCK_PIN)
     serial = handle.info.serial
     await tries.check_pause(context, handle, ref, admin=True)
     state = await handle.do(PIN_STATE, Arguments(ref, admin=True), lookups.deadline(context))

@@ -118,6 +118,22 @@ class Reason(StrEnum):
         N_("its login session was opened by a setuid program, such as su"),
     )
     PLACE_NO_SEAT = "place-no-seat", N_("its login session has no seat")
+    # what a kind of ukeys cannot do
+    NO_CHANGE = (
+        "no-change",
+        N_("this kind of ukey does not change its PIN here; its maker's software may do that"),
+    )
+    NO_UNBLOCK = (
+        "no-unblock",
+        N_("this kind of ukey cannot be unblocked here; its maker's software may do that"),
+    )
+    NO_GENERATE = (
+        "no-generate",
+        N_(
+            "this kind of ukey makes no key pair here; have its maker's software make one, and"
+            " leave out --generate"
+        ),
+    )
     # a refusal before it is known who reads it
     ROOT_ONLY = "root-only", N_("Only root may do this")
     WATCHED = "watched", N_("Too many callers are watched on the bus")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from keyservice.core.errors import UkeyAbsent, UkeyFailed, UkeyMute, UkeyRemoved
 from keyservice.crypto.key import PublicKey
@@ -31,6 +31,15 @@ class UkeyHandle:
         """What its PIN may look like."""
         return kinds.named(self.info.kind).pin_rule
 
+    def can(self, operation: Operation[Any]) -> bool:
+        """Whether ukeys of its kind can do it."""
+        return operation.needs is None or operation.needs in kinds.named(self.info.kind).can
+
+    def check_can(self, operation: Operation[Any]) -> None:
+        """Raise :class:`BadRequest`, with the reason, where :meth:`can` says no."""
+        if operation.needs is not None and not self.can(operation):
+            raise operation.needs.refused(self.info.kind)
+
     def known_pin(self, ref: KeyRef) -> PinState | None:
         """The user PIN's state as last seen, without asking the ukey; None if it was never seen."""
         return self._reader.pins.get(ref.application) if self._current else None
@@ -46,10 +55,12 @@ class UkeyHandle:
         """Have the ukey do it, when its turn comes.
 
         `deadline` is a monotonic time for queueing and work together; the work alone is also
-        limited by the configuration. Raises :class:`UkeyMute`, :class:`UkeyRemoved`,
-        :class:`ReaderAbsent` and :class:`UkeyFailed`; where it takes a PIN also :class:`PinWrong`
-        (facts: left, maximum), :class:`PinLocked`, :class:`TryWithheld` and :class:`PinRefused`.
+        limited by the configuration. Raises what :meth:`check_can` raises, :class:`UkeyMute`,
+        :class:`UkeyRemoved`, :class:`ReaderAbsent` and :class:`UkeyFailed`; where it takes a PIN
+        also :class:`PinWrong` (facts: left, maximum), :class:`PinLocked`, :class:`TryWithheld` and
+        :class:`PinRefused`.
         """
+        self.check_can(operation)
         reader, queue, ref = self._reader, self._reader.queue, arguments.ref
         if not self._current or queue is None:
             raise UkeyRemoved(serial=self.info.serial)

@@ -10,7 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
+
+from keyservice.core.errors import BadRequest
+from keyservice.core.reasons import Reason
 
 from .base import Container, KeyRef, PinState, TryReserve, UkeyInfo
 
@@ -20,6 +24,19 @@ if TYPE_CHECKING:  # code that reads the configuration needs no cryptography
 
 #: What the configuration says of one ukey, by the settings' names.
 Values = Mapping[str, str | int]
+
+
+class Ability(Enum):
+    """What not every kind of ukeys can do, or may do without its maker's software; and why it is
+    refused where a kind cannot."""
+
+    CHANGE_PIN = Reason.NO_CHANGE
+    UNBLOCK_PIN = Reason.NO_UNBLOCK  #: so that there is an admin PIN
+    GENERATE = Reason.NO_GENERATE
+
+    def refused(self, kind: str) -> BadRequest:
+        """The error for a ukey of a kind that cannot."""
+        return BadRequest(self.value, kind=kind)
 
 
 class CardLink(Protocol):
@@ -42,7 +59,8 @@ class Ukey(Protocol):
     a time.
 
     Each operation is one transaction that ends with the authorisation cleared. A ukey that is
-    known, idle and open costs no APDU before the operation's own.
+    known, idle and open costs no APDU before the operation's own. What its kind cannot do it
+    refuses (``Ability.refused``) before it sends anything.
     """
 
     @property
@@ -68,7 +86,9 @@ class Ukey(Protocol):
         """The signing key. Raises :class:`NoKeyPair`."""
         ...
 
-    def pin_state(self, ref: KeyRef, *, admin: bool = False) -> PinState: ...
+    def pin_state(self, ref: KeyRef, *, admin: bool = False) -> PinState:
+        """What the ukey says of the PIN. The admin PIN's is refused where nothing is unblocked."""
+        ...
 
     def verify_pin(self, ref: KeyRef, pin: Secret, reserve: TryReserve) -> PinState:
         """Prove the PIN and nothing else."""
@@ -128,6 +148,11 @@ class Kind(Protocol):
 
     @property
     def pin_rule(self) -> PinRule: ...
+
+    @property
+    def can(self) -> frozenset[Ability]:
+        """What its ukeys can do; nobody is asked for a PIN for anything else."""
+        ...
 
     @property
     def settings(self) -> tuple[Setting, ...]: ...

@@ -12,7 +12,7 @@ from keyservice.core.secret import Secret
 
 from . import results
 from .base import KeyRef, TryReserve
-from .kind import Ukey
+from .kind import Ability, Ukey
 from .results import Result
 
 T = TypeVar("T")
@@ -49,6 +49,7 @@ class Operation(Generic[T]):
     result: Result[T]
     run: Callable[[Ukey, Arguments], T]
     recognises: bool = False  #: the card in the reader is asked again what it is, before
+    needs: Ability | None = None  #: what a kind must be able to do for it
 
 
 PROBE = Operation(0x01, results.INFO, lambda ukey, _: ukey.info(), recognises=True)
@@ -64,12 +65,23 @@ SIGN = Operation(
     0x06, results.SIGNATURE, lambda ukey, a: ukey.sign(a.place, a.pin, a.data, a.reserve)
 )
 CHANGE_PIN = Operation(
-    0x07, results.NOTHING, lambda ukey, a: ukey.change_pin(a.place, a.pin, a.new_pin, a.reserve)
+    0x07,
+    results.NOTHING,
+    lambda ukey, a: ukey.change_pin(a.place, a.pin, a.new_pin, a.reserve),
+    needs=Ability.CHANGE_PIN,
 )
 UNBLOCK_PIN = Operation(
-    0x08, results.NOTHING, lambda ukey, a: ukey.unblock_pin(a.place, a.pin, a.new_pin)
+    0x08,
+    results.NOTHING,
+    lambda ukey, a: ukey.unblock_pin(a.place, a.pin, a.new_pin),
+    needs=Ability.UNBLOCK_PIN,
 )
-GENERATE = Operation(0x09, results.KEY, lambda ukey, a: ukey.generate(a.place, a.pin, a.reserve))
+GENERATE = Operation(
+    0x09,
+    results.KEY,
+    lambda ukey, a: ukey.generate(a.place, a.pin, a.reserve),
+    needs=Ability.GENERATE,
+)
 APPLICATIONS = Operation(0x0A, results.NAMES, lambda ukey, _: ukey.applications())
 
 #: The operations by their numbers; a worker obeys no other.

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keyservice.core.errors import BadRequest, PinLocked, PinWrong, TryWithheld
+from keyservice.core.errors import PinLocked, PinWrong, TryWithheld
 from keyservice.core.secret import Secret
 from keyservice.crypto.key import PublicKey
 from keyservice.transport.iso7816 import SW, Commands
 from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve, UkeyInfo
-from keyservice.ukeys.kind import CardLink, PinRule, Setting, Ukey, Values
+from keyservice.ukeys.kind import Ability, CardLink, PinRule, Setting, Ukey, Values
 
 REF = KeyRef("toy", "login")
 MAXIMUM = 3
@@ -66,13 +66,13 @@ class Toy:
             return self._commands.send(0, SIGN, 0, 0, data, le=0)
 
     def change_pin(self, ref: KeyRef, old: Secret, new: Secret, keep: TryReserve) -> None:
-        raise BadRequest("a toy keeps its PIN")
+        raise Ability.CHANGE_PIN.refused("toy")
 
     def unblock_pin(self, ref: KeyRef, admin: Secret, new: Secret) -> None:
-        raise BadRequest("a toy keeps its PIN")
+        raise Ability.UNBLOCK_PIN.refused("toy")
 
     def generate(self, ref: KeyRef, pin: Secret, keep: TryReserve) -> PublicKey:
-        raise BadRequest("a toy keeps its key")
+        raise Ability.GENERATE.refused("toy")
 
 
 class ToyKind:
@@ -80,6 +80,7 @@ class ToyKind:
 
     name = "toy"
     pin_rule = PinRule(4, 8)
+    can: frozenset[Ability] = frozenset()
     settings: tuple[Setting, ...] = (Setting("colour", ("red", "blue")),)
 
     def prepare(self) -> None: ...

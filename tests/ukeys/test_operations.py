@@ -5,16 +5,20 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from keyservice.core.errors import (
+    BadRequest,
     PinLocked,
     PinWrong,
     ReaderAbsent,
 )
 from keyservice.core.secret import Secret
 from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve
+from keyservice.ukeys.gmt0017 import Gmt0017Kind
+from keyservice.ukeys.kind import Ability
 from keyservice.ukeys.operations import (
     CHANGE_PIN,
     CONTAINERS,
@@ -23,6 +27,7 @@ from keyservice.ukeys.operations import (
     UNBLOCK_PIN,
     VERIFY_PIN,
     Arguments,
+    Operation,
 )
 from keyservice.ukeys.pool import Ukeys
 from keyservice.ukeys.quirks import QuirkRule
@@ -36,6 +41,7 @@ from tests.ukeys.real import (
     REF,
     SETTINGS,
     WRONG,
+    commands,
     found,
     run,
     sign,
@@ -103,6 +109,27 @@ def test_changing_and_unblocking_the_pin(desk: Desk) -> None:
             assert await handle.do(
                 VERIFY_PIN, Arguments(REF, pin=pin, reserve=TryReserve.LAST), soon()
             ) == PinState(3, 3, False)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("operation", [CHANGE_PIN, UNBLOCK_PIN, GENERATE])
+def test_what_a_kind_cannot_do_its_ukey_is_not_asked(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, operation: Operation[Any]
+) -> None:
+    softkey = desk.softkey()
+    monkeypatch.setattr(Gmt0017Kind, "can", frozenset(Ability) - {operation.needs})
+
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        commands(softkey)
+        with Secret(PIN) as pin, Secret(NEW) as new, pytest.raises(BadRequest) as refused:
+            await handle.do(operation, Arguments(REF, pin=pin, new_pin=new), soon())
+        assert refused.value.reason is not None
+        assert refused.value.facts == {"kind": "gmt0017"}
+        assert commands(softkey) == []
+        assert [handle.can(each) for each in (CHANGE_PIN, UNBLOCK_PIN, GENERATE)].count(True) == 2
+        assert handle.can(VERIFY_PIN)
 
     run(scenario)
 

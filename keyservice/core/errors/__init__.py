@@ -46,6 +46,7 @@ from .sessions import TickMissed as TickMissed
 from .sessions import UkeyMute as UkeyMute
 from .ukeys import KeyMismatch as KeyMismatch
 from .ukeys import NoKeyPair as NoKeyPair
+from .ukeys import NoneMadeHere as NoneMadeHere
 from .ukeys import NotOnUkey as NotOnUkey
 from .ukeys import ReaderAbsent as ReaderAbsent
 from .ukeys import ReaderRefused as ReaderRefused

@@ -85,6 +85,15 @@ class NotOnUkey(NoKeyPair):
     )
 
 
+class NoneMadeHere(NoKeyPair):
+    """There is no key pair on the ukey, and its kind makes none here."""
+
+    text = N_(
+        "The ukey holds no key pair to sign with, and this kind of ukey makes none here. Have its"
+        " maker's software make one."
+    )
+
+
 class TryLimitTooHigh(UkeyError):
     """The ukey allows more wrong PINs than the standard's 10."""
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from keyservice.ukeys.kind import CardLink, Ukey
+from keyservice.ukeys.kind import Ability, CardLink, Ukey
 
 from .settings import PIN_RULE, SETTINGS
 
@@ -16,6 +16,7 @@ class Gmt0017Kind:
 
     name = "gmt0017"
     pin_rule = PIN_RULE
+    can = frozenset(Ability)
     settings = SETTINGS
 
     def prepare(self) -> None:
