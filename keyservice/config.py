@@ -15,10 +15,11 @@ from keyservice.access.settings import Rules, ServiceRule
 from keyservice.contract.names import DEADLINE_MAX
 from keyservice.core import tables
 from keyservice.core.tables import Table
+from keyservice.core.text import plain
 from keyservice.glass import serial_of, ttys_of
 from keyservice.ukeys import kinds
 from keyservice.ukeys.quirks import QuirkRule
-from keyservice.ukeys.settings import ReaderSettings
+from keyservice.ukeys.settings import ReaderSettings, can_fit
 
 #: ``service.language`` → the locale name that the texts are chosen by.
 _LANGUAGES = {"auto": "auto", "en": "C", "zh_CN": "zh_CN.UTF-8"}
@@ -81,8 +82,8 @@ def _config(top: Table) -> Config:
         ),
         ReaderSettings(
             operation_deadline=reading.number("deadline", int(readers.operation_deadline), 1, 120),
-            allow=reading.texts("allow", readers.allow),
-            deny=reading.texts("deny", readers.deny),
+            allow=_reader_names(reading, "allow", readers.allow),
+            deny=_reader_names(reading, "deny", readers.deny),
             usb=reading.texts("usb", readers.usb, _USB, 'USB ids such as "163c:*"'),
             allow_virtual_readers=virtual,
             quirks=tuple(_quirk(table) for table in top.array("quirks")),
@@ -95,9 +96,29 @@ def _config(top: Table) -> Config:
     return config
 
 
+def _reader_names(table: Table, key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns over readers' names. One that can fit none would leave a reader in use, or keep all
+    of them out, without a word."""
+    found = table.texts(key, default)
+    for pattern in found:
+        _check_reader(table, key, pattern)
+    return found
+
+
+def _check_reader(table: Table, key: str, pattern: str) -> None:
+    if not can_fit(pattern):
+        table.complain(
+            key,
+            f'has "{plain(pattern)}", which fits no reader: a name ends as "Vendor X 00 00" does.'
+            ' Write all of it, as "ukey list" shows it, or * for the rest',
+        )
+
+
 def _quirk(table: Table) -> QuirkRule:
+    reader = table.text("reader", "*")
+    _check_reader(table, "reader", reader)
     return QuirkRule(
-        reader=table.text("reader", "*"),
+        reader=reader,
         manufacturer=table.text("manufacturer", "*"),
         serial=table.text("serial", "*"),
         values={name: table.one_of(name, each.choices) for name, each in kinds.settings().items()},

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
+
+from keyservice.core import patterns
+from keyservice.core.patterns import Piece
 
 #: In a list of terminals: those that the kernel has as consoles (``console=`` of the boot line, or
 #: the firmware's), such as ttyAMA0, xvc0, ttysclp0 and 3270/tty1.
@@ -26,6 +28,21 @@ _VIRTUAL = re.compile(r"tty(?:[1-9]|[1-5][0-9]|6[0-3])")
 #: A name below /dev. No such name leads out of /dev.
 _NAME = re.compile(r"(?:[A-Za-z0-9_]+/)?[A-Za-z0-9_]+")
 _TTYS = Path("/sys/class/tty")
+
+_WORD = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+_REST = Piece(_WORD, often=True)
+_BELOW = (*patterns.text("/"), Piece(_WORD), _REST)
+_DIGITS = frozenset("0123456789")
+#: All names that can be a console's, except for tty1 to tty63: none in a folder ``pts``, and no
+#: other number behind ``tty``.
+_SHAPES = (
+    *patterns.otherwise("tty", _WORD),
+    patterns.text("tty"),
+    (*patterns.text("tty"), Piece(_WORD - _DIGITS), _REST),
+    *((*shape, *_BELOW) for shape in patterns.otherwise("pts", _WORD)),
+    (*patterns.text("pts"), Piece(_WORD), _REST, *_BELOW),
+)
+_NAME_MAX = 255
 
 
 def name_of(tty: str) -> str:
@@ -59,9 +76,28 @@ def is_console(tty: str, service: str, listed: Sequence[str]) -> bool:
         return False
     if re.match("tty[0-9]", name) and not is_virtual(name):
         return False  # tty0 is the one in front, and there are no others
-    if any(fnmatchcase(name, pattern.removeprefix("/dev/")) for pattern in listed):
+    if any(patterns.fits(name, pattern.removeprefix("/dev/")) for pattern in listed):
         return True
     return KERNEL in listed and name in _active("console")
+
+
+def can_fit(pattern: str) -> bool:
+    """Whether a pattern of ``locality.ttys`` can fit any console of any machine."""
+    name = pattern.removeprefix("/dev/")
+    if pattern == KERNEL or patterns.can_fit(name, _SHAPES, _NAME_MAX):
+        return True
+    return any(patterns.fits(f"tty{number}", name) for number in range(1, 64))
+
+
+def is_there(pattern: str) -> bool:
+    """Whether a terminal that this machine has now fits `pattern`."""
+    name = pattern.removeprefix("/dev/")
+    if pattern == KERNEL or "/" in name:
+        return True  # no list of these is complete
+    try:
+        return any(patterns.fits(each.name, name) for each in _TTYS.iterdir())
+    except OSError:
+        return True  # nobody knows
 
 
 def controls(terminal: int, tty: str) -> bool:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+
+from keyservice.core.patterns import fits
 
 from .kind import Values
 
@@ -22,9 +23,9 @@ class QuirkRule:
 
     def fits(self, reader: str, manufacturer: str, serial: str) -> bool:
         return (
-            fnmatchcase(reader, self.reader)
-            and fnmatchcase(manufacturer, self.manufacturer)
-            and fnmatchcase(serial, self.serial)
+            fits(reader, self.reader)
+            and fits(manufacturer, self.manufacturer)
+            and fits(serial, self.serial)
         )
 
 

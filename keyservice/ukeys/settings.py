@@ -5,12 +5,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+
+from keyservice.core import patterns
+from keyservice.core.patterns import ANY, Piece
 
 from .quirks import QuirkRule
 
 #: Names that drivers of emulated readers give them (vsmartcard's vpcd; its USB/IP twin).
 _VIRTUAL = ("Virtual PCD *", "Virtual Smart Card*", "VirtualSmartCard*", "vpcd*")
+
+_HEX = Piece(frozenset("0123456789ABCDEF"))
+#: A reader's name, as pcscd makes it: the driver's name for it, then the reader's and the slot's
+#: number ("%s %02X %02X"), at most 127 bytes (MAX_READERNAME).
+_NAME = (Piece(ANY), Piece(ANY, often=True), *(*patterns.text(" "), _HEX, _HEX) * 2)
+_NAME_MAX = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +36,20 @@ class ReaderSettings:
         """Whether the reader is not to be touched."""
         if is_virtual(reader) and not self.allow_virtual_readers:
             return True
-        return _any_fits(self.deny, reader) or not _any_fits(self.allow, reader)
+        denied = patterns.any_fits(self.deny, reader)
+        return denied or not patterns.any_fits(self.allow, reader)
 
     def closes(self, usb: str) -> bool:
         """Whether people at the machine get no access to the USB device of a reader, `usb` being
         its vendor and product as ``vvvv:pppp``, in lower-case hexadecimal."""
-        return _any_fits(self.usb, usb)
+        return patterns.any_fits(self.usb, usb)
 
 
 def is_virtual(reader: str) -> bool:
     """Whether the reader is an emulated one, which proves nothing about somebody's presence."""
-    return _any_fits(_VIRTUAL, reader)
+    return patterns.any_fits(_VIRTUAL, reader)
 
 
-def _any_fits(patterns: tuple[str, ...], name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def can_fit(pattern: str) -> bool:
+    """Whether `pattern` can fit the name of any reader."""
+    return patterns.can_fit(pattern, (_NAME,), _NAME_MAX)

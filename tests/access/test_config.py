@@ -127,6 +127,9 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
         ("[breakglass]\nserials = true", "did you mean breakglass.serial?"),
         ('[readers]\nallow = "*"', "readers.allow is a list of texts"),
         ("[readers]\ndeny = [1]", "readers.deny is a list of texts"),
+        ('[readers]\ndeny = ["ACME"]', 'readers.deny has "ACME", which fits no reader'),
+        ('[readers]\nallow = ["*", ""]', 'readers.allow has "", which fits no reader'),
+        ('[[quirks]]\nreader = "ACME 0 0"', 'quirks[1].reader has "ACME 0 0", which fits no'),
         ('[readers]\nusb = "*"', 'readers.usb is a list of USB ids such as "163c:*"'),
         *(
             (f'[readers]\nusb = ["163c:*", "{wrong}"]', "readers.usb is a list of USB ids")

@@ -11,7 +11,7 @@ from keyservice.ukeys.gmt0017.data import parse_names
 from keyservice.ukeys.gmt0017.settings import ByteOrder, Quirks
 from keyservice.ukeys.kind import Values
 from keyservice.ukeys.quirks import QuirkRule, choose
-from keyservice.ukeys.settings import ReaderSettings, is_virtual
+from keyservice.ukeys.settings import ReaderSettings, can_fit, is_virtual
 from keyservice.ukeys.text import is_name, is_serial
 
 
@@ -31,6 +31,45 @@ def test_readers_are_refused(settings: ReaderSettings, refused: object) -> None:
     readers = {"Virtual PCD 00 00", "ACME Reader 00 00", "Other 00 00"}
     told = {reader for reader in readers if settings.refuses(reader)}
     assert told == (readers if refused == "all" else refused)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Vendor [CCID Interface] 00 00",
+        "Vendor [!a] [b-] 00 01",
+        "What? * [x 00 00",
+        "登录 ukey é 00 00",
+        "odd \u202e name 00 00",
+    ],
+)
+def test_a_name_that_is_shown_fits_itself_and_no_other(name: str) -> None:
+    for given in (name, plain(name), f"{plain(name)[:-5]}*"):
+        assert can_fit(given)
+        assert ReaderSettings(deny=(given,)).refuses(name)
+        assert not ReaderSettings(allow=(given,)).refuses(name)
+        assert choose((QuirkRule(reader=given, values={"a": 1}),), name, "", "")
+        assert not ReaderSettings(deny=(given,)).refuses("Other C 00 02")
+    assert not choose((QuirkRule(serial="[1]", values={"a": 1}),), name, "", "2")
+
+
+def test_a_set_of_characters_still_is_one() -> None:
+    settings = ReaderSettings(deny=("ACME [A-C] *",))
+    assert settings.refuses("ACME B 00 00")
+    assert not settings.refuses("ACME D 00 00")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "can"),
+    [
+        *((each, True) for each in ("*", "ACME*", "?* 0? 00", "*[0-9A]", "[!a]cme 00 00")),
+        *((each, True) for each in ("*" * 500, "?" * 127, "[x 00 00", "[]] 00 00", "* *")),
+        *((each, False) for each in ("", "ACME", "ACME 00", "* 00 0", "*[g-z]", "00 00")),
+        *((each, False) for each in ("ACME 00 00 ", "* 0a 00", "?" * 128, "x" * 200 + "*")),
+    ],
+)
+def test_it_is_known_which_patterns_can_fit_a_reader(pattern: str, can: bool) -> None:
+    assert can_fit(pattern) == can
 
 
 def test_emulated_readers_are_known_by_their_drivers_names() -> None:
