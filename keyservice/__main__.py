@@ -23,7 +23,7 @@ from keyservice.commandline import Exit, parser
 from keyservice.config import Config, load
 from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, SELINUX_DOMAIN, STATE_DIR
 from keyservice.contract.streams import fill_gaps
-from keyservice.core import offspring, selinux
+from keyservice.core import fips, offspring, selinux
 from keyservice.core.errors import ConfigurationError, UkeyError
 from keyservice.core.hardening import harden
 from keyservice.core.logsocket import Handler, LogSocket, describe
@@ -86,6 +86,7 @@ def _check(path: Path) -> Exit:
     for name, reason in sm2.survey().items():
         print(f"SM2 engine {name}: {reason or 'works'}")
     try:
+        fips.check()
         print(f"SM2 engine used (crypto.sm2 = {config.sm2}): {sm2.engine(config.sm2).name}")
     except ConfigurationError as error:
         print(error.message, file=sys.stderr)
@@ -94,6 +95,7 @@ def _check(path: Path) -> Exit:
 
 
 def _configured(path: Path) -> Config:
+    fips.check()
     config = load(path, required=path != Path(CONFIG_FILE), trusted=True)
     if config.rules.allow_virtual_readers:
         _log.warning("virtual readers are allowed: an emulated ukey can log in")

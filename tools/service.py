@@ -17,6 +17,8 @@ from keyservice.client.session import (
     TimedOut,
     Unreachable,
 )
+from keyservice.core import fips
+from keyservice.core.errors import CryptoMissing
 
 from . import exits, hints
 from .command import Failure
@@ -46,14 +48,15 @@ def reached() -> Iterator[None]:
             _("The keyservice does not answer: {reason}.").format(reason=why(error.facts)),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
-            hint=log_hint(),
+            hint=_lacking() or log_hint(),
         ) from None
     except ClientError as error:
         raise Failure(
             _("The keyservice cannot be reached: {reason}.").format(reason=why(error.facts)),
             Exit.UNREACHABLE,
             error=UNREACHABLE,
-            hint=_("Start it as root: {command}").format(command=_start()) + "\n" + log_hint(),
+            hint=_lacking()
+            or _("Start it as root: {command}").format(command=_start()) + "\n" + log_hint(),
         ) from None
 
 
@@ -83,6 +86,14 @@ def _start() -> str:
     if _SYSTEMD.is_dir():
         return "systemctl start ukey-keyservice"
     return "env -i /usr/libexec/ukey/keyservice &"
+
+
+def _lacking() -> str:
+    """Why the keyservice cannot start on this host, where its OpenSSL lacks what ukeys need."""
+    if not (names := fips.missing()):
+        return ""
+    facts = fips.lacking(*names).facts
+    return _(CryptoMissing.text).format(names=facts["names"], why=why(facts))
 
 
 def log_hint() -> str:

@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from keyservice.core.errors import UkeyFailed
 
+from .pyca import needs
+
 #: SubjectPublicKeyInfo up to the point: one spelling, so that one key has one fingerprint.
 _P256 = bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200")
 _P384 = bytes.fromhex("3076301006072a8648ce3d020106052b81040022036200")
@@ -56,7 +58,8 @@ class Ecdsa:
         r = int.from_bytes(signature[: self._half], "big")
         s = int.from_bytes(signature[self._half :], "big")
         try:
-            self._load(key).verify(encode_dss_signature(r, s), message, ECDSA(self._digest))
+            with needs(self._curve.name, UnsupportedAlgorithm):
+                self._load(key).verify(encode_dss_signature(r, s), message, ECDSA(self._digest))
         except (UkeyFailed, InvalidSignature, UnsupportedAlgorithm, ValueError):
             return False
         return True
@@ -68,7 +71,8 @@ class Ecdsa:
         try:
             if self.has_form(key):
                 point = _UNCOMPRESSED + key[len(self._prefix) :]
-                return EllipticCurvePublicKey.from_encoded_point(self._curve, point)
+                with needs(self._curve.name, UnsupportedAlgorithm):
+                    return EllipticCurvePublicKey.from_encoded_point(self._curve, point)
         except (ValueError, UnsupportedAlgorithm):
             pass
         raise UkeyFailed(f"The public key is no point of {self._curve.name}")

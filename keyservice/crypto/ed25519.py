@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from keyservice.core.errors import UkeyFailed
 
+from .pyca import needs
+
 SIGNATURE_BYTES = 64
 _KEY_BYTES = 32
 #: SubjectPublicKeyInfo up to the key (RFC 8410, section 4).
@@ -45,7 +47,8 @@ class Ed25519:
         if len(signature) != SIGNATURE_BYTES:
             return False
         try:
-            self._load(key).verify(signature, message)
+            with needs("Ed25519", UnsupportedAlgorithm):
+                self._load(key).verify(signature, message)
         except (UkeyFailed, InvalidSignature, UnsupportedAlgorithm, ValueError):
             return False
         return True
@@ -61,7 +64,8 @@ class Ed25519:
         if y >= _P or y in _SMALL:
             raise UkeyFailed("The public key is none that a ukey has made")
         try:
-            return Ed25519PublicKey.from_public_bytes(raw)
+            with needs("Ed25519", UnsupportedAlgorithm):
+                return Ed25519PublicKey.from_public_bytes(raw)
         except (ValueError, UnsupportedAlgorithm):
             raise UkeyFailed("The public key is no Ed25519 key") from None
 

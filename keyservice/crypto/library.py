@@ -7,9 +7,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-#: The one ABI that has all calls that are used. ``ctypes.util.find_library`` would start gcc and
-#: ldconfig.
-LIBRARY = "libcrypto.so.3"
+from keyservice.core.fips import LIBRARY
 
 #: A function's name, the type of its result, and those of its arguments.
 _Call = tuple[str, Any, tuple[Any, ...]]

@@ -50,6 +50,11 @@ class OpenSsl:
             self._lib = _load()
         except (OSError, AttributeError) as error:
             raise EngineUnavailable(f"libcrypto cannot be used: {error}") from None
+        context = self._lib.EVP_PKEY_CTX_new_from_name(None, b"SM2", None)
+        self._lib.EVP_PKEY_CTX_free(context)
+        if context is None:
+            self._lib.ERR_clear_error()
+            raise EngineUnavailable("libcrypto offers no SM2")
         self._keys: OrderedDict[bytes, _Key] = OrderedDict()
         self._lock = threading.Lock()
 

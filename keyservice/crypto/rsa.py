@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from keyservice.core.errors import UkeyFailed
 
+from .pyca import needs
+
 #: Bits of a modulus. Fewer are not safe (SP 800-131A), no card has more.
 BITS_MIN, BITS_MAX = 2048, 4096
 #: FIPS 186-5, A.1.1: odd, and over 2^16.
@@ -49,7 +51,8 @@ class Rsa:
             loaded = self._load(key)
             if len(signature) != (loaded.key_size + 7) // 8:
                 return False
-            loaded.verify(signature, message, PKCS1v15(), hashes.SHA256())
+            with needs("RSA"):
+                loaded.verify(signature, message, PKCS1v15(), hashes.SHA256())
         except (UkeyFailed, InvalidSignature, UnsupportedAlgorithm, ValueError):
             return False
         return True
@@ -59,8 +62,9 @@ class Rsa:
 
     def _load(self, key: bytes) -> RSAPublicKey:
         try:
-            loaded = load_der_public_key(key)
-            canonical = loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            with needs("RSA"):
+                loaded = load_der_public_key(key)
+                canonical = loaded.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         except (ValueError, UnsupportedAlgorithm):
             raise UkeyFailed("The public key cannot be read") from None
         if not isinstance(loaded, RSAPublicKey) or canonical != key:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from keyservice.core import fips
+
 from .library import load
 
 BLOCK_BYTES = 16
@@ -25,7 +27,10 @@ Buffer = bytes | bytearray
 
 
 def prepare() -> None:
-    """Load what the first call would load now: a device worker cannot open files later."""
+    """Load what the first call would load now: a device worker cannot open files later.
+
+    Raises :class:`CryptoMissing`.
+    """
     encrypt(bytes(BLOCK_BYTES), bytes(BLOCK_BYTES))
     cbc_mac(*[bytes(BLOCK_BYTES)] * 3)
 
@@ -106,7 +111,10 @@ def _evp() -> _Evp | None:
 
 def _run_gmssl(key: Buffer, iv: Buffer | None, blocks: Buffer) -> bytes:
     """For hosts whose libcrypto was built without SM4 (RHEL, Fedora)."""
-    gmssl: Any = importlib.import_module("gmssl.sm4")
+    try:
+        gmssl: Any = importlib.import_module("gmssl.sm4")
+    except ImportError:
+        raise fips.lacking("SM4") from None
     cipher = gmssl.CryptSM4()
     cipher.set_key(bytes(key), gmssl.SM4_ENCRYPT)
     out, last = bytearray(), iv

@@ -41,6 +41,12 @@ _PROGRAM = (
 _WORDS_MAX, _LINES_MAX = 8192, 20
 
 
+def _environment() -> dict[str, str]:
+    """Nothing but the configuration of OpenSSL that the service itself was given."""
+    given = os.environ.get("OPENSSL_CONF")
+    return {} if given is None else {"OPENSSL_CONF": given}
+
+
 class Child:
     """Runs `part` of the device worker with the arguments parent's pid, socket and `arguments`."""
 
@@ -71,7 +77,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
-                    env={},
+                    env=_environment(),
                     cwd="/",
                     pass_fds=(theirs.fileno(),),
                 )

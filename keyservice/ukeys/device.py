@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import sys
 
+from keyservice.core.errors import CryptoMissing
+
 from .confine import Unconfined
 from .endings import Ending, end
 
@@ -30,3 +32,6 @@ def main() -> None:
     except Unconfined as error:
         print(f"cannot be confined: {error}", file=sys.stderr, flush=True)
         end(Ending.UNCONFINED)
+    except CryptoMissing as error:
+        print(error, file=sys.stderr, flush=True)
+        end(Ending.UNPREPARED)

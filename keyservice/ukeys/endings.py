@@ -15,6 +15,7 @@ class Ending(IntEnum):
     SERVICE_GONE = 0  #: nobody to work for
     NO_PCSCD = 3  #: no connection to pcscd, or none any more; a confined process gets no other
     UNCONFINED = 4  #: it could not give up its rights, and so listened to no device
+    UNPREPARED = 5  #: this host's OpenSSL lacks what it needs
 
 
 def end(ending: Ending) -> NoReturn:

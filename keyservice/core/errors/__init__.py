@@ -33,6 +33,7 @@ from .sessions import BadRequest as BadRequest
 from .sessions import Busy as Busy
 from .sessions import Cancelled as Cancelled
 from .sessions import ConfigurationError as ConfigurationError
+from .sessions import CryptoMissing as CryptoMissing
 from .sessions import DeadlinePassed as DeadlinePassed
 from .sessions import HostBusy as HostBusy
 from .sessions import LookUpLate as LookUpLate

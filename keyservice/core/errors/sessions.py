@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from keyservice.core.codes import Code, ErrorName, Exit
 from keyservice.core.marks import N_
+from keyservice.core.reasons import Fact, told
 
 from .base import UkeyError
 
@@ -82,6 +83,28 @@ class ConfigurationError(UkeyError):
     """The configuration is wrong."""
 
     name, code, exit = ErrorName.CONFIGURATION, Code.SERVICE_ERR, Exit.FAILED
+
+
+class CryptoMissing(ConfigurationError):
+    """This host's OpenSSL does not offer what ukeys need."""
+
+    text = N_(
+        "This host's OpenSSL does not offer {names}, which ukeys need: {why}. Give the keyservice a"
+        " configuration of OpenSSL with the default provider, or leave FIPS mode: FIPS MODE in"
+        " keyservice(8) shows both."
+    )
+    login_text = N_(
+        "This host lacks what it takes to check your ukey. Ask an administrator: the log says what."
+    )
+
+    def __init__(self, *names: str, why: str, **facts: Fact) -> None:
+        """`names` of the algorithms; `why`: a :class:`Reason`, and its `facts`."""
+        super().__init__("", names=", ".join(names), why=str(why), **facts)
+        #: one line for the log and for ``--check-config``
+        self.message = self.text.format(names=self.facts["names"], why=told(why, facts))
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class RemoteRefused(UkeyError):

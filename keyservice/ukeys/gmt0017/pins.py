@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from keyservice.core import fips
 from keyservice.core.errors import PinRefused
 from keyservice.core.secret import Secret, wipe
 from keyservice.crypto import sm4
@@ -27,7 +28,14 @@ def prepare() -> None:
     """Load now what the first PIN would load: a device worker cannot open files later."""
     sm4.prepare()
     for each in PinHash:
-        hashlib.new(each.value, usedforsecurity=False)
+        _hash(each)
+
+
+def _hash(pin_hash: PinHash) -> hashlib._Hash:
+    try:
+        return hashlib.new(pin_hash.value, usedforsecurity=False)
+    except ValueError:
+        raise fips.lacking(pin_hash.value.upper()) from None
 
 
 def check(pin: Secret) -> None:
@@ -41,7 +49,9 @@ def key_of(pin: Secret, pin_hash: PinHash) -> Iterator[bytearray]:
     """K, 16 bytes: the hash of the PIN padded with 00 to 16 bytes. Wiped when left."""
     padded = pin.padded(PIN_RULE.maximum)
     try:
-        digest = hashlib.new(pin_hash.value, padded, usedforsecurity=False).digest()
+        hasher = _hash(pin_hash)
+        hasher.update(padded)
+        digest = hasher.digest()
     finally:
         wipe(padded)
     key = bytearray(digest[: sm4.BLOCK_BYTES])

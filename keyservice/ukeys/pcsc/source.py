@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from keyservice.core import fips
 from keyservice.core.errors import ReaderAbsent, UkeyError, UkeyFailed
 from keyservice.core.text import plain
 from keyservice.ukeys.child import Child
@@ -107,6 +108,10 @@ def _told(reader: str, status: int) -> tuple[UkeyError, bool]:
         case Ending.UNCONFINED:
             log.error("device worker of %s cannot be confined", plain(reader))
             return UkeyFailed("A device worker cannot be confined", reader=reader), False
+        case Ending.UNPREPARED:
+            lacking = fips.lacking(*fips.missing() or ("SM4",))
+            log.error("device worker of %s: %s", plain(reader), lacking)
+            return lacking, False
         case _:
             log.error("device worker of %s ended", plain(reader))
             return UkeyFailed("The device worker ended", reader=reader), True
