@@ -285,7 +285,7 @@ def test_it_speaks_chinese(commands: Commands, place: Host) -> None:
 
 
 @pytest.mark.alone
-def test_a_whole_host_takes_a_few_seconds(commands: Commands, place: Host) -> None:
+def test_a_whole_host_takes_no_minute(commands: Commands, place: Host) -> None:
     """Forty services with different stacks, the largest of the examples among them."""
     large = (CHECKOUT / "pam.d-examples/redhat/uniform/sssd-faillock/system-auth").read_text()
     for number in range(40):
@@ -296,4 +296,4 @@ def test_a_whole_host_takes_a_few_seconds(commands: Commands, place: Host) -> No
     found = services(done.stdout)
     assert {each["who"] for each in found} == {"password and ukey"}
     assert len(found) == 40
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
