@@ -117,6 +117,10 @@ class Pcscd:
     def card_in(self, reader: str) -> Card | None:
         return self._readers[reader].card
 
+    def is_held(self, reader: str) -> bool:
+        """Whether somebody is in a transaction with its card."""
+        return self._readers[reader].holder is not None
+
     def add_reader(self, name: str) -> None:
         """Plug one in, unless it is there."""
         with self._changed:

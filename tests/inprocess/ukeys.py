@@ -30,7 +30,7 @@ class Here(Control):
 
     def reset(self) -> None:
         if self._steered is not None:
-            self._steered.card.reset()
+            self._steered.reset()
 
     def transmit(self, apdu: bytes, inserted_at: float) -> Reply:
         reply = self._running.transmit(apdu, inserted_at)

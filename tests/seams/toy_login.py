@@ -18,41 +18,8 @@ from keyservice.ukeys.settings import ReaderSettings
 from tests.access.conftest import READERS
 from tests.access.rig import GETTY, LOCKER, Service, cards, serving
 from tests.inprocess.pcscd import Pcscd
-from tests.seams.toy_kind import HELLO, KEY, MAXIMUM, REF, SIGN, TRIES, VERIFY
-from tests.softkey.misbehave import Reply
-
-PIN, WRONG, PUBLIC = b"1234", b"4321", bytes(range(16))
-
-
-class ToyCard:
-    """The device."""
-
-    def __init__(self) -> None:
-        self.left, self.verified = MAXIMUM, False
-
-    def reset(self) -> None:
-        self.verified = False
-
-    def transmit(self, apdu: bytes, inserted_at: float) -> Reply:
-        return Reply(self._answer(apdu[1], apdu[7:-2] if apdu[1] == SIGN else apdu[7:]))
-
-    def _answer(self, ins: int, data: bytes) -> bytes:
-        ok = b"\x90\x00"
-        match ins:
-            case _ if ins == HELLO:
-                return b"TOY1" + ok
-            case _ if ins == TRIES:
-                return bytes((self.left,)) + ok
-            case _ if ins == KEY:
-                return PUBLIC + ok
-            case _ if ins == VERIFY:
-                self.verified = data == PIN
-                self.left = MAXIMUM if self.verified else self.left - 1
-                return ok if self.verified else bytes((0x63, 0xC0 | self.left))
-            case _ if ins == SIGN and self.verified:
-                self.verified = False
-                return data[::-1] + ok
-        return b"\x6d\x00"
+from tests.seams.toy_card import PIN, PUBLIC, WRONG, ToyCard
+from tests.seams.toy_kind import REF
 
 
 async def inserted(service: Service) -> None:

@@ -8,10 +8,9 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from .apdu import SW
-from .card import Card
 from .device import INFO_BYTES
 from .sm2 import KeyPair
 from .switches import changed, check, choice, codes, flag, number
@@ -32,7 +31,7 @@ class Faults:
     slow: float = number("answer so many ms late", float)
     mute: bool = flag("never answer; only pulling the ukey ends that")
     foreign: bool = flag("be a card of another kind: 6D00 to everything")
-    sw: int = number("answer nothing but this status word (0x6F00)")
+    sw: int = number("answer this status word (0x6F00), and no data but what lengthen adds")
     garbage: str = choice(
         "",
         "random",
@@ -79,6 +78,13 @@ class Reply(NamedTuple):
     die: bool = False
 
 
+class Card(Protocol):
+    """A card of any kind; what is said of instructions and signatures is GM/T 0017's."""
+
+    def transmit(self, apdu: bytes) -> bytes: ...
+    def earlier_signature(self, ids: bytes) -> bytes: ...
+
+
 class Misbehaving:
     """A card with faults."""
 
@@ -123,10 +129,10 @@ class Misbehaving:
         if faults.foreign:
             return SW.UNKNOWN_INSTRUCTION.to_bytes(2, "big")
         if faults.sw:
-            return faults.sw.to_bytes(2, "big")
-        if answer.endswith(_OK):
+            answer = faults.sw.to_bytes(2, "big")
+        elif answer.endswith(_OK):
             answer = self._data(apdu, answer[:-2], inserted_at) + _OK
-        if faults.garbage:
+        if faults.garbage and not faults.sw:
             answer = _garbage(faults.garbage, answer)
         if faults.lengthen > 0:
             answer = answer[:-2] + bytes(faults.lengthen) + answer[-2:]

@@ -46,6 +46,10 @@ class Steered:
         self.card.adopt(**{name: switches[name] for name in switches if name in traits})
         self._faulty = Misbehaving(self.card, made) if made else None
 
+    def reset(self) -> None:
+        """Power on, or a reset."""
+        self.card.reset()
+
     def transmit(self, apdu: bytes, inserted_at: float) -> Reply:
         """Run one command APDU. `inserted_at` is a monotonic time, in seconds."""
         if self._faulty is None:

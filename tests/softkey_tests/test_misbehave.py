@@ -59,6 +59,10 @@ def test_any_status_word(card: Card) -> None:
     assert Misbehaving(card, Faults(sw=0x6F00)).transmit(INFO).answer == b"\x6f\0"
 
 
+def test_an_error_that_brings_data(card: Card) -> None:
+    assert Misbehaving(card, Faults(sw=0x6F00, lengthen=2)).transmit(INFO).answer == b"\0\0\x6f\0"
+
+
 def test_garbage(card: Card) -> None:
     def answers(kind: str) -> list[bytes]:
         faulty = Misbehaving(card, Faults(garbage=kind))

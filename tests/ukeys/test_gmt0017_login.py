@@ -4,18 +4,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from keyservice.core.errors import (
-    BadRequest,
-    PinLocked,
-    PinRefused,
     PinWrong,
-    TryWithheld,
 )
-from keyservice.core.secret import Secret
 from keyservice.transport import pcsc
 from keyservice.transport.iso7816 import ResponseError
 from keyservice.ukeys.base import PinState, TryReserve
@@ -51,16 +44,6 @@ def test_some_want_any_length(stub: ScardStub) -> None:
     stub.done()
 
 
-@pytest.mark.parametrize(
-    "answer", ["6d00", "6e00", "6a81", "6f00", "016d00", "6101", "00" * 287 + OK, OK]
-)
-def test_another_kind_of_card_is_left_alone(stub: ScardStub, answer: str) -> None:
-    rest = [("00c0000001", "6985")] if answer == "6101" else []
-    stub.expect(("80040000 000120", answer), *rest)
-    assert Gmt0017.recognise(pcsc.Card("R")) is None
-    assert stub.done()[-1] == "end leave"
-
-
 @pytest.mark.parametrize("serial", [b"a b", b"\x01", b"\xff" * 32, "序".encode()])
 def test_a_serial_that_cannot_be_shown_is_refused(stub: ScardStub, serial: bytes) -> None:
     stub.expect(dev_info(serial))
@@ -94,46 +77,6 @@ def test_a_wrong_pin_is_four_commands_and_no_reset(stub: ScardStub, opened: Gmt0
     assert opened.seen_pin == PinState(10, 9, default=False)
 
 
-@pytest.mark.parametrize(
-    ("reserve", "maximum", "left", "error"),
-    [
-        (TryReserve.NONE, 10, 0, PinLocked),
-        (TryReserve.LAST, 10, 1, TryWithheld),
-        (TryReserve.RESERVE, 10, 3, TryWithheld),
-        (TryReserve.RESERVE, 3, 1, TryWithheld),
-        (TryReserve.RESERVE, 1, 1, TryWithheld),
-    ],
-)
-def test_a_try_that_must_not_be_spent_costs_one_command(
-    stub: ScardStub, opened: Gmt0017, reserve: TryReserve, maximum: int, left: int, error: Any
-) -> None:
-    stub.expect(pin_info(left, maximum))
-    with pytest.raises(error):
-        opened.sign(REF, PIN, E32, reserve)
-    assert stub.done() == ["begin", "end leave"]
-    assert opened.seen_pin == PinState(maximum, left, default=False)
-
-
-@pytest.mark.parametrize(
-    ("reserve", "left"), [(TryReserve.NONE, 1), (TryReserve.LAST, 2), (TryReserve.RESERVE, 4)]
-)
-def test_the_last_try_that_may_be_spent_is_spent(
-    stub: ScardStub, opened: Gmt0017, reserve: TryReserve, left: int
-) -> None:
-    stub.expect(pin_info(left), CHALLENGE, (VERIFY, OK), SIGNED, CLEAR)
-    assert opened.sign(REF, PIN, E32, reserve) == RS
-    stub.done()
-
-
-def test_what_cannot_be_a_pin_sends_nothing(stub: ScardStub, opened: Gmt0017) -> None:
-    stub.expect()
-    with pytest.raises(PinRefused):
-        opened.sign(REF, Secret(b"12345"), E32, TryReserve.NONE)
-    with pytest.raises(BadRequest):
-        opened.sign(REF, PIN, E32[:31], TryReserve.NONE)
-    assert stub.done() == []
-
-
 # -- how a wrong PIN is counted
 
 
@@ -158,22 +101,6 @@ def test_a_dubious_count_is_checked_by_asking(
     assert stub.done() == ["begin", "end leave"]
 
 
-def test_the_last_wrong_pin_says_that_none_are_left(stub: ScardStub, opened: Gmt0017) -> None:
-    stub.expect(pin_info(1), CHALLENGE, (VERIFY, "63c0"), CLEAR)
-    with pytest.raises(PinWrong) as caught:
-        opened.sign(REF, PIN, E32, TryReserve.NONE)
-    assert caught.value.facts["left"] == 0
-    assert opened.seen_pin is not None
-    assert opened.seen_pin.locked
-
-
-def test_6983_is_locked(stub: ScardStub, opened: Gmt0017) -> None:
-    stub.expect(pin_info(1), CHALLENGE, (VERIFY, "6983"), CLEAR)
-    with pytest.raises(PinLocked):
-        opened.sign(REF, PIN, E32, TryReserve.NONE)
-    stub.done()
-
-
 @pytest.mark.parametrize("answer", ["6982", "016982", "019000"])
 def test_a_ukey_that_will_not_clear_after_a_wrong_pin_is_reset(
     stub: ScardStub, opened: Gmt0017, answer: str
@@ -184,7 +111,7 @@ def test_a_ukey_that_will_not_clear_after_a_wrong_pin_is_reset(
     assert stub.done() == ["begin", "reconnect reset", "end leave"]
 
 
-@pytest.mark.parametrize("answer", ["020501", "000000", "0a0b00", "0a0a", "0a0a0000"])
+@pytest.mark.parametrize("answer", ["020501", "000000", "0a0b00"])
 def test_a_pin_state_that_makes_no_sense_is_refused(
     stub: ScardStub, opened: Gmt0017, answer: str
 ) -> None:

@@ -62,6 +62,7 @@ KEY_BITS = 256
 #: Names in one list; real ukeys have a handful.
 NAMES_MAX = 64
 
+_LIST_END = b"\0\0"
 _PREFIX = {ByteOrder.LITTLE: "<", ByteOrder.BIG: ">"}
 
 
@@ -149,14 +150,17 @@ def build_bits(order: ByteOrder) -> bytes:
 
 
 def parse_names(data: bytes, limit: int) -> list[str]:
-    """A list of names, each ended by a NUL, the list by another; the empty list may be no bytes.
+    """A list of names, each ended by a NUL, the list by another; the empty list may be no bytes,
+    or one NUL. Nothing follows the end of the list.
 
     Names that cannot be shown or typed (not UTF-8, control characters, over `limit` bytes) are
     left out: nobody could ask for them.
     """
-    if data and (data[-1] != 0 or (len(data) > 1 and data[-2] != 0)):
-        raise ResponseError("A list of names does not end with two zeros")
-    raw = data.rstrip(b"\0").split(b"\0")
+    if data in (b"", b"\0", _LIST_END):
+        return []
+    if data.find(_LIST_END) != len(data) - len(_LIST_END):
+        raise ResponseError("A list of names does not end with its only two zeros")
+    raw = data.removesuffix(_LIST_END).split(b"\0")
     if len(raw) > NAMES_MAX:
         raise ResponseError(f"A list of {len(raw)} names, over {NAMES_MAX}")
     names = []

@@ -351,7 +351,11 @@ class Gmt0017:
         raise PinWrong(left=left, maximum=before.maximum)
 
     def _challenge(self) -> bytes:
-        """Eight random bytes from the card, which checks its next PIN command against them."""
+        """Eight random bytes from the card, which checks its next PIN command against them.
+
+        What that costs is not known before its answer is: until then no count is claimed.
+        """
+        self.seen_pin = None
         challenge = self._send(Ins.GEN_RANDOM, b"", le=pins.CHALLENGE_BYTES)
         if len(challenge) != pins.CHALLENGE_BYTES:
             raise ResponseError(f"GenRandom brings {len(challenge)} bytes, not 8")
