@@ -2,9 +2,8 @@
 # Copyright the pam-ukey authors
 """What counts in memory and is kept on the disk beside that, for the next start of the service.
 
-A disk that hangs delays the sessions that meet it first, for ``WRITE_SECONDS`` at most and no
-longer than they have. Later ones it does not delay at all, for as long as that write hangs. When it
-comes back, what is newest is written.
+A disk that hangs delays sessions until the write that hangs is ``WRITE_SECONDS`` old, and none for
+longer than it has. From then on it delays nobody. When it comes back, what is newest is written.
 """
 
 from __future__ import annotations
@@ -41,10 +40,11 @@ class Saving:
 
         `seconds`: what is left to the session; without any, nobody waits for the write.
         """
-        if seconds <= 0 or self._shared.running() >= WRITE_SECONDS:
+        seconds = min(seconds, WRITE_SECONDS - self._shared.running())
+        if seconds <= 0:
             self._shared.ask()
             return
         try:
-            await self._shared.call(min(seconds, WRITE_SECONDS))
+            await self._shared.call(seconds)
         except (LookUpLate, StoreFailed, RecordDamaged) as error:
             self._failed(error)

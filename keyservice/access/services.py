@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from keyservice.contract import operations
+from keyservice.contract.i18n import Language, catalogue
 from keyservice.core.username import Person, resolve, resolve_uid
 from keyservice.crypto.key import PublicKey
 from keyservice.store.records import Records
@@ -94,6 +95,10 @@ class Services:
     logind: Logind = field(default_factory=Logind)
     turns: Turns = field(default_factory=Turns)
     failures: Failures = field(default_factory=Failures)
+
+    def __post_init__(self) -> None:
+        for language in Language:  # read now: nobody's session waits for the disk on their account
+            catalogue(language)
 
     def texts(self, request: Request) -> Texts:
         login = request.operation is operations.AUTHENTICATION

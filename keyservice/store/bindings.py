@@ -128,11 +128,14 @@ class Bindings:
         except RecordDamaged:
             return True
 
-    def adopt(self, bindings: list[Binding]) -> None:
-        """Note records that came from elsewhere in the history, so that their loss is noticed."""
-        if not self._unknown(bindings):
+    def adopt(self, bindings: list[Binding], *, wait: bool = False) -> None:
+        """Note records that came from elsewhere in the history, so that their loss is noticed.
+
+        While another thread writes, which may hang, that is left to a later look, unless `wait`.
+        """
+        if not self._unknown(bindings) or not self._writing.acquire(blocking=wait):
             return
-        with self._writing:
+        try:
             # read again: a record may have been unbound meanwhile
             new = [
                 _event(Kind.BOUND, each, each.bound_by, each.bound_at)
@@ -141,6 +144,8 @@ class Bindings:
             ]
             if new:
                 self._people.append(*new)
+        finally:
+            self._writing.release()
 
     def _unknown(self, bindings: list[Binding]) -> list[Binding]:
         """The bindings that are not the last known event under their names."""

@@ -160,7 +160,7 @@ class State:
                 )
         if new:
             self.people.append(*new.values())
-        self.bindings.adopt(bindings)
+        self.bindings.adopt(bindings, wait=True)
 
     def _contents(self) -> dict[str, bytes]:
         return {each.history.name: each.history.read() for each in (self.revocations, self.people)}

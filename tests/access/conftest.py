@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from keyservice.store import files
 from tests.inprocess import processes
 from tests.inprocess.pcscd import Pcscd
 from tests.inprocess.ukeys import SoftkeyHere
 from tests.support.ukeys import Softkey
 
+from .disk import Disk
 from .rig import ADMIN_PIN, IN_READERS, PIN
 
 Make = Callable[..., Softkey]
@@ -53,3 +55,12 @@ def make(readers: Pcscd | None, tmp_path: Path) -> Iterator[Make]:
 @pytest.fixture
 def ukey(make: Make) -> Softkey:
     return make()
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """A disk that hangs where the test says so, and comes back at its end."""
+    made = Disk()
+    monkeypatch.setattr(files, "os", made)
+    yield made
+    made.release()
