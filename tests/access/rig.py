@@ -36,7 +36,6 @@ from keyservice.core.secret import Secret
 from keyservice.core.username import Person, check
 from keyservice.store.admissions import AdmissionsFile
 from keyservice.store.bindings import Bindings
-from keyservice.store.file_records import FileRecords
 from keyservice.store.files import PrivateDirectory
 from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocations
@@ -46,6 +45,8 @@ from keyservice.ukeys.pool import Ukeys
 from keyservice.ukeys.reader import ReaderStatus
 from keyservice.ukeys.settings import ReaderSettings
 from tests.support.ukeys import Softkey
+
+from . import stores
 
 PIN, WRONG, NEW = b"528491", b"000000", b"719365"
 ADMIN_PIN = b"80352917"
@@ -86,6 +87,7 @@ MOMENT = 0.002  #: seconds between looks at things that do not report their chan
 IN_READERS: list[Softkey] = []
 
 CANCEL, SILENCE = object(), object()
+
 #: bytes; CANCEL, SILENCE; or something to do first that returns one of these
 Answer = Any
 
@@ -139,6 +141,7 @@ class Service:
     ukeys: Ukeys
     clock: Clock
     kept: State
+    put: Callable[[Binding], None]
     records: PrivateDirectory
     state: PrivateDirectory
     log: socket.socket
@@ -222,7 +225,7 @@ class Service:
             bound_by=0,
         )
         binding = replace(binding, **changes)
-        self.bindings.add(binding)
+        self.put(binding)
         return binding
 
 
@@ -307,6 +310,7 @@ async def serving(
     records, state = PrivateDirectory(folder / "records"), PrivateDirectory(folder / "state")
     kept = State(records, state, MACHINE_ID)
     kept.start()
+    store, put = stores.of(kept)
     address = folder / "log"
     address.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
@@ -315,7 +319,7 @@ async def serving(
         ukeys = Ukeys(readers or ReaderSettings(allow_virtual_readers=rules.allow_virtual_readers))
         services = Services(
             rules=rules,
-            records=FileRecords(kept),
+            records=store,
             throttle=Throttle(ThrottleFile(state), rules, boot=boot, now=clock),
             ukeys=ukeys,
             admissions=Admissions(AdmissionsFile(state, boot)),
@@ -329,7 +333,7 @@ async def serving(
         await ukeys.start()
         try:
             await seen(ukeys)
-            service = Service(services, sessions, ukeys, clock, kept, records, state, log)
+            service = Service(services, sessions, ukeys, clock, kept, put, records, state, log)
             asyncio.get_running_loop().add_reader(log, service.listen)
             yield service
         finally:
