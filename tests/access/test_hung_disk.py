@@ -235,7 +235,7 @@ def test_a_question_ends_in_time(
     run(tmp_path, scene)
 
 
-@pytest.mark.parametrize("caller", [LOCKER, ROOT, GETTY], ids=["alice's", "hers", "root's"])
+@pytest.mark.parametrize("caller", [LOCKER, ROOT, GETTY], ids=["a person", "by sudo", "root"])
 def test_questions_without_end_leave_the_threads_to_logins(
     tmp_path: Path, make: Make, disk: Disk, monkeypatch: pytest.MonkeyPatch, caller: Any
 ) -> None:
