@@ -10,9 +10,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from keyservice import __version__, descriptors, rescue
+from keyservice import __version__, descriptors, inspection, rescue
 from keyservice.access.administration import Administration
 from keyservice.access.admissions import Admissions
 from keyservice.access.audit import Audit
@@ -20,14 +21,15 @@ from keyservice.access.services import Services, machine_id
 from keyservice.access.session import Sessions
 from keyservice.access.throttle import Throttle, boot_id
 from keyservice.commandline import Exit, parser
-from keyservice.config import Config, load
-from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, SELINUX_DOMAIN, STATE_DIR
+from keyservice.config import Config
+from keyservice.contract.names import CONFIG_FILE, RECORDS_DIR, STATE_DIR
 from keyservice.contract.streams import fill_gaps
-from keyservice.core import fips, offspring, selinux
-from keyservice.core.errors import ConfigurationError, UkeyError
+from keyservice.core import offspring
+from keyservice.core.errors import ConfigurationError, CryptoMissing, UkeyError
 from keyservice.core.hardening import harden
 from keyservice.core.logsocket import Handler, LogSocket, describe
 from keyservice.core.supervisor import Supervisor
+from keyservice.core.text import plain
 from keyservice.crypto import sm2
 from keyservice.crypto.sm2 import SM2
 from keyservice.servers import listeners
@@ -76,38 +78,37 @@ def _give_up(why: str) -> None:
 
 def _check(path: Path) -> Exit:
     """Print what an administrator wants to know before a restart."""
-    status, config = Exit.OK, Config()
-    try:
-        config = load(path, required=True, trusted=False)
+    found = inspection.configuration(path, required=path != Path(CONFIG_FILE))
+    damaged: list[str] = []
+    if not found.wrong and not found.idle:
         print(f"{path}: right")
-    except ConfigurationError as error:
-        print(error.message, file=sys.stderr)
-        status = Exit.CONFIGURATION
-    for name, reason in sm2.survey().items():
-        print(f"SM2 engine {name}: {reason or 'works'}")
-    try:
-        fips.check()
-        print(f"SM2 engine used (crypto.sm2 = {config.sm2}): {sm2.engine(config.sm2).name}")
-    except ConfigurationError as error:
-        print(error.message, file=sys.stderr)
-        status = Exit.CONFIGURATION
-    return status
+    if os.geteuid() == 0:
+        folder = PrivateDirectory(Path(STATE_DIR))
+        state = State(PrivateDirectory(Path(RECORDS_DIR)), folder, machine_id())
+        with suppress(CryptoMissing):  # which is told already
+            damaged = inspection.kept(state, folder, boot_id())
+    else:
+        damaged.append("records and state: only root can look at them")
+    for line in (*found.wrong, *found.idle, *found.weak, *damaged):
+        print(plain(line), file=sys.stderr)
+    with suppress(CryptoMissing):
+        for name, reason in sm2.survey().items():
+            print(f"SM2 engine {name}: {reason or 'works'}")
+    with suppress(ConfigurationError):
+        used = sm2.engine(found.config.sm2).name
+        print(f"SM2 engine used (crypto.sm2 = {found.config.sm2}): {used}")
+    if found.wrong:
+        return Exit.CONFIGURATION
+    return Exit.FAILED if damaged and os.geteuid() == 0 else Exit.OK
 
 
 def _configured(path: Path) -> Config:
-    fips.check()
-    config = load(path, required=path != Path(CONFIG_FILE), trusted=True)
-    if config.rules.allow_virtual_readers:
-        _log.warning("virtual readers are allowed: an emulated ukey can log in")
-    if config.rules.shared_pcsc:
-        _log.warning("pcscd is shared: local users can block ukeys and burn PIN tries")
-    if (domain := selinux.domain()) not in (None, SELINUX_DOMAIN):
-        _log.warning(
-            "SELinux does not confine the keyservice, which runs as %s; where it enforces, login "
-            "programs may not ask: /usr/libexec/ukey/selinux-module load",
-            domain,
-        )
-    return config
+    found = inspection.configuration(path, required=path != Path(CONFIG_FILE))
+    if found.wrong:
+        raise ConfigurationError("\n".join(found.wrong))
+    for line in (*found.idle, *found.weak):
+        _log.warning("%s", line)
+    return found.config
 
 
 async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:

@@ -22,7 +22,7 @@ class Exit(IntEnum):
 
 MEANINGS: dict[Exit, str] = {
     Exit.OK: "stopped when told to, or the configuration is right, or what is kept was looked at",
-    Exit.FAILED: "it cannot serve; the log says why",
+    Exit.FAILED: "it cannot serve; the log says why; or what is kept is damaged or gone",
     Exit.USAGE: "wrong command line",
     Exit.CONFIGURATION: "the configuration is wrong",
 }
@@ -61,8 +61,9 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="FILE",
-        help="say what is wrong in FILE (default: the configuration in use) and which SM2 engine"
-        " works, and end",
+        help="say what the service would find wrong: in FILE (default: the configuration in use),"
+        " on this host, and for root with records and state; which lines have no effect, and which"
+        " SM2 engine works; and end",
     )
     out.add_argument(
         "--check-state",

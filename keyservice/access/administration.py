@@ -9,7 +9,7 @@ ukey it also sees the serial, the label, the tries and the binding.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
@@ -20,6 +20,8 @@ from keyservice.core.errors import (
     LookUpLate,
     NotAllowed,
     NotEnrolled,
+    RecordDamaged,
+    StoreFailed,
     UkeyError,
     UnknownUser,
 )
@@ -27,10 +29,10 @@ from keyservice.core.reasons import Reason, carried, told
 from keyservice.core.threads import Budget, Late
 from keyservice.crypto import algorithms
 from keyservice.store.people import NO_UID, Event, now
-from keyservice.store.records import Binding
+from keyservice.store.records import Binding, Inventory
 from keyservice.store.revocations import Revocation
 
-from . import shares
+from . import accounts, shares
 from .challenge import foreign_message
 from .conversation import Caller
 from .enrolment import doer
@@ -58,25 +60,27 @@ class Administration:
     async def list_ukeys(self, caller: Caller) -> list[Row]:
         """The readers with a card in them; for root all readers, and what is in them."""
         await self._pcscd()  # a ukey that is still being recognised would look like a foreign card
-        kept = await self._records.inventory(_budget(caller))
-        owners = {binding.serial: binding for binding in kept.bindings}
+        kept, _unread = await self._kept(caller)
+        inserted = {each.info.serial for each in self._services.ukeys.present() if each.info}
+        owners = {each.serial: each for each in kept.bindings if each.serial in inserted}
+        told = await self._told(caller, kept, owners.values())
         rows = []
         for presence in self._services.ukeys.present():
             if caller.root or presence.info is not None:
                 rows.append(self._ukey(caller, presence, owners))
+                rows[-1] |= told.get(str(rows[-1].get("user")), {})
         return rows
 
     async def list_bindings(self, caller: Caller) -> list[Row]:
         """The bindings, for root also the records that cannot be trusted."""
-        kept = await self._records.inventory(_budget(caller))
-        revoked = {each.key for each in kept.revocations or ()}
-        rows: list[Row] = []
-        for binding in kept.bindings:
-            if caller.root or binding.uid == caller.uid:
-                row: Row = {**asdict(binding), "key": binding.fingerprint}
-                if kept.revocations is not None:
-                    row["revoked"] = binding.fingerprint in revoked
-                rows.append(row)
+        kept, unread = await self._kept(caller)
+        if unread is not None and not caller.root:  # they are not told that they have none
+            raise unread
+        mine = [each for each in kept.bindings if caller.root or each.uid == caller.uid]
+        told = await self._told(caller, kept, mine)
+        rows = [
+            {**asdict(each), "key": each.fingerprint, **told.get(each.user, {})} for each in mine
+        ]
         if caller.root:
             rows.extend(map(_damage, kept.damaged))
         return rows
@@ -95,9 +99,14 @@ class Administration:
         if (domain := selinux.domain()) is not None:
             row["selinux"] = domain
         if caller.root:
-            kept = await self._records.inventory(_budget(caller))
-            row["bindings"] = len(kept.bindings)
+            kept, unread = await self._kept(caller)
+            if unread is None:
+                row["bindings"] = len(kept.bindings)
             row["damaged_records"] = len(kept.damaged)
+            for error in kept.damaged[:1]:
+                first = _damage(error)
+                row |= {"damaged_path": first.pop("path"), **first}
+                del row["damaged"]
             if kept.revocations is not None:
                 row["revocations"] = len(kept.revocations)
             row["sessions"] = len(self._sessions)
@@ -248,6 +257,37 @@ class Administration:
                 return await asyncio.shield(task)
         except TimeoutError:
             raise LookUpLate() from None
+
+    async def _kept(self, caller: Caller) -> tuple[Inventory, UkeyError | None]:
+        """All that is kept, and why nothing of it can be read: a folder that is gone or open is
+        damage as its files are, and hides nothing else."""
+        try:
+            return await self._records.inventory(_budget(caller)), None
+        except (RecordDamaged, StoreFailed) as error:
+            return Inventory([], [error], await self._revocations(caller)), error
+
+    async def _revocations(self, caller: Caller) -> list[Revocation] | None:
+        try:
+            return await self._records.revocations(_budget(caller))
+        except (RecordDamaged, StoreFailed):
+            return None
+
+    async def _told(
+        self, caller: Caller, kept: Inventory, bindings: Collection[Binding]
+    ) -> dict[str, Row]:
+        """What lists say of bindings beside what is in the record, by their users."""
+        services = self._services
+        try:
+            look, by_name, by_uid = accounts.look, services.resolve, services.resolve_uid
+            found = await threads.call(_budget(caller), look, bindings, by_name, by_uid)
+        except LookUpLate:  # nobody waits longer for a name service; the rest is known
+            found = {}
+        told: dict[str, Row] = {each.user: {**found.get(each.user, {})} for each in bindings}
+        if kept.revocations is not None:
+            revoked = {each.key for each in kept.revocations}
+            for each in bindings:
+                told[each.user]["revoked"] = each.fingerprint in revoked
+        return told
 
     def _ukey(self, caller: Caller, presence: ReaderStatus, owners: dict[str, Binding]) -> Row:
         info = presence.info

@@ -62,8 +62,8 @@ def _read(path: Path, *, required: bool, trusted: bool) -> bytes | None:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise ConfigurationError(f"{path}: it is no ordinary file")
-            if trusted and (found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
-                raise ConfigurationError(f"{path}: others than root may write it")
+            if trusted:
+                _check_trust(path, found)
             content = file.read(SIZE_MAX + 1)
     except FileNotFoundError:
         if required:
@@ -74,6 +74,18 @@ def _read(path: Path, *, required: bool, trusted: bool) -> bytes | None:
     if len(content) > SIZE_MAX:
         raise ConfigurationError(f"{path}: it has over {SIZE_MAX} bytes")
     return content
+
+
+def _check_trust(path: Path, found: os.stat_result) -> None:
+    """Raise :class:`ConfigurationError` if others than root can have written the file, or can put
+    another in its place."""
+    if found.st_uid != 0 or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationError(f"{path}: others than root may write it")
+    for folder in path.resolve().parents:
+        seen = folder.stat()
+        theirs = seen.st_mode & stat.S_IWOTH or (seen.st_mode & stat.S_IWGRP and seen.st_gid != 0)
+        if seen.st_uid != 0 or (theirs and not seen.st_mode & stat.S_ISVTX):
+            raise ConfigurationError(f"{path}: others than root may write in {folder}")
 
 
 class Table:

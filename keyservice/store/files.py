@@ -37,6 +37,11 @@ class PrivateDirectory:
 
     path: Path
 
+    @property
+    def there(self) -> bool:
+        """Whether something has the folder's name."""
+        return os.path.lexists(self.path)
+
     def prepare(self) -> list[str]:
         """Make the folder if it is missing; remove what a killed writer left behind.
 

@@ -50,11 +50,7 @@ class State:
             left = folder.prepare()
             told += [f"{folder.path}: removed {name}, left by a killed writer" for name in left]
         lost = self._witness.missing()
-        first = len(lost) == self._witness.places
-        _bindings, damaged = self.bindings.all()
-        if not first:
-            told += [f"{folder.path}: it was emptied, or made again" for folder in lost]
-        told += [f"{error}; see: ukey bindings" for error in damaged]
+        told += self._told(lost)
         try:
             self._adopt()
             if lost:
@@ -62,6 +58,23 @@ class State:
         except RecordDamaged as error:
             told.append(f"{error}; until it is put right, or accepted, nobody passes by nouserok")
         return told
+
+    def look(self) -> list[str]:
+        """What is damaged or gone, as :meth:`start` tells it. Changes nothing."""
+        missing = [each for each in (self._records, self._state) if not each.there]
+        try:
+            if missing:  # a start makes them; there was one before if the other folder tells of it
+                kept = self._witness.kept()
+                return [f"{each.path}: it is gone" for each in missing] if kept else []
+            return self._told(self._witness.missing())
+        except (RecordDamaged, StoreFailed) as error:
+            return [str(error)]
+
+    def _told(self, lost: list[PrivateDirectory]) -> list[str]:
+        told = []
+        if len(lost) < self._witness.places:
+            told += [f"{folder.path}: it was emptied, or made again" for folder in lost]
+        return told + [f"{error}; see: ukey bindings" for error in self.bindings.all()[1]]
 
     def enrolled(self, person: Person) -> Enrolment | None:
         """The binding of `person`, None if it is proven that there is none.

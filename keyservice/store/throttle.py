@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from keyservice.core.errors import StoreFailed
+from keyservice.core.errors import RecordDamaged, StoreFailed, UkeyError
 from keyservice.core.reasons import Reason
 
 from .files import PrivateDirectory
@@ -94,7 +94,21 @@ class ThrottleFile:
         if fields is None:
             return "", {}
         with _parsing(self._folder, FILE_SENT):
-            return _boot(fields), {_name(entry): _sent(entry) for entry in fields["pins"]}
+            return _boot(fields), _all_sent(fields)
+
+    def damage(self) -> list[UkeyError]:
+        """Why a load would fail. Changes nothing."""
+        found: list[UkeyError] = []
+        for folder in (self._older, self._folder):
+            for name, parse in ((FILE, _failures), (FILE_SENT, _all_sent)):
+                try:
+                    fields = self._fields(folder, name) if folder.there else None
+                    if fields is not None:
+                        with _parsing(folder, name):
+                            _boot(fields), parse(fields)
+                except (RecordDamaged, StoreFailed) as error:
+                    found.append(error)
+        return found
 
     def save(self, boot: str, failures: Mapping[PinName, Failures]) -> None:
         """Replace the wrong PINs, on the disk. Raises :class:`StoreFailed`."""
@@ -105,7 +119,10 @@ class ThrottleFile:
         self._write(FILE_SENT, {}, boot, sent, sync=False)
 
     def _read(self, name: str) -> dict[str, Any] | None:
-        content = self._found(name).read(name, FILE_MAX)
+        return self._fields(self._found(name), name)
+
+    def _fields(self, folder: PrivateDirectory, name: str) -> dict[str, Any] | None:
+        content = folder.read(name, FILE_MAX)
         if content is None or (name == FILE_SENT and not content.strip(b"\0")):
             return None  # a power cut leaves it empty, or full of zeros
         with _parsing(self._folder, name):
@@ -181,6 +198,10 @@ def _failures(fields: dict[str, Any]) -> dict[PinName, Failures]:
     return {
         PinName(serial, ANY): _entry(entry, least=1) for serial, entry in fields["ukeys"].items()
     }
+
+
+def _all_sent(fields: dict[str, Any]) -> dict[PinName, Sent]:
+    return {_name(entry): _sent(entry) for entry in fields["pins"]}
 
 
 def _name(entry: dict[str, Any]) -> PinName:

@@ -64,6 +64,11 @@ class Witness:
         """The folders without a witness. If that is all of them, nothing was ever kept here."""
         return [folder for folder, name in self._places if folder.read(name, FILE_MAX) is None]
 
+    def kept(self) -> bool:
+        """Whether anything was ever kept, as far as the folders that are there tell."""
+        there = [(folder, name) for folder, name in self._places if folder.there]
+        return any(folder.read(name, FILE_MAX) is not None for folder, name in there)
+
     @property
     def places(self) -> int:
         return len(self._places)

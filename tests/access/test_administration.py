@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,14 @@ import pytest
 from keyservice.access.administration import Administration, Row
 from keyservice.access.challenge import foreign_message
 from keyservice.contract.names import Code
-from keyservice.core.errors import BadRequest, NotAllowed, NotEnrolled, UnknownUser
+from keyservice.core.errors import (
+    BadRequest,
+    NotAllowed,
+    NotEnrolled,
+    StoreFailed,
+    UnknownUser,
+)
+from keyservice.core.username import Person
 from keyservice.crypto import algorithms
 from keyservice.store.revocations import Revocation
 
@@ -52,6 +60,8 @@ def test_ukeys(tmp_path: Path, make: Make) -> None:
             "left": 9,
             "maximum": 10,
             "user": "alice",
+            "revoked": False,
+            "account": "there",
         }
         assert rows["1"]["user"] == "bob"
         rows = by_reader(await administration(service).list_ukeys(LOCKER))
@@ -92,6 +102,67 @@ def test_bindings(tmp_path: Path, make: Make) -> None:
         assert [row.get("revoked") for row in rows] == [True, False, None]
         assert rows[2]["damaged"] is True
         assert str(rows[2]["path"]).endswith("/carol")
+
+    run(tmp_path, scene)
+
+
+def test_lists_tell_what_became_of_users(tmp_path: Path, make: Make) -> None:
+    ukeys = [make(), make(1)]
+
+    async def scene(service: Service) -> None:
+        service.bind(ukeys[0])
+        service.bind(ukeys[1], "bob")
+        ask = administration(service)
+        for people, told in (
+            ({}, {"account": "gone"}),
+            ({"alice": 4242}, {"account": "renumbered", "uid_now": 4242}),
+            ({"carol": LOCKER.uid}, {"account": "taken", "user_now": "carol"}),
+            ({"alice": LOCKER.uid}, {"account": "there"}),
+        ):
+            service.services.resolve = partial(by_name, people)
+            service.services.resolve_uid = partial(by_uid, people)
+            (row, _bob) = await ask.list_bindings(ROOT)
+            assert told.items() <= row.items()
+            assert by_reader(await ask.list_ukeys(ROOT))["0"].items() >= told.items()
+        event = Revocation(str(row["key"]), True, "", 0, "alice", "SN0")
+        service.services.revocations.append(event)
+        rows = by_reader(await ask.list_ukeys(ROOT))
+        assert [rows[number]["revoked"] for number in "01"] == [True, False]
+
+    run(tmp_path, scene)
+
+
+def by_name(people: dict[str, int], name: str) -> Person:
+    if name not in people:
+        raise UnknownUser(user=name)
+    return Person(name, people[name])
+
+
+def by_uid(people: dict[str, int], uid: int) -> Person:
+    for name, number in people.items():
+        if number == uid:
+            return Person(name, number)
+    raise UnknownUser(uid=uid)
+
+
+def test_a_folder_that_is_gone_is_told_and_hides_nothing_else(tmp_path: Path, make: Make) -> None:
+    make()
+
+    async def scene(service: Service) -> None:
+        ask, folder = administration(service), service.records.path
+        folder.rename(folder.with_name("elsewhere"))
+        row = await ask.status(ROOT)
+        assert (row["damaged_records"], row["damaged_path"]) == (1, str(folder))
+        assert row["why"] == "ENOENT"
+        assert (row["readers"], row["sessions"], row["revocations"]) == (2, 0, 0)
+        assert "bindings" not in row
+        assert by_reader(await ask.list_ukeys(ROOT))["0"]["serial"] == "SN0"
+        (row,) = await ask.list_bindings(ROOT)
+        assert (row["damaged"], row["path"], row["why"]) == (True, str(folder), "ENOENT")
+        with pytest.raises(StoreFailed):  # they are not told that they have none
+            await ask.list_bindings(LOCKER)
+        folder.mkdir(0o755)
+        assert (await ask.status(ROOT))["why"] == "folder"
 
     run(tmp_path, scene)
 

@@ -36,10 +36,36 @@ def test_status_of_a_sound_service(
     assert "Emulated" not in done.stdout
     assert only_json(commands.piped("ukey", "status", "--json").stdout) == {
         **STATUS,
+        "damaged_path": None,
+        "why": None,
         "selinux_module_missing": False,
         "socket": True,
         "ok": True,
     }
+
+
+def test_status_of_a_missing_folder_says_so_and_shows_the_rest(
+    commands: Commands, bus: BusService, service: Keyservice
+) -> None:
+    gone = {"damaged_records": 1, "damaged_path": "/etc/usbkey", "why": "ENOENT"}
+    bus.answers["Status"] = {key: value for key, value in STATUS.items() if key != "bindings"}
+    bus.answers["Status"] |= gone
+    done = commands.piped("ukey", "status")
+    assert done.returncode == 12
+    for line in (
+        "Readers:         2",
+        "Bindings:        -",
+        "Damaged records: 1 (/etc/usbkey: No such file or directory)",
+        "Revoked keys:    1",
+        "Open sessions:   0",
+    ):
+        assert f"{line}\n" in done.stdout
+    chinese = commands.piped("ukey", "status", environment={"LANG": "zh_CN.UTF-8"})
+    assert "(/etc/usbkey: 没有那个文件或目录)" in chinese.stdout.replace("（", "(").replace(
+        "）", ")"
+    )
+    answer = only_json(commands.piped("ukey", "status", "--json").stdout)
+    assert gone.items() <= answer.items()
 
 
 def test_status_shows_emulated_readers_in_red(

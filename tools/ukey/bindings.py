@@ -8,13 +8,13 @@ import os
 from collections.abc import Collection, Sequence
 
 from keyservice.contract.names import RECORDS_DIR
-from tools import damage, missing, output
+from tools import damage, missing, output, owner
 from tools.bus import Row, asking, local_time, rows, text, user_of, word
 from tools.command import Failure, need_root
 from tools.exits import Exit
 from tools.language import N_, _, reason
 from tools.manual import Manual
-from tools.output import Cell, Colour
+from tools.output import Cell
 from tools.parser import Parser
 
 KEYS = (
@@ -30,7 +30,7 @@ KEYS = (
     ("attested", N_("whether its issuer vouches that the key was made on the ukey")),
     ("bound_at", N_("when it was bound: UTC, ISO 8601")),
     ("bound_by", N_("the number of the user who bound it")),
-    ("revoked", N_("whether the key was revoked, and so is not accepted; null: not known")),
+    *owner.KEYS,
 )
 
 MANUAL = Manual(
@@ -39,8 +39,9 @@ MANUAL = Manual(
         "root sees all bindings, and every record and history that is damaged or gone with the "
         "reason; others see their own. A user whose record is damaged or gone cannot log in until "
         "it is restored, or removed with 'rmpubkey --force' and bound again; as long as there is "
-        "one, nouserok passes nobody. --missing turns it round: people who can log in and have "
-        "none."
+        "one, nouserok passes nobody. A note marks a key that is revoked, a user who is gone, and "
+        "a name or number that is another's now: 'rmpubkey --force' ends such a binding. "
+        "--missing turns it round: people who can log in and have none."
     ),
     examples=(
         ("ukey bindings", N_("who has which ukey?")),
@@ -135,6 +136,6 @@ def _show(found: Sequence[Row]) -> None:
 
 
 def _note(binding: Row) -> Cell:
-    if binding["revoked"]:
-        return _("revoked: not accepted"), Colour.ALARM
+    if said := owner.note(binding):
+        return said
     return "" if binding["attested"] else _("not attested")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from tools import output
+from tools import output, owner
 from tools.bus import Row, asking, rows, text, word
 from tools.exits import Exit
 from tools.language import N_, _, ngettext
@@ -24,6 +24,7 @@ KEYS = (
     ("label", N_("the ukey's label")),
     ("manufacturer", N_("the ukey's manufacturer")),
     ("user", N_("who it is bound to")),
+    *owner.KEYS,
     ("left", N_("tries left of its PIN; null before it was first asked")),
     ("maximum", N_("wrong PINs in a row that lock it")),
     ("pause", N_("seconds until a PIN is taken again, 0 for none")),
@@ -105,6 +106,8 @@ def note(ukey: Row) -> Cell:
         return _("empty"), Colour.FAINT
     if ukey["card"] and ukey["kind"] is None:
         return _("not a known ukey"), Colour.WARNING
+    if said := owner.note(ukey):
+        return said
     if ukey["virtual"]:
         return _("emulated reader"), Colour.ALARM
     if ukey["card"] is None:

@@ -12,7 +12,7 @@ from tools import output, selinux, service
 from tools.bus import Row, asking, row, text
 from tools.command import Failure
 from tools.exits import Exit
-from tools.language import N_, _
+from tools.language import N_, _, why
 from tools.manual import Manual
 from tools.output import Cell, Colour
 from tools.parser import Parser
@@ -27,6 +27,8 @@ KEYS = (
     ("selinux", N_("the SELinux type that the keyservice runs in; null without SELinux")),
     ("bindings", N_("how many ukeys are bound; for root, as what follows")),
     ("damaged_records", N_("how many records and histories are damaged or gone")),
+    ("damaged_path", N_("the first of these; 'ukey bindings' has all")),
+    ("why", N_("the name of what is wrong with it, such as mode")),
     ("revocations", N_("how many keys are revoked")),
     ("sessions", N_("how many conversations are open")),
 )
@@ -67,7 +69,9 @@ def command(arguments: Sequence[str]) -> Exit:
     found: Row = {"socket": _socket_answers(), "selinux_module_missing": selinux.module_missing()}
     try:
         with asking() as bus:
-            found |= row(bus.status(), KEYS)
+            answer = bus.status()
+            found |= row(answer, KEYS)
+            damage = f"{answer['damaged_path']}: {why(answer)}" if found["damaged_path"] else ""
     except Failure as failure:
         told = _without_bus(failure, found)
         told.facts |= found
@@ -77,13 +81,13 @@ def command(arguments: Sequence[str]) -> Exit:
     worst = _worst(found)
     if worst is not None:
         if not given.json:
-            _show(found)
+            _show(found, damage)
         worst.facts.update(found)
         raise worst
     if given.json:
         output.emit({**found, "ok": True})
     else:
-        _show(found)
+        _show(found, damage)
     return Exit.OK
 
 
@@ -147,7 +151,8 @@ def _worst(found: Row) -> Failure | None:
     return None
 
 
-def _show(found: Row) -> None:
+def _show(found: Row, damage: str) -> None:
+    """`damage`: the first file that is damaged or gone, and what is wrong with it."""
     answers = (_("answers"), Colour.GOOD)
     silent = (_("does not answer"), Colour.ALARM)
     lines: list[tuple[str, Cell]] = [
@@ -157,11 +162,11 @@ def _show(found: Row) -> None:
         (_("Readers"), text(found["readers"])),
         (_("SM2 by"), text(found["sm2_engine"])),
     ]
-    if found["bindings"] is not None:
-        damaged = found["damaged_records"]
+    if (damaged := found["damaged_records"]) is not None:
+        told = (f"{damaged} ({damage})" if damage else text(damaged)), Colour.ALARM
         lines += [
             (_("Bindings"), text(found["bindings"])),
-            (_("Damaged records"), (text(damaged), Colour.ALARM if damaged else Colour.NONE)),
+            (_("Damaged records"), told if damaged else text(damaged)),
             (_("Revoked keys"), text(found["revocations"])),
             (_("Open sessions"), text(found["sessions"])),
         ]
