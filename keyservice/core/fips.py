@@ -46,14 +46,15 @@ def missing() -> list[str]:
 
 def lacking(*names: str) -> CryptoMissing:
     """The error for algorithms that cannot be had: with the cause, as far as it can be told."""
-    given = os.environ.get("OPENSSL_CONF", "")
+    file = os.environ.get("OPENSSL_CONF", "")
+    all_names = ", ".join(names)
     if _by_kernel():
-        return CryptoMissing(*names, why=Reason.FIPS_KERNEL)
+        return CryptoMissing(why=Reason.FIPS_KERNEL, names=all_names)
     if _by_openssl():
-        return CryptoMissing(*names, why=Reason.FIPS_OPENSSL)
-    if given:
-        return CryptoMissing(*names, why=Reason.OPENSSL_CONF, path=given)
-    return CryptoMissing(*names, why=Reason.OPENSSL_LACKS)
+        return CryptoMissing(why=Reason.FIPS_OPENSSL, names=all_names)
+    if file:
+        return CryptoMissing(why=Reason.OPENSSL_CONF, file=file, names=all_names)
+    return CryptoMissing(why=Reason.OPENSSL_LACKS, names=all_names)
 
 
 def _by_kernel() -> bool:

@@ -71,7 +71,7 @@ class Reason(StrEnum):
     # what this host's OpenSSL does not offer
     FIPS_KERNEL = "fips-kernel", N_("the kernel is in FIPS mode")
     FIPS_OPENSSL = "fips-openssl", N_("its configuration puts it into FIPS mode")
-    OPENSSL_CONF = "openssl-conf", N_("{path} leaves that out")
+    OPENSSL_CONF = "openssl-conf", N_("{file} leaves that out")
     OPENSSL_LACKS = "openssl-lacks", N_("its configuration, or its build, leaves that out")
     # the way to the keyservice
     CONNECT = "connect", N_("cannot connect to {path}: {reason}")

@@ -125,7 +125,7 @@ def test_lists_tell_what_became_of_users(tmp_path: Path, make: Make) -> None:
             assert told.items() <= row.items()
             assert by_reader(await ask.list_ukeys(ROOT))["0"].items() >= told.items()
         event = Revocation(str(row["key"]), True, "", 0, "alice", "SN0")
-        service.services.revocations.append(event)
+        service.revocations.append(event)
         rows = by_reader(await ask.list_ukeys(ROOT))
         assert [rows[number]["revoked"] for number in "01"] == [True, False]
 

@@ -97,11 +97,12 @@ class CryptoMissing(ConfigurationError):
         "This host lacks what it takes to check your ukey. Ask an administrator: the log says what."
     )
 
-    def __init__(self, *names: str, why: str, **facts: Fact) -> None:
-        """`names` of the algorithms; `why`: a :class:`Reason`, and its `facts`."""
-        super().__init__("", names=", ".join(names), why=str(why), **facts)
+    def __init__(self, message: str = "", **facts: Fact) -> None:
+        """Facts: names, of the algorithms; why, a :class:`Reason`, and what its text needs."""
+        super().__init__(message, **facts)
         #: one line for the log and for ``--check-config``
-        self.message = self.text.format(names=self.facts["names"], why=told(why, facts))
+        why = told(str(facts.get("why", "")), facts)
+        self.message = self.text.format(names=facts.get("names", ""), why=why)
 
     def __str__(self) -> str:
         return self.message
