@@ -9,6 +9,7 @@ import pytest
 from keyservice import config
 from keyservice.core.errors import ConfigurationError
 from tests.pamcheck.hosts import STRICT_STACK, Host
+from tests.support import CHECKOUT
 from tests.tools.running import Commands
 from tools.exits import Exit
 from tools.pamcheck.afar import Afar, afar
@@ -75,6 +76,14 @@ def test_a_service_for_people_from_afar_lets_nobody_in(place: Host, service: str
     assert checked.table is not None
     assert checked.table.cells[BOTH].verdict is Verdict.IN
     assert "from-afar" not in place.kinds(service)
+
+
+def test_break_glass_is_no_way_in_from_afar(place: Host) -> None:
+    """The shipped stack for sshd has its gate, which opens on a console only."""
+    place.write({FILE: ""})
+    sshd = CHECKOUT / "pam.d-examples/debian/helpful/sshd"
+    lines = [line for line in sshd.read_text().splitlines() if not line.startswith("@")]
+    assert place.kinds("sshd", "\n".join(lines) + "\n")["from-afar"] == f"/{FILE}"
 
 
 @pytest.mark.parametrize("service", ["su", "sudo", "polkit-1", "somelocker"])

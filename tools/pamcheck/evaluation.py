@@ -182,6 +182,8 @@ class _Evaluation:
         passing = inside[Password.WRONG, Ukey.WRONG]
         complete = self._all_answers and all_are_tried(self._variables)
         both = inside[Password.RIGHT, Ukey.VERIFIED]
+        gates = {key for key, each in by_key.items() if each.role is Role.GATE}
+        by_ukey = any(not _any(flips, gates) for flips in both)
         cells = {
             key: _cell(
                 {flips: ran for flips, ran in found.items() if not _any(flips, callers)},
@@ -203,7 +205,7 @@ class _Evaluation:
             admitted=self._admitted(both),
             places=self._places,
             place=self._place,
-            only_place=not both and self._runs.of(here).success,
+            only_place=not by_ukey and self._runs.of(here).success,
             asked_first=self._runs.asked_first(),
         )
 
