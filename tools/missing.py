@@ -20,7 +20,7 @@ KEYS = (
 
 _SHADOW = Path("/etc/shadow")
 #: Programs in place of a shell that end a login.
-_ENDING = frozenset({"false", "nologin", "sync", "shutdown", "halt"})
+ENDING = frozenset({"false", "nologin", "sync", "shutdown", "halt"})
 
 
 def accounts(enrolled: Collection[int]) -> list[Row]:
@@ -34,7 +34,7 @@ def accounts(enrolled: Collection[int]) -> list[Row]:
         {"user": each.pw_name, "uid": each.pw_uid, "shell": each.pw_shell or "/bin/sh"}
         for each in pwd.getpwall()
         if each.pw_uid not in enrolled
-        and Path(each.pw_shell).name not in _ENDING
+        and Path(each.pw_shell).name not in ENDING
         and each.pw_name not in locked
     ]
 

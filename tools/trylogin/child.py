@@ -24,7 +24,7 @@ from keyservice.contract.names import ANSWER_MAX
 from keyservice.contract.pam import PamCode
 
 #: Its name in the log.
-IDENT = "ukey-try-login"
+IDENT = "ukey-pam-try"
 #: The environment's variables that stay: those of the language. A login starts without the rest.
 _KEPT = ("LC_ALL", "LC_MESSAGES", "LANG")
 #: libpam's own limit (``PAM_MAX_NUM_MSG``), and the bytes of a message that are passed on.
@@ -63,6 +63,21 @@ class Attempt:
     ruser: str = ""
     ruid: int = 0  #: the real uid: of the person who runs a setuid program
     empty_passwords: bool = True  #: whether the program lets pam_unix take one
+    folder: str = ""  #: where the stacks are; empty: where libpam looks for them
+
+
+def _start(attempt: Attempt, conversation: Any) -> Any:
+    """pam_start(3), or with a folder what libpam 1.4 has for that, and pamela does not."""
+    if not attempt.folder:
+        return pamela.pam_start(attempt.service, attempt.user, conversation)
+    handle, carrier = pamela.PamHandle(), pamela.PamConv(conversation, 0)
+    words = (word.encode() for word in (attempt.service, attempt.user))
+    code = pamela.LIBPAM.pam_start_confdir(
+        *words, ctypes.byref(carrier), attempt.folder.encode(), ctypes.byref(handle)
+    )
+    if code != PamCode.SUCCESS:
+        raise pamela.PAMError(errno=code)
+    return handle
 
 
 def adopt_orphans() -> None:
@@ -120,7 +135,7 @@ class _Login:
         user."""
         attempt, steps = self._attempt, [("start", int(PamCode.SUCCESS))]
         try:
-            handle = pamela.pam_start(attempt.service, attempt.user, self._callback)
+            handle = _start(attempt, self._callback)
             for item, value in (
                 (pamela.PAM_TTY, attempt.tty),
                 (pamela.PAM_RHOST, attempt.rhost),

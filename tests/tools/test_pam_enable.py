@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""``ukey pam enable`` and ``disable`` with the real stacks, keyservice, pcscd, ukeys and
+pam-auth-update: what is wanted first, and that the real login is as it was promised."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.pamedit.debian import STACKS
+from tests.support.enrolled import CONFIG, Enrolled
+from tests.support.people import User
+from tests.support.process import Daemon, must, run
+from tests.support.shared_host import Shared
+from tests.support.terminal import Terminal
+from tests.tools.running import COMMANDS, only_json
+from tools.exits import Exit
+from tools.pamedit import files
+
+PAM_D = Path("/etc/pam.d")
+SERVICES = ("login", "su", "sshd")
+UKEY = COMMANDS["ukey"]
+
+
+@pytest.fixture
+def buses() -> list[Daemon]:
+    """The system bus that a test runs on."""
+    return []
+
+
+@pytest.fixture
+def debian(shared: Shared, buses: list[Daemon]) -> Iterator[Enrolled]:
+    """Debian's own stacks, and the system bus."""
+    with shared.test(CONFIG) as made:
+        for service in SERVICES:
+            made.host.pam.stack(service, STACKS[service])
+        made.host.keep(*(path for path in PAM_D.iterdir() if path.is_file()))
+        made.host.keep(*(path for path in Path("/var/lib/pam").iterdir() if path.is_file()))
+        buses.append(made.bus())
+        yield made
+        shutil.rmtree(files.BACKUPS, ignore_errors=True)
+        run(["rmdir", "/var/backups/ukey"])
+
+
+@pytest.fixture
+def rescue(debian: Enrolled) -> User:
+    """The second way in."""
+    if run(["getent", "group", "ukey-breakglass"]).returncode:
+        must(["groupadd", "--system", "ukey-breakglass"])
+    return debian.host.user("rescue", groups=["ukey-breakglass"])
+
+
+def asked(terminal: Terminal, answers: list[str], *words: str) -> tuple[int, str]:
+    """The exit status, and all that was on the screen."""
+    terminal.start([UKEY, "pam", *words])
+    terminal.converse(answers, seconds=50)
+    assert terminal.status is not None
+    return terminal.status, terminal.screen
+
+
+def refused(*words: str) -> tuple[int, dict[str, Any]]:
+    """Of a run that asks nothing, and changes nothing."""
+    before = {path: path.read_bytes() for path in PAM_D.iterdir()}
+    done = run([UKEY, "pam", *words, "--json"], seconds=50)
+    assert {path: path.read_bytes() for path in PAM_D.iterdir()} == before
+    assert not files.BACKUPS.exists()
+    return done.returncode, only_json(done.stdout)
+
+
+# -- what it wants first
+
+
+def test_a_second_way_in_is_wanted_first(debian: Enrolled) -> None:
+    status, told = refused("enable", "login")
+    assert status == Exit.STACK
+    assert "no second way in" in told["text"]
+
+
+def test_a_member_without_a_password_is_no_second_way(debian: Enrolled, rescue: User) -> None:
+    must(["usermod", "--lock", rescue.name])
+    assert "no second way in" in refused("enable", "login")[1]["text"]
+
+
+def test_two_enrolled_administrators_are_a_second_way(debian: Enrolled) -> None:
+    host = debian.host
+    must(["usermod", "--append", "--groups", "sudo", debian.user.name])
+    assert refused("enable", "login", "--dry-run")[0] == Exit.STACK
+    other = host.user("alice", groups=["sudo"])
+    ukey = host.softkey(slot=1)
+    host.bind(other, ukey)
+    status, told = refused("enable", "login", "--dry-run")
+    assert (status, told["ok"], told["changed"]) == (0, True, False)
+    assert "+auth [success=ok default=die]             pam_ukey.so" in told["diff"]
+
+
+def test_somebody_has_to_be_enrolled(debian: Enrolled, rescue: User) -> None:
+    done = run([COMMANDS["rmpubkey"], debian.user.name], input=f"{debian.pin}\n")
+    assert done.returncode == 0, done.stderr
+    status, told = refused("enable", "login")
+    assert (status, "Nobody who can log in has a ukey" in told["text"]) == (Exit.NOT_BOUND, True)
+
+
+def test_the_keyservice_has_to_answer(debian: Enrolled, rescue: User, buses: list[Daemon]) -> None:
+    debian.keyservice.stop()
+    buses[0].stop()  # which would start it
+    assert refused("enable", "login")[0] == Exit.UNREACHABLE
+
+
+def test_ssh_has_to_be_allowed_from_afar(debian: Enrolled, rescue: User) -> None:
+    debian.serve(CONFIG.replace("allow_remote = true", "allow_remote = false"))
+    status, told = refused("enable", "sshd")
+    assert status == Exit.STACK
+    assert [(each["service"], each["kind"]) for each in told["findings"]] == [("sshd", "from-afar")]
+    assert refused("enable", "login", "--dry-run")[0] == 0
+
+
+def test_what_is_not_understood_is_told(debian: Enrolled, rescue: User) -> None:
+    debian.host.pam.stack("login", STACKS["login"] + "auth required pam_other.so\n")
+    status, told = refused("enable", "login")
+    assert (status, "/etc/pam.d/login:8" in told["text"]) == (Exit.STACK, True)
+    assert refused("enable", "no-such-service")[0] == Exit.USAGE
+    assert refused("disable", "sshd")[1]["ok"]
+
+
+def test_root_alone_may(debian: Enrolled) -> None:
+    done = run(["setpriv", "--reuid=65534", "--clear-groups", UKEY, "pam", "enable", "login"])
+    assert done.returncode == Exit.NOT_ALLOWED
+
+
+# -- the try, the question, the change
+
+
+def test_login_from_end_to_end(debian: Enrolled, rescue: User) -> None:
+    """The PIN of the try, a real login, and all of it back."""
+    host, console = debian.host, debian.host.console()
+    before = (PAM_D / "login").read_bytes()
+    (PAM_D / "login").chmod(0o640)
+    enable = ("enable", "login", "--yes")
+
+    status, screen = asked(console, [debian.user.password, "000000"], *enable)
+    assert (status, "The login would be refused" in screen) == (Exit.REFUSED, True), screen
+    assert (PAM_D / "login").read_bytes() == before
+
+    status, screen = asked(console, debian.right, *enable)
+    assert status == 0, screen
+    assert "-@include common-auth" in screen
+    assert (PAM_D / "login").stat().st_mode & 0o777 == 0o640
+    assert not host.login(debian.user, [debian.user.password, "000000"]).allowed
+    assert host.login(debian.user, debian.right).allowed
+    found = re.search(r"cp -a \S+ /etc/pam\.d/", " ".join(screen.split()))
+    assert found, screen
+    enabled = (PAM_D / "login").read_bytes()
+    must(["/bin/sh", "-c", found[0]], env={"PATH": "/bin"})
+    assert (PAM_D / "login").read_bytes() == before
+    assert (PAM_D / "login").stat().st_mode & 0o777 == 0o640
+
+    # And by the command, which needs no keyservice.
+    (PAM_D / "login").write_bytes(enabled)
+    debian.keyservice.stop()
+    done = run([UKEY, "pam", "disable", "login"], input="y\n", seconds=50)
+    assert (done.returncode, "password alone" in done.stderr) == (0, True), done.stderr
+    assert (PAM_D / "login").read_bytes() == before
+
+
+def test_no_is_no(debian: Enrolled, rescue: User) -> None:
+    debian.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    before = (PAM_D / "login").read_bytes()
+    answers = "".join(f"{answer}\n" for answer in (*debian.right, "n"))
+    done = run([UKEY, "pam", "enable", "login"], input=answers, seconds=50)
+    assert (done.returncode, "Nothing was changed." in done.stderr) == (Exit.CANCELLED, True)
+    assert (PAM_D / "login").read_bytes() == before
+    assert not files.BACKUPS.exists()
+
+
+def test_ssh_and_su_at_once(debian: Enrolled, rescue: User) -> None:
+    console = debian.host.console()
+    answers = [*debian.right, *debian.right]
+    status, screen = asked(console, answers, "enable", "sshd", "su", "--yes")
+    assert status == 0, screen
+    debian.sshd()
+    assert debian.host.ssh(debian.user, debian.right).allowed
+    assert not debian.host.ssh(debian.user, [debian.user.password, "000000"]).allowed
+
+
+def test_a_program_may_say_yes(debian: Enrolled, rescue: User) -> None:
+    debian.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    answers = "".join(f"{answer}\n" for answer in debian.right)
+    done = run([UKEY, "pam", "enable", "login", "--yes", "--json"], input=answers, seconds=60)
+    told = only_json(done.stdout)
+    assert (done.returncode, told["changed"], told["files"]) == (0, True, ["/etc/pam.d/login"])
+    assert told["undo"] == f"cp -a {told['backup']}/* /etc/pam.d/"
+    again = run([UKEY, "pam", "enable", "login", "--json"], seconds=60)
+    assert (again.returncode, only_json(again.stdout)["changed"]) == (0, False)
+
+
+def test_who_tries_it_has_to_be_said_where_several_can(debian: Enrolled, rescue: User) -> None:
+    status, told = refused("enable", "login", "--user", "rescue")
+    assert (status, "cannot try it" in told["text"]) == (Exit.USAGE, True)
+
+
+# -- all services at once
+
+
+def test_all_by_pam_auth_update(debian: Enrolled, rescue: User) -> None:
+    host, console = debian.host, debian.host.console()
+    before = (PAM_D / "common-auth").read_bytes()
+    assert b"pam_ukey" not in before
+    status, told = refused("enable", "--all", "--dry-run")
+    assert (status, told["files"]) == (0, ["/etc/pam.d/common-auth"])
+    assert set(told["services"]) >= set(SERVICES)
+
+    status, screen = asked(console, debian.right, "enable", "--all", "--yes")
+    assert status == 0, screen
+    assert b"pam_ukey.so nouserok" in (PAM_D / "common-auth").read_bytes()
+    assert not host.login(debian.user, [debian.user.password, "000000"]).allowed
+    assert host.login(debian.user, debian.right).allowed
+
+    status, screen = asked(console, [], "disable", "--all", "--yes")
+    assert status == 0, screen
+    assert (PAM_D / "common-auth").read_bytes() == before
+
+
+def test_a_common_auth_that_was_changed_by_hand_is_left(debian: Enrolled, rescue: User) -> None:
+    common = PAM_D / "common-auth"
+    lines = common.read_text().splitlines(keepends=True)
+    common.write_text("".join(line for line in lines if "pam-auth-update" not in line))
+    status, told = refused("enable", "--all")
+    assert (status, "changed by hand" in told["text"]) == (Exit.STACK, True)
+
+
+def test_without_pam_auth_update_it_says_so(debian: Enrolled, rescue: User) -> None:
+    """As on Red Hat's family: authselect is a stand-in here, which only has to be there."""
+    tool, authselect = Path("/usr/sbin/pam-auth-update"), Path("/usr/bin/authselect")
+    debian.host.keep(tool, authselect)
+    tool.unlink()
+    assert "neither pam-auth-update nor authselect" in refused("enable", "--all")[1]["text"]
+    authselect.touch()
+    status, told = refused("enable", "--all")
+    assert (status, "authselect select" in told["text"]) == (Exit.FAILED, True)
