@@ -20,12 +20,19 @@ KEYS = (
     ("facts", N_("an object of what that is about: mode, size, line number and the like")),
     ("text", N_("the same for people, in the language of the locale")),
 )
-_BESIDE = frozenset({"damaged", "path", "why"})
+_BESIDE = frozenset({"damaged", "stray", "path", "why"})
 
 
-def rows(answer: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """For each row of the keyservice's that tells of damage, one with exactly the documented
-    keys."""
+def is_file(row: Mapping[str, Any]) -> bool:
+    """Whether the keyservice's row tells of a file, and not of a binding."""
+    return bool(row.get("damaged") or row.get("stray"))
+
+
+def rows(answer: Iterable[Mapping[str, Any]], kind: str = "damaged") -> list[Row]:
+    """For each row of the keyservice's that tells of damage, one with exactly the documented keys.
+
+    `kind`: or of a file that is ``stray``.
+    """
     return [
         {
             "path": each.get("path"),
@@ -34,11 +41,11 @@ def rows(answer: Iterable[Mapping[str, Any]]) -> list[Row]:
             "text": why(each),
         }
         for each in answer
-        if each.get("damaged")
+        if each.get(kind)
     ]
 
 
-def show(found: Sequence[Row]) -> None:
+def show(found: Sequence[Row], colour: Colour = Colour.ALARM) -> None:
     """A line for each, on standard error."""
     for each in found:
-        output.say(f"{each['path']}: {each['text']}", Colour.ALARM)
+        output.say(f"{each['path']}: {each['text']}", colour)

@@ -83,6 +83,9 @@ class Administration:
         ]
         if caller.root:
             rows.extend(map(_damage, kept.damaged))
+            for stray in map(_damage, kept.strays):
+                del stray["damaged"]
+                rows.append({"stray": True, **stray})
         return rows
 
     async def status(self, caller: Caller) -> Row:

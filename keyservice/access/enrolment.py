@@ -4,18 +4,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
-from keyservice.contract.names import Code, Flag
+from keyservice.contract.names import RECORDS_DIR, Code, Flag
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import (
     AlreadyBound,
     DefaultPin,
+    HalfUnbound,
+    LookUpLate,
+    NotRevoked,
     RecordDamaged,
     Revoked,
+    StoreFailed,
     TryLimitTooHigh,
+    UkeyError,
     UnknownUser,
 )
+from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
 from keyservice.crypto import algorithms
 from keyservice.crypto.key import PublicKey
@@ -35,6 +42,8 @@ from .services import UkeyHandle
 
 #: Wrong PINs in a row that the standard allows a ukey to allow (GM/T 0027-2014).
 TRIES_MAX = 10
+#: What keeps a change from the disk.
+_STORES = (StoreFailed, RecordDamaged, LookUpLate)
 
 
 async def bind(context: Context) -> Verdict:
@@ -118,7 +127,12 @@ async def unbind(context: Context) -> Verdict:
     else:
         await _prove(context, binding)
         text = context.texts.unbound(binding.user, binding.serial)
-    await lookups.store(context, partial(records.remove, binding, by))
+    try:
+        await lookups.store(context, partial(records.remove, binding, by))
+    except _STORES as error:
+        if force:
+            raise await _half(context, error, binding.fingerprint, detail) from error
+        raise
     return Verdict(Code.SUCCESS, text, detail=detail)
 
 
@@ -133,13 +147,37 @@ async def _discard(context: Context, name: str) -> Verdict:
         context.serial = known.serial
         detail |= {"serial": known.serial, "key": known.key}
         text = context.texts.revoked(name, known.serial, known.key)
-    await lookups.store(context, partial(records.discard, name, doer(context.caller)))
+    try:
+        await lookups.store(context, partial(records.discard, name, doer(context.caller)))
+    except _STORES as error:
+        if "key" in detail:
+            raise await _half(context, error, str(detail["key"]), detail) from error
+        raise
     return Verdict(Code.SUCCESS, text, detail=detail)
+
+
+async def _half(
+    context: Context, error: UkeyError, key: str, who: Mapping[str, str | int]
+) -> UkeyError:
+    """`error`, which ended an unbinding by force, as the error that says how far that had come.
+
+    `who`: user and serial.
+    """
+    try:
+        revoked = await context.services.records.revocation(key, lookups.budget(context))
+    except UkeyError:
+        return error  # nobody knows
+    facts = {"path": RECORDS_DIR, "why": Reason.DISK_LATE.value, **error.facts}
+    facts |= {"user": who["user"], "serial": who["serial"]}
+    return (NotRevoked if revoked is None else HalfUnbound)(error.message, **facts)
 
 
 async def _revoke(context: Context, key: str, user: str, serial: str) -> None:
     event = Revocation(key, True, now(), doer(context.caller), user, serial)
-    await lookups.store(context, partial(context.services.records.revoke, event))
+    try:
+        await lookups.store(context, partial(context.services.records.revoke, event))
+    except _STORES as error:
+        raise await _half(context, error, key, {"user": user, "serial": serial}) from error
 
 
 def doer(caller: Caller) -> int:

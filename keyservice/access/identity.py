@@ -4,8 +4,19 @@
 
 from __future__ import annotations
 
-from keyservice.core.errors import BadRequest, NotEnrolled, Revoked
-from keyservice.core.username import Person
+from pathlib import PurePath
+
+from keyservice.core.errors import (
+    BadRequest,
+    NotEnrolled,
+    RecordDamaged,
+    RecordForeign,
+    RecordsUnclear,
+    Revoked,
+    UidShared,
+    UnknownUser,
+)
+from keyservice.core.username import Person, file_name
 from keyservice.store.records import Enrolment
 
 from . import locality, lookups, policy
@@ -45,7 +56,28 @@ def judge(context: Context) -> locality.Place:
 
 async def enrolled(context: Context, person: Person) -> Enrolment | None:
     """The person's binding, None if it is proven that there is none."""
-    return await context.services.records.enrolled(person, lookups.budget(context))
+    try:
+        return await context.services.records.enrolled(person, lookups.budget(context))
+    except RecordForeign as error:
+        if await _is_shared(context, error, person):
+            raise UidShared("", **error.facts) from None
+        raise
+    except RecordDamaged as error:
+        if PurePath(str(error.facts.get("path"))).name != file_name(person.name):
+            raise RecordsUnclear(error.message, **{**error.facts, "user": person.name}) from None
+        raise
+
+
+async def _is_shared(context: Context, error: RecordForeign, person: Person) -> bool:
+    """Whether the record's user is there too, with the same uid: nobody was renamed then."""
+    facts = error.facts
+    if facts["record_uid"] != person.uid:
+        return False
+    try:
+        other = await lookups.look_up(context, context.services.resolve, str(facts["record_user"]))
+    except (UnknownUser, BadRequest):
+        return False
+    return other == Person(str(facts["record_user"]), person.uid)
 
 
 async def check_still(context: Context, enrolment: Enrolment) -> None:

@@ -54,9 +54,18 @@ class Reason(StrEnum):
     ALGORITHM = "algorithm", N_("its algorithm is unknown")
     KEY = "key", N_("the public key is none of its algorithm")
     TIME = "time", N_("bound_at is no time")
-    OTHER_NAME = "other-name", N_("it is a record of another name")
+    OTHER_NAME = "other-name", N_("it is a record of another name: move it out of the folder")
     SHARED = "shared", N_("{other} has the same ukey: unbind one of the two, with the ukey")
     REVOCATION = "revocation", N_("line {number} is not a revocation")
+    STRAY = "stray", N_("it is no record, and is left alone: move it out of the folder")
+    REPLACED = (
+        "replaced",
+        N_(
+            "the folder was replaced while the keyservice ran, which can only read the new one: "
+            "systemctl restart ukey-keyservice"
+        ),
+    )
+    DISK_LATE = "disk-late", N_("the disk did not answer in time")
     # what there was before
     EVENT = "event", N_("line {number} tells of no binding")
     CUT = "cut", N_("its last line is cut off")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pwd
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from .errors import BadRequest, UnknownUser
 from .reasons import Reason
@@ -64,6 +65,15 @@ def check(name: str) -> None:
         raise BadRequest(Reason.USER_LENGTH)
     if _FORBIDDEN.search(name) or name in (".", ".."):
         raise BadRequest(Reason.USER_CHARACTERS)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether :func:`file_name` can have made `name`: no other file is a record."""
+    try:
+        user = unquote_to_bytes(name.encode("utf-8", "surrogateescape"))
+        return file_name(user.decode("utf-8", "surrogateescape")) == name
+    except BadRequest:
+        return False
 
 
 def file_name(name: str) -> str:

@@ -17,7 +17,7 @@ from keyservice.core.errors import (
     UkeyError,
 )
 from keyservice.core.reasons import Fact, Reason, Unfit
-from keyservice.core.username import Person, check, file_name
+from keyservice.core.username import Person, check, file_name, is_file_name
 from keyservice.crypto import algorithms
 
 from . import lines, uniqueness
@@ -76,8 +76,12 @@ class Bindings:
         """
         bindings: list[Binding] = []
         damaged: list[UkeyError] = []
-        for name in self._folder.names():
+        names = self._folder.names()
+        for name in names:
             try:
+                if not is_file_name(name):
+                    self._check_stray(name, names)
+                    continue
                 binding = self._read(name)
             except (RecordDamaged, StoreFailed) as error:
                 damaged.append(error)
@@ -92,6 +96,25 @@ class Bindings:
                 damaged.append(error)
                 return bindings, damaged
         return bindings, damaged + [self._folder.damaged(*each) for each in self._gone(bindings)]
+
+    def strays(self) -> list[UkeyError]:
+        """An error for each file that can be nobody's record, as an editor's backup: it counts for
+        nothing, and keeps nobody out."""
+        names = self._folder.names()
+        return [
+            self._folder.damaged(each, Reason.STRAY) for each in names if not is_file_name(each)
+        ]
+
+    def _check_stray(self, name: str, names: list[str]) -> None:
+        """Raise :class:`RecordDamaged` if the file is all that is known of somebody's ukey: a
+        record that was renamed, of a person whom neither a record nor the history knows."""
+        try:
+            content = self._folder.read(name, RECORD_MAX)
+            binding = parse(content or b"")
+        except (ValueError, RecordDamaged):
+            return
+        if file_name(binding.user) not in names and self._people.last(binding.user) is None:
+            raise self._folder.damaged(name, Reason.OTHER_NAME)
 
     def _shared(self, bindings: list[Binding]) -> Iterator[RecordDamaged]:
         """An error for each record whose ukey, or key, another one names too."""

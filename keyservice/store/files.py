@@ -9,12 +9,13 @@ and reaches files through the folder's descriptor without following links.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from keyservice.core.errors import RecordDamaged, StoreFailed
@@ -36,11 +37,19 @@ class PrivateDirectory:
     """A directory of mode 0700 that belongs to root; its files are 0600 and root's."""
 
     path: Path
+    #: The folder's device and inode when it was made ready.
+    _first: list[tuple[int, int]] = field(default_factory=list, compare=False, repr=False)
 
     @property
     def there(self) -> bool:
         """Whether something has the folder's name."""
         return os.path.lexists(self.path)
+
+    @property
+    def stale(self) -> bool:
+        """Whether another folder has the name now, and cannot be written to: the service's own
+        view of the host shows what is mounted there at its start."""
+        return self._replaced() and not os.access(self.path, os.W_OK)
 
     def prepare(self) -> list[str]:
         """Make the folder if it is missing; remove what a killed writer left behind.
@@ -51,6 +60,9 @@ class PrivateDirectory:
             with suppress(FileExistsError):
                 self.path.mkdir(0o700)
             with self._opened() as folder:
+                found = os.fstat(folder)
+                if not self._first:
+                    self._first.append((found.st_dev, found.st_ino))
                 left = [name for name in _list(folder) if name.startswith(_UNFINISHED)]
                 for name in left:
                     os.unlink(name, dir_fd=folder)
@@ -187,7 +199,17 @@ class PrivateDirectory:
             yield
         except OSError as error:
             path = f"{self.path}/{name}" if name else str(self.path)
-            raise StoreFailed(f"Cannot {doing} a record", path=path, why=system(error)) from error
+            why: str = system(error)
+            if error.errno == errno.EROFS and self._replaced():
+                path, why = str(self.path), Reason.REPLACED.value
+            raise StoreFailed(f"Cannot {doing} a record", path=path, why=why) from error
+
+    def _replaced(self) -> bool:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return False
+        return bool(self._first) and (found.st_dev, found.st_ino) not in self._first
 
 
 def _list(folder: int) -> list[str]:

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from keyservice.core.errors import UkeyError
@@ -63,6 +63,8 @@ class Inventory:
     bindings: list[Binding]
     damaged: list[UkeyError]  #: one for each record or history that cannot be trusted, or is gone
     revocations: list[Revocation] | None  #: those in force, oldest first; None if that is damaged
+    #: One for each file among the records that can be none, and keeps nobody out.
+    strays: list[UkeyError] = field(default_factory=list)
 
 
 class Records(Protocol):

@@ -74,7 +74,8 @@ class State:
         told = []
         if len(lost) < self._witness.places:
             told += [f"{folder.path}: it was emptied, or made again" for folder in lost]
-        return told + [f"{error}; see: ukey bindings" for error in self.bindings.all()[1]]
+        damaged = [f"{error}; see: ukey bindings" for error in self.bindings.all()[1]]
+        return told + damaged + [str(error) for error in self.bindings.strays()]
 
     def enrolled(self, person: Person) -> Enrolment | None:
         """The binding of `person`, None if it is proven that there is none.
@@ -100,10 +101,15 @@ class State:
     def inventory(self) -> Inventory:
         """All that is kept, as read at one time."""
         bindings, damaged = self.bindings.all()
+        for folder in (self._records, self._state):
+            if folder.stale:
+                why = Reason.REPLACED.value
+                damaged.append(StoreFailed("Cannot write", path=str(folder.path), why=why))
+        strays = self.bindings.strays()
         try:
-            return Inventory(bindings, damaged, self.revocations.all())
+            return Inventory(bindings, damaged, self.revocations.all(), strays)
         except (RecordDamaged, StoreFailed):  # which is among `damaged`
-            return Inventory(bindings, damaged, None)
+            return Inventory(bindings, damaged, None, strays)
 
     def _enrolment(self, binding: Binding) -> Enrolment:
         try:

@@ -14,7 +14,7 @@ from tools.command import Failure, need_root
 from tools.exits import Exit
 from tools.language import N_, _, reason
 from tools.manual import Manual
-from tools.output import Cell
+from tools.output import Cell, Colour
 from tools.parser import Parser
 
 KEYS = (
@@ -56,6 +56,10 @@ MANUAL = Manual(
         *KEYS,
         ("damaged", N_("a list, with an object for each that is damaged or gone:")),
         *damage.KEYS,
+        (
+            "strays",
+            N_("a list, with the same for each file there that is no record, and keeps nobody out"),
+        ),
         ("missing", N_("a list, with --missing alone and in place of the bindings:")),
         *missing.KEYS,
     ),
@@ -80,12 +84,12 @@ def command(arguments: Sequence[str]) -> Exit:
         need_root(_("Looking at everybody's account needs root."))
     with asking() as bus:
         answer = bus.list_bindings()
-    found = rows([each for each in answer if not each.get("damaged")], KEYS)
-    damaged = damage.rows(answer)
+    found = rows([each for each in answer if not damage.is_file(each)], KEYS)
+    damaged, strays = damage.rows(answer), damage.rows(answer, "stray")
     if given.missing:
         return _missing({int(str(each["uid"])) for each in found}, damaged, json=given.json)
     if given.json:
-        output.emit({"ok": True, "bindings": found, "damaged": damaged})
+        output.emit({"ok": True, "bindings": found, "damaged": damaged, "strays": strays})
         return Exit.OK
     if found:
         _show(found)
@@ -94,6 +98,7 @@ def command(arguments: Sequence[str]) -> Exit:
     else:
         output.say(_("No ukey is bound to you. An administrator binds one with getpubkey."))
     damage.show(damaged)
+    damage.show(strays, Colour.WARNING)
     return Exit.OK
 
 

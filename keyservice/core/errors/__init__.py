@@ -23,11 +23,15 @@ from .pins import PinWrong as PinWrong
 from .pins import Throttled as Throttled
 from .pins import TryWithheld as TryWithheld
 from .records import AlreadyBound as AlreadyBound
+from .records import HalfUnbound as HalfUnbound
 from .records import NotEnrolled as NotEnrolled
+from .records import NotRevoked as NotRevoked
 from .records import RecordDamaged as RecordDamaged
 from .records import RecordForeign as RecordForeign
+from .records import RecordsUnclear as RecordsUnclear
 from .records import Revoked as Revoked
 from .records import StoreFailed as StoreFailed
+from .records import UidShared as UidShared
 from .records import UnknownUser as UnknownUser
 from .sessions import BadRequest as BadRequest
 from .sessions import Busy as Busy

@@ -68,9 +68,54 @@ class RecordForeign(RecordDamaged):
     )
 
 
+class UidShared(RecordForeign):
+    """Two living accounts have one uid, and the ukey is bound to the other one."""
+
+    text = N_(
+        "{user} and {record_user} are two accounts with one uid ({uid}), and a ukey is bound to"
+        " {record_user}. Log in as {record_user}, or give {user} a uid of its own, with usermod."
+    )
+    login_text = N_(
+        "This account has the uid of {record_user}, whose ukey is bound on this host. Log in as"
+        " {record_user}, or ask an administrator."
+    )
+
+
+class RecordsUnclear(RecordDamaged):
+    """A file that is not the person's own record keeps it open whether they have one."""
+
+    text = N_(
+        "Nobody can tell whether a ukey is bound to {user}, because of a file that is not {user}'s"
+        " record: {path}: {why}. Restore it from a backup; or move it out of the folder, if it is"
+        " no record. What is lost for good is accepted with 'ukey accept-state'."
+    )
+    login_text = N_(
+        "Nobody can tell whether a ukey is bound to you on this host: a file among the records"
+        " cannot be trusted. Ask an administrator: the log names it."
+    )
+
+
 class StoreFailed(UkeyError):
     """The records could not be read or written."""
 
     name, code, exit = ErrorName.STORE_FAILED, Code.AUTHINFO_UNAVAIL, Exit.RECORDS
     text = N_("The records cannot be used: {path}: {why}.")
     login_text = N_("The records of this host cannot be read. Ask an administrator.")
+
+
+class NotRevoked(StoreFailed):
+    """Unbinding by force failed in its first half: nothing is changed."""
+
+    text = N_(
+        "The key of ukey {serial} could not be revoked, so {user} still has it: {path}: {why}."
+        " Nothing was changed. Put that right, and run this again."
+    )
+
+
+class HalfUnbound(StoreFailed):
+    """Unbinding by force failed in its second half: the key is revoked, the record is there."""
+
+    text = N_(
+        "The key of ukey {serial} is revoked on this host, and lets nobody in. But the record of"
+        " {user} could not be removed: {path}: {why}. Put that right, and run this again."
+    )
