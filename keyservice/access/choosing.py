@@ -58,6 +58,7 @@ def _inserted(context: Context) -> list[UkeyInfo]:
     ukeys = [each.info for each in cards if each.info is not None and not each.refused]
     if ukeys:
         return ukeys
+    context.services.ukeys.check_not_held()
     for each in cards:
         if each.refused:
             raise ReaderRefused(reader=each.reader)

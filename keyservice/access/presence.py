@@ -5,12 +5,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
-from keyservice.contract.names import WaitFor
-from keyservice.core.errors import KeyMismatch, ReaderAbsent, ReaderRefused, UkeyAbsent
+from keyservice.contract.names import Flag, WaitFor
+from keyservice.core.errors import (
+    KeyMismatch,
+    ReaderAbsent,
+    ReaderRefused,
+    UkeyAbsent,
+    UkeyAmbiguous,
+    UkeyHeld,
+    UkeyRemoved,
+    UkeyRestarted,
+)
+from keyservice.core.reasons import Reason
 from keyservice.store.records import Binding
 from keyservice.ukeys.base import KeyRef
 
@@ -21,7 +31,9 @@ from .services import UkeyHandle
 _T = TypeVar("_T")
 
 #: The errors that the insertion of a ukey can end, or some time: pcscd may start after a login.
-_AWAITED = (UkeyAbsent, ReaderAbsent, ReaderRefused)
+_AWAITED = (UkeyAbsent, ReaderAbsent, ReaderRefused, UkeyHeld)
+#: Seconds in which a ukey that went while it was in use is back, if nobody took it out.
+_BACK = 2.0
 
 #: How often a person who sees nothing but prompts is asked to insert it; the seconds that pcscd and
 #: the ukey have before, since it may have been inserted just now, and after each.
@@ -31,7 +43,7 @@ _ASKED, _MOMENT = 3, 2.5
 async def find(context: Context, serial: str, patience: float) -> UkeyHandle:
     """The ukey `serial`; if it is absent, ask for it and wait up to `patience` seconds.
 
-    Raises :class:`ReaderAbsent`, :class:`UkeyAbsent`, :class:`UkeyAmbiguous`,
+    Raises :class:`ReaderAbsent`, :class:`UkeyAbsent`, :class:`UkeyAmbiguous`, :class:`UkeyHeld`,
     :class:`ReaderRefused`.
     """
     await context.services.ukeys.settled(lookups.deadline(context), serial)
@@ -81,6 +93,36 @@ async def _within(seconds: float, changed: asyncio.Event, look: Callable[[], _T]
                 await changed.wait()
                 changed.clear()
     return look()
+
+
+@asynccontextmanager
+async def in_use(context: Context, serial: str) -> AsyncIterator[None]:
+    """For what is done with a ukey that was there: if it goes, the error says whether it is back.
+
+    If it is, as when its reader is reset and found again, :class:`UkeyRestarted`; if it is not,
+    somebody took it out: :class:`UkeyRemoved`. Under ``uniform`` nobody waits to learn that.
+    """
+    try:
+        yield
+    except (UkeyRemoved, ReaderAbsent) as error:
+        if isinstance(error, ReaderAbsent) and "reader" not in error.facts:
+            raise  # it is not the reader that has gone
+        if Flag.UNIFORM not in context.request.flags and await _comes_back(context, serial):
+            raise UkeyRestarted(serial=serial, why=Reason.CAME_BACK) from error
+        raise UkeyRemoved(serial=serial) from error
+
+
+async def _comes_back(context: Context, serial: str) -> bool:
+    ukeys, changed = context.services.ukeys, asyncio.Event()
+    forget = ukeys.subscribe(lambda _event: changed.set())
+    try:
+        with suppress(UkeyAmbiguous, *_AWAITED):
+            seconds = min(_BACK, context.conversation.remaining())
+            await _within(seconds, changed, lambda: ukeys.find(serial))
+            return True
+        return False
+    finally:
+        forget()
 
 
 async def check_key(context: Context, handle: UkeyHandle, binding: Binding) -> None:

@@ -41,6 +41,8 @@ class ErrorName(StrEnum):
     STORE_FAILED = "StoreFailed"
     READER_ABSENT = "ReaderAbsent"
     UKEY_ABSENT = "UkeyAbsent"
+    UKEY_HELD = "UkeyHeld"
+    UKEY_RESTARTED = "UkeyRestarted"
     UKEY_UNKNOWN = "UkeyUnknown"
     UKEY_FAILED = "UkeyFailed"
     UKEY_AMBIGUOUS = "UkeyAmbiguous"

@@ -104,6 +104,11 @@ class Reason(StrEnum):
         N_("a user name holds no slash and no control character"),
     )
     UKEY_NAME = "ukey-name", N_("an application's or container's name has 1 to 48 plain bytes")
+    # why a ukey that is in cannot be used, or was away
+    READER_HELD = "reader-held", N_("another program holds it for itself")
+    READER_MUTE = "reader-mute", N_("what is in it does not answer, or another program holds it")
+    PCSCD_ENDED = "pcscd-ended", N_("pcscd ended, or was started again")
+    CAME_BACK = "came-back", N_("it went and came back, as when its reader is reset")
     # where somebody is, who is not known to be at this machine
     PLACE_HOST = "place-host", N_("a remote host was named")
     PLACE_REMOTE = "place-remote", N_("its login session is remote")

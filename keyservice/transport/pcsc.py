@@ -9,13 +9,23 @@ is pulled in mid-command gives *success with an empty answer*.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 from smartcard import scard
 
-from keyservice.core.errors import ReaderAbsent, UkeyAbsent, UkeyError, UkeyFailed, UkeyRemoved
+from keyservice.core.errors import (
+    PcscdAbsent,
+    ReaderAbsent,
+    UkeyAbsent,
+    UkeyError,
+    UkeyFailed,
+    UkeyHeld,
+    UkeyRemoved,
+)
+from keyservice.core.reasons import Reason
 
 _SERVICE_GONE: Final = frozenset(
     {
@@ -47,8 +57,9 @@ _PROTOCOLS: Final = scard.SCARD_PROTOCOL_T0 | scard.SCARD_PROTOCOL_T1
 #: GET RESPONSE when there is nothing to get: any card refuses it, and stays as it is.
 _NOTHING: Final = bytes.fromhex("00C0000001")
 
-#: Milliseconds between looks at a reader that another program holds for itself.
-_EXCLUSIVE_POLL: Final = 250
+#: Seconds between looks at a reader that another program holds for itself, and their number.
+_EXCLUSIVE_POLL: Final = 0.25
+_EXCLUSIVE_LOOKS: Final = 6
 #: Attempts: a handle can be stale, and the card behind the next one can be reset at that moment.
 _BEGIN_ATTEMPTS: Final = 4
 
@@ -197,23 +208,20 @@ class Card:
     def _connect(self) -> None:
         self.generation += 1
         context = self._context.handle()
-        while True:
+        for look in range(_EXCLUSIVE_LOOKS + 1):
+            if look:
+                # not SCardGetStatusChange: when it has waited in vain, it asks for pcscd's socket,
+                # which a confined process cannot see
+                time.sleep(_EXCLUSIVE_POLL)
             code, handle, protocol = scard.SCardConnect(
                 context, self.reader, scard.SCARD_SHARE_SHARED, _PROTOCOLS
             )
             if code != scard.SCARD_E_SHARING_VIOLATION:
                 break
-            self._await_release()
         if code != scard.SCARD_S_SUCCESS:
             raise self._context.failure(code, self.reader)
         self._handle = handle
         self._use(protocol)
-
-    def _await_release(self) -> None:
-        """Sleep while another program has the reader for itself; our parent sets the deadline."""
-        states = self._context.wait([(self.reader, scard.SCARD_STATE_UNAWARE)], 0)
-        for _, state, _ in states:
-            self._context.wait([(self.reader, state)], _EXCLUSIVE_POLL)
 
     def _reconnect(self, disposition: int) -> None:
         self.generation += 1
@@ -264,11 +272,13 @@ class Card:
 def _error(code: int, reader: str) -> UkeyError:
     """The one place where a PC/SC code becomes an error."""
     if code in _SERVICE_GONE:
-        return ReaderAbsent("pcscd is not there")
+        return PcscdAbsent("pcscd is not there")
     if code in _READER_GONE:
         return ReaderAbsent("The reader is gone", reader=reader)
     if code in _CARD_GONE:
         return UkeyAbsent(reader=reader)
+    if code == scard.SCARD_E_SHARING_VIOLATION:
+        return UkeyHeld(reader=reader, why=Reason.READER_HELD)
     return TransportError(
         "The reader failed: " + scard.SCardGetErrorMessage(code).strip(),
         reader=reader,

@@ -6,7 +6,17 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from keyservice.core.errors import UkeyAbsent, UkeyFailed, UkeyMute, UkeyRemoved
+from keyservice.core.errors import (
+    PcscdAbsent,
+    ReaderAbsent,
+    UkeyAbsent,
+    UkeyError,
+    UkeyFailed,
+    UkeyMute,
+    UkeyRemoved,
+    UkeyRestarted,
+)
+from keyservice.core.reasons import Reason
 from keyservice.crypto.key import PublicKey
 
 from . import kinds
@@ -56,14 +66,14 @@ class UkeyHandle:
 
         `deadline` is a monotonic time for queueing and work together; the work alone is also
         limited by the configuration. Raises what :meth:`check_can` raises, :class:`UkeyMute`,
-        :class:`UkeyRemoved`, :class:`ReaderAbsent` and :class:`UkeyFailed`; where it takes a PIN
-        also :class:`PinWrong` (facts: left, maximum), :class:`PinLocked`, :class:`TryWithheld` and
-        :class:`PinRefused`.
+        :class:`UkeyRemoved`, :class:`UkeyRestarted` if pcscd has gone, :class:`UkeyHeld`,
+        :class:`ReaderAbsent` and :class:`UkeyFailed`; where it takes a PIN also :class:`PinWrong`
+        (facts: left, maximum), :class:`PinLocked`, :class:`TryWithheld` and :class:`PinRefused`.
         """
         self.check_can(operation)
         reader, queue, ref = self._reader, self._reader.queue, arguments.ref
         if not self._current or queue is None:
-            raise UkeyRemoved(serial=self.info.serial)
+            raise self._gone()
         application = ref.application if ref else ""
 
         def note(answer: Answer) -> None:
@@ -83,9 +93,23 @@ class UkeyHandle:
         except (UkeyMute, UkeyFailed):
             reader.pins.pop(application, None)  # a try may or may not have been spent
             raise
+        except PcscdAbsent as error:
+            raise self._restarted() from error
+        except ReaderAbsent:
+            reader.doubt(self.info)
+            raise
         except UkeyAbsent as error:
             reader.doubt(self.info)
             raise UkeyRemoved(serial=self.info.serial) from error
+
+    def _gone(self) -> UkeyError:
+        """Why it is not there any more."""
+        if isinstance(self._reader.ended, PcscdAbsent):
+            return self._restarted()
+        return UkeyRemoved(serial=self.info.serial)
+
+    def _restarted(self) -> UkeyRestarted:
+        return UkeyRestarted(serial=self.info.serial, why=Reason.PCSCD_ENDED)
 
     @property
     def _current(self) -> bool:

@@ -11,7 +11,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from keyservice.core.errors import ReaderAbsent, ReaderRefused, UkeyAbsent, UkeyAmbiguous, UkeyError
+from keyservice.core.errors import (
+    PcscdAbsent,
+    ReaderAbsent,
+    ReaderRefused,
+    UkeyAbsent,
+    UkeyAmbiguous,
+    UkeyError,
+    UkeyHeld,
+)
+from keyservice.core.text import plain
 from keyservice.transport.state import ReaderState
 
 from .handle import UkeyHandle
@@ -103,7 +112,7 @@ class Ukeys:
         """Raise :class:`ReaderAbsent` where no source is there, or none has said so yet."""
         if not any(self._there.values()):
             missing = ", ".join(source.name for source in self._there)
-            raise ReaderAbsent(f"{missing} is not running")
+            raise PcscdAbsent(f"{missing} is not running")
 
     def _unsettled(self, serial: str) -> bool:
         readers = self._readers.values()
@@ -115,10 +124,11 @@ class Ukeys:
         """The one ukey with this serial.
 
         Raises :class:`ReaderAbsent` where pcscd is not there, :class:`UkeyAmbiguous` where several
-        claim the serial, :class:`ReaderRefused` where none does but a card is in a reader that the
-        configuration refuses, :class:`UkeyAbsent` otherwise. Before it raises one of these two,
-        cards that failed when they were asked what they are get asked again: an answer comes as a
-        reader event.
+        claim the serial; where none does, :class:`UkeyHeld` if a card could not be asked what it
+        is, since another program may hold it, :class:`ReaderRefused` if a card is in a reader that
+        the configuration refuses, :class:`UkeyAbsent` otherwise. Before it raises one of these
+        three, cards that failed when they were asked what they are get asked again: an answer comes
+        as a reader event.
         """
         self.check_there()
         found = [
@@ -132,10 +142,19 @@ class Ukeys:
             return found[0]
         for reader in self._readers.values():
             reader.probe_again()
+        self.check_not_held(serial)
         for reader in self._readers.values():
             if reader.refused and reader.present:
                 raise ReaderRefused(reader=reader.presence().reader)
         raise UkeyAbsent(serial=serial)
+
+    def check_not_held(self, serial: str = "") -> None:
+        """Raise :class:`UkeyHeld` if there is a card that could not be asked what it is, since
+        another program may hold it."""
+        for reader in self._readers.values():
+            if reader.held is not None:
+                facts = {"serial": serial} if serial else {}
+                raise UkeyHeld(reader=reader.presence().reader, why=reader.held, **facts)
 
     def _saw(self, source: Source, states: Sequence[ReaderState] | None) -> None:
         """A source has something to say."""
@@ -144,7 +163,9 @@ class Ukeys:
         self._there[source] = states is not None
         now = {(source, state.name) for state in states or ()}
         before = {each for each in self._readers if each[0] is source}
-        self._lose_readers(before - now, ReaderAbsent("The reader is gone"))
+        for key in before - now:
+            gone = ReaderAbsent("The reader is gone", reader=plain(key[1]))
+            self._lose_readers({key}, PcscdAbsent() if states is None else gone)
         for state in states or ():
             key = source, state.name
             if key not in self._readers:

@@ -11,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
-from keyservice.core.errors import UkeyAbsent, UkeyError, UkeyUnknown
+from keyservice.core.errors import UkeyAbsent, UkeyError, UkeyHeld, UkeyMute, UkeyUnknown
+from keyservice.core.reasons import Reason
 from keyservice.core.text import plain
 from keyservice.crypto.key import PublicKey
 from keyservice.transport.state import ReaderState
@@ -70,6 +71,9 @@ class Reader:
         self.refused = settings.refuses(reader)
         self.present = False
         self.info: UkeyInfo | None = None
+        #: Why it is not known what the card is, where another program may be the cause.
+        self.held: Reason | None = None
+        self.ended: UkeyError | None = None  #: why the reader has gone
         #: The settings that the configuration has for the ukey.
         self.values: Values = {}
         #: The ukey's answers that are not asked for again: keys by place, PINs by application.
@@ -121,7 +125,7 @@ class Reader:
 
     async def close(self, error: UkeyError) -> None:
         """The reader has gone, or the service ends; what is under way fails with `error`."""
-        self.present = False
+        self.present, self.ended = False, error
         self._forget()
         if self.queue is not None:
             await self.queue.close(error)
@@ -129,7 +133,7 @@ class Reader:
     def _forget(self) -> None:
         """Forget what was known of the card."""
         info, told = self.info, self._told
-        self.info, self._told, self._probed = None, False, False
+        self.info, self.held, self._told, self._probed = None, None, False, False
         self.keys.clear()
         self.pins.clear()
         if self._probe is not None:
@@ -162,10 +166,11 @@ class Reader:
                     self._probed = True
                 else:
                     log.warning("probe: %s", error)
+                    self.held = _holding(error)
                     self._settle(None)
                 delay = next(probe_delays)
             await self._pause(delay)
-        self._probe = None
+        self._probe, self.held = None, None
         self._settle(info)
 
     async def _pause(self, seconds: float) -> None:
@@ -189,3 +194,10 @@ class Reader:
             self.values = choose(rules, info.reader, info.manufacturer, info.serial)
         if info is not None or not told:
             self._on_event(ReaderEvent(plain(self._reader), True, info))
+
+
+def _holding(error: UkeyError) -> Reason | None:
+    """The reason where another program may be why a card was not asked what it is."""
+    if isinstance(error, UkeyHeld):
+        return Reason.READER_HELD
+    return Reason.READER_MUTE if isinstance(error, UkeyMute) else None

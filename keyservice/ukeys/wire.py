@@ -16,6 +16,7 @@ from keyservice.contract import frames
 from keyservice.core.errors import (
     BadRequest,
     NoKeyPair,
+    PcscdAbsent,
     PinLocked,
     PinRefused,
     PinWrong,
@@ -24,10 +25,11 @@ from keyservice.core.errors import (
     UkeyAbsent,
     UkeyError,
     UkeyFailed,
+    UkeyHeld,
     UkeyRemoved,
     UkeyUnknown,
 )
-from keyservice.core.reasons import Reason
+from keyservice.core.reasons import WHY, Reason
 from keyservice.core.secret import Secret
 from keyservice.core.text import plain
 
@@ -71,7 +73,7 @@ class Tag(IntEnum):
 
 #: The errors that a worker may answer with; a subclass becomes the first that it is.
 _ERRORS: tuple[type[UkeyError], ...] = (
-    *(UkeyRemoved, UkeyAbsent, ReaderAbsent, UkeyUnknown, NoKeyPair),
+    *(UkeyRemoved, UkeyAbsent, PcscdAbsent, ReaderAbsent, UkeyHeld, UkeyUnknown, NoKeyPair),
     *(PinWrong, PinLocked, TryWithheld, PinRefused, BadRequest, UkeyFailed),
 )
 _FACTS = ((Tag.LEFT, "left"), (Tag.MAXIMUM, "maximum"))
@@ -191,6 +193,8 @@ def parse_answer(message: bytearray, reader: str) -> Answer:
     for tag, fact in _FACTS:
         if tag in fields:
             facts[fact] = number_of(fields, tag)
+    if _ERRORS[index] is UkeyHeld:
+        facts[WHY] = Reason.READER_HELD
     text = plain(bytes_of(fields, Tag.TEXT)[:_TEXT_MAX].decode("utf-8", "replace"))
     return Answer(fields, _ERRORS[index](text, **facts), seen_pin)
 

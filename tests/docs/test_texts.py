@@ -16,6 +16,7 @@ from tests.support import CHECKOUT
 DOCUMENT = CHECKOUT / "docs" / "troubleshooting.md"
 SOURCES = (
     CHECKOUT / "keyservice/access/messages.py",
+    CHECKOUT / "keyservice/core/reasons.py",
     *(CHECKOUT / "keyservice/core/errors").glob("*.py"),
 )
 _SECTION = DOCUMENT.read_text().split("## The login says …")[1].split("\n## ")[0]

@@ -46,14 +46,14 @@ def occupied() -> frozenset[str]:
 
 
 @contextmanager
-def stranger(reader: str, disposition: int = LEAVE) -> Iterator[int]:
+def stranger(
+    reader: str, disposition: int = LEAVE, share: int = scard.SCARD_SHARE_SHARED
+) -> Iterator[int]:
     """Another program's handle to a card, which at the end it leaves as `disposition` says."""
     result, context = scard.SCardEstablishContext(scard.SCARD_SCOPE_SYSTEM)
     _must(result)
     try:
-        result, handle, _ = scard.SCardConnect(
-            context, reader, scard.SCARD_SHARE_SHARED, scard.SCARD_PROTOCOL_T1
-        )
+        result, handle, _ = scard.SCardConnect(context, reader, share, scard.SCARD_PROTOCOL_T1)
         _must(result)
         try:
             yield handle
@@ -70,6 +70,13 @@ def held(reader: str) -> Iterator[None]:
         _must(scard.SCardBeginTransaction(handle))
         yield
         _must(scard.SCardEndTransaction(handle, LEAVE))
+
+
+@contextmanager
+def alone(reader: str) -> Iterator[None]:
+    """Another program has the reader for itself: nobody else connects to the card."""
+    with stranger(reader, share=scard.SCARD_SHARE_EXCLUSIVE):
+        yield
 
 
 def _must(result: int) -> None:

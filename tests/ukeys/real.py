@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from keyservice.core.errors import UkeyAbsent, UkeyRemoved
+from keyservice.core.errors import UkeyAbsent, UkeyHeld, UkeyRemoved
 from keyservice.core.secret import Secret
 from keyservice.crypto import algorithms
 from keyservice.ukeys.base import KeyRef, TryReserve
@@ -66,7 +66,7 @@ async def found(ukeys: Ukeys, serial: str = "SN1") -> UkeyHandle:
     def there() -> bool:
         try:
             ukeys.find(serial)
-        except UkeyAbsent:
+        except (UkeyAbsent, UkeyHeld):
             return False
         return True
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from keyservice.core.errors import CryptoMissing, ReaderAbsent, UkeyFailed
+from keyservice.core.errors import CryptoMissing, PcscdAbsent, ReaderAbsent, UkeyFailed
 from keyservice.ukeys import child, operations, wire
 from keyservice.ukeys.child import Child
 from keyservice.ukeys.endings import Ending
@@ -57,7 +57,7 @@ def test_a_worker_ends_with_pcscd_once_it_has_said_so(
         assert wire.parse_answer(await heard.says(), READER).error is None
         own_pcscd.kill()
         heard.child.send(wire.build_request(operations.PROBE))
-        assert type(wire.parse_answer(await heard.says(), READER).error) is ReaderAbsent
+        assert type(wire.parse_answer(await heard.says(), READER).error) is PcscdAbsent
         assert await heard.ends() == Ending.NO_PCSCD
 
     asyncio.run(scenario())
@@ -135,7 +135,7 @@ def test_a_bug_is_told_in_the_service_s_log_in_lines_that_are_not_its_own(
 @pytest.mark.parametrize(
     ("ending", "error", "told"),
     [
-        (Ending.NO_PCSCD, ReaderAbsent, "lost pcscd"),
+        (Ending.NO_PCSCD, PcscdAbsent, "lost pcscd"),
         (Ending.UNCONFINED, UkeyFailed, "cannot be confined"),
         (Ending.UNPREPARED, CryptoMissing, ": This host's OpenSSL does not offer"),
         (1, UkeyFailed, "ended"),

@@ -53,6 +53,7 @@ from .ukeys import KeyMismatch as KeyMismatch
 from .ukeys import NoKeyPair as NoKeyPair
 from .ukeys import NoneMadeHere as NoneMadeHere
 from .ukeys import NotOnUkey as NotOnUkey
+from .ukeys import PcscdAbsent as PcscdAbsent
 from .ukeys import ReaderAbsent as ReaderAbsent
 from .ukeys import ReaderRefused as ReaderRefused
 from .ukeys import SignatureWrong as SignatureWrong
@@ -60,5 +61,7 @@ from .ukeys import TryLimitTooHigh as TryLimitTooHigh
 from .ukeys import UkeyAbsent as UkeyAbsent
 from .ukeys import UkeyAmbiguous as UkeyAmbiguous
 from .ukeys import UkeyFailed as UkeyFailed
+from .ukeys import UkeyHeld as UkeyHeld
 from .ukeys import UkeyRemoved as UkeyRemoved
+from .ukeys import UkeyRestarted as UkeyRestarted
 from .ukeys import UkeyUnknown as UkeyUnknown

@@ -17,6 +17,10 @@ class ReaderAbsent(UkeyError):
     text = N_("No reader is there. Insert the ukey; if it is inserted, pcscd may not be running.")
 
 
+class PcscdAbsent(ReaderAbsent):
+    """pcscd is not running."""
+
+
 class UkeyAbsent(UkeyError):
     """The ukey is not in any reader."""
 
@@ -28,6 +32,23 @@ class UkeyRemoved(UkeyAbsent):
     """The ukey was taken out while it was in use."""
 
     text = N_("The ukey was taken out too early. Insert it and try again.")
+
+
+class UkeyRestarted(UkeyError):
+    """The ukey was away for a moment, while it was in use. Facts: serial, why."""
+
+    name, code, exit = ErrorName.UKEY_RESTARTED, Code.AUTHINFO_UNAVAIL, Exit.ABSENT
+    text = N_("The ukey was away for a moment: {why}. Try again.")
+
+
+class UkeyHeld(UkeyError):
+    """There is a card in a reader that cannot be used just now. Facts: reader, why, serial."""
+
+    name, code, exit = ErrorName.UKEY_HELD, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
+    text = N_(
+        "The reader {reader} cannot be used: {why}. If your ukey is in it, end that program, or"
+        " take the ukey out and insert it again."
+    )
 
 
 class UkeyUnknown(UkeyError):

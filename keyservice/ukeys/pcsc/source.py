@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from keyservice.core import fips
-from keyservice.core.errors import ReaderAbsent, UkeyError, UkeyFailed
+from keyservice.core.errors import PcscdAbsent, UkeyError, UkeyFailed
 from keyservice.core.text import plain
 from keyservice.ukeys.child import Child
 from keyservice.ukeys.endings import Ending
@@ -104,7 +104,7 @@ def _told(reader: str, status: int) -> tuple[UkeyError, bool]:
     match status:
         case Ending.NO_PCSCD:
             log.info("device worker of %s lost pcscd", plain(reader))
-            return ReaderAbsent("pcscd is not there", reader=reader), False
+            return PcscdAbsent("pcscd is not there", reader=reader), False
         case Ending.UNCONFINED:
             log.error("device worker of %s cannot be confined", plain(reader))
             return UkeyFailed("A device worker cannot be confined", reader=reader), False
