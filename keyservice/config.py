@@ -30,6 +30,10 @@ _USB_SIDE = r"(?:[0-9a-f?]{4}|[0-9a-f?]{0,3}\*)"
 _USB = re.compile(rf"\*|{_USB_SIDE}:{_USB_SIDE}")
 
 
+#: Bytes of the longest PIN: a limit of so many allows everything.
+PIN_MAX = 16
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration."""
@@ -60,6 +64,7 @@ def _config(top: Table) -> Config:
     service, bus, crypto = top.table("service"), top.table("bus"), top.table("crypto")
     reading, locality = top.table("readers"), top.table("locality")
     login, throttle = top.table("authentication"), top.table("throttle")
+    pins = top.table("pins")
     virtual = top.boolean("allow_virtual_readers", False)
     config = Config(
         Rules(
@@ -70,6 +75,8 @@ def _config(top: Table) -> Config:
             throttle_after=throttle.number("after", rules.throttle_after, 1, 10),
             throttle_seconds=throttle.number("seconds", rules.throttle_seconds, 1, 86400),
             throttle_longest=throttle.number("longest", rules.throttle_longest, 1, 86400),
+            pin_same=pins.number("same", rules.pin_same, 1, PIN_MAX),
+            pin_run=pins.number("run", rules.pin_run, 1, PIN_MAX),
             allow_virtual_readers=virtual,
             shared_pcsc=top.boolean("shared_pcsc", False),
             services={

@@ -128,6 +128,12 @@ class Texts:
     def new_pin_again(self) -> str:
         return self._("New PIN again: ")
 
+    def not_ascii(self) -> str:
+        return self._(
+            "The new PIN has characters that not every keyboard types. A console, or a login"
+            " screen, may have no way to type them: then nobody logs in there with this ukey."
+        )
+
     def admin_pin(self, serial: str) -> str:
         return _format(self._("Admin PIN of ukey {serial}: "), serial=serial)
 

@@ -37,7 +37,7 @@ from keyservice.ukeys.operations import (
     Arguments,
 )
 
-from . import choosing, identity, lookups, policy, presence, tries
+from . import choosing, identity, lookups, policy, presence, strength, tries
 from .context import Context
 from .messages import N_
 from .services import UkeyHandle
@@ -183,6 +183,9 @@ async def _new_pin(context: Context, handle: UkeyHandle, old: Secret | None) -> 
             new = await tries.ask_pin(context, handle, context.texts.new_pin())
             if old is not None and new.matches(old):
                 raise PinUnchanged()
+            strength.check(new, context.services.rules)
+            if not strength.is_plain(new):
+                await context.conversation.info(context.texts.not_ascii())
             if not new.matches(await context.conversation.ask(context.texts.new_pin_again())):
                 raise PinsDiffer()
             return new

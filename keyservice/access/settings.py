@@ -31,6 +31,8 @@ class Rules:
     throttle_after: int = 3  #: wrong PINs in a row before the first pause
     throttle_seconds: int = 60  #: the first pause; each further wrong PIN doubles it
     throttle_longest: int = 3600  #: seconds; no pause is longer
+    pin_same: int = 3  #: times that a character may stand in a row in a new PIN
+    pin_run: int = 3  #: digits or letters of a new PIN that may count up or down in a row
     allow_virtual_readers: bool = False
     shared_pcsc: bool = False
     services: Mapping[str, ServiceRule] = field(default_factory=dict)

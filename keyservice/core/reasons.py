@@ -104,6 +104,9 @@ class Reason(StrEnum):
         N_("a user name holds no slash and no control character"),
     )
     UKEY_NAME = "ukey-name", N_("an application's or container's name has 1 to 48 plain bytes")
+    # why a new PIN is refused
+    PIN_SAME = "pin-same", N_("it has one character more than {limit} times in a row")
+    PIN_RUN = "pin-run", N_("more than {limit} of its characters in a row count up or down")
     # why a ukey that is in cannot be used, or was away
     READER_HELD = "reader-held", N_("another program holds it for itself")
     READER_MUTE = "reader-mute", N_("what is in it does not answer, or another program holds it")

@@ -46,6 +46,9 @@ wait_for_ukey = 0
 after = 5
 seconds = 30
 longest = 300
+[pins]
+same = 16
+run = 2
 [services.sshd]
 allow_remote = true
 [services."a.b"]
@@ -72,6 +75,8 @@ def test_every_key_arrives() -> None:
             throttle_after=5,
             throttle_seconds=30,
             throttle_longest=300,
+            pin_same=16,
+            pin_run=2,
             allow_virtual_readers=True,
             shared_pcsc=True,
             services={

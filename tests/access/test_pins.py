@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from keyservice.access.conversation import Request
 from keyservice.access.settings import Rules
 from keyservice.contract import operations
-from keyservice.contract.names import Code, ErrorName, Flag
+from keyservice.contract.names import Code, ErrorName
 from keyservice.contract.steps import Error, Info, Prompt
 from keyservice.core.secret import Secret
 from keyservice.store.throttle import PinName
@@ -21,7 +20,7 @@ from tests.softkey.state import FACTORY_PIN, new
 from tests.support.ukeys import Softkey
 
 from .conftest import Make
-from .rig import ADMIN_PIN, GETTY, LOCKER, NEW, PIN, ROOT, SU, WRONG, Service, hang_up_at, run
+from .rig import ADMIN_PIN, GETTY, LOCKER, NEW, PIN, ROOT, WRONG, Service, hang_up_at, run
 
 PATIENT = Rules(allow_virtual_readers=True, wait_for_ukey=0, throttle_after=10)
 
@@ -111,56 +110,6 @@ def test_a_slip_is_asked_again(tmp_path: Path, ukey: Softkey) -> None:
         assert sum(isinstance(step, Error) for step in held.steps) == 2
 
     run(tmp_path, scene, PATIENT)
-
-
-class TestWithAPassword:
-    """The request of passwd and its like, with a PIN that is asked or not."""
-
-    PASSWD = replace(SU, logind_session=None)  #: setuid, begun by alice
-
-    @staticmethod
-    def asked(user: str = "alice", nouserok: bool = False) -> Request:
-        flags = Flag.PASSWORD | (Flag.NOUSEROK if nouserok else Flag(0))
-        return change(user=user, service="passwd", flags=flags)
-
-    def test_a_person_s_own_passwd_asks(self, tmp_path: Path, ukey: Softkey) -> None:
-        async def scene(service: Service) -> None:
-            service.bind(ukey)
-            for nouserok in (False, True):
-                request = self.asked(nouserok=nouserok)
-                held = await service.hold(request, WRONG, NEW, NEW, caller=self.PASSWD)
-                assert held.verdict.error is ErrorName.PIN_WRONG
-
-        run(tmp_path, scene)
-
-    @pytest.mark.parametrize("ruid", [0, None], ids=["root", "not known"])
-    def test_what_root_runs_asks_nobody(
-        self, tmp_path: Path, ukey: Softkey, ruid: int | None
-    ) -> None:
-        async def scene(service: Service) -> None:
-            service.bind(ukey)
-            caller = replace(ROOT, ruid=ruid)
-            for user in ("alice", "bob", "root"):
-                held = await service.hold(self.asked(user), caller=caller)
-                assert (held.code, held.prompts) == (Code.IGNORE, [])
-            held = await service.hold(self.asked("mallory"), caller=caller)
-            assert held.code is Code.USER_UNKNOWN
-            # chpinpw is not passwd
-            held = await service.hold(change(user="alice"), PIN, NEW, NEW, caller=caller)
-            assert held.code is Code.SUCCESS
-
-        run(tmp_path, scene)
-
-    def test_people_without_a_ukey_pass_by_nouserok(self, tmp_path: Path, ukey: Softkey) -> None:
-        async def scene(service: Service) -> None:
-            service.bind(ukey)
-            bobs = replace(self.PASSWD, ruid=1001)
-            held = await service.hold(self.asked("bob"), caller=bobs)
-            assert held.verdict.error is ErrorName.NOT_ENROLLED
-            held = await service.hold(self.asked("bob", nouserok=True), caller=bobs)
-            assert held.code is Code.IGNORE
-
-        run(tmp_path, scene)
 
 
 def test_the_audit_names_the_owner_when_root_names_only_the_ukey(

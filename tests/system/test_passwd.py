@@ -113,11 +113,12 @@ def nothing(enrolled: Enrolled) -> None: ...
         (nothing, {"pin": "000000"}, "The PIN is wrong. 9 tries are left."),
         (nothing, {"password": "wrong"}, "Authentication failure"),
         (nothing, {"new": "short"}, "A PIN has 6 to 16 bytes"),
+        (nothing, {"new": "123456"}, "The new PIN is too easy to guess: more than 3"),
         (remove, {}, "is not inserted"),
         (lock, {}, "The PIN is locked."),
         (no_service, {}, "Authentication service cannot retrieve authentication info"),
     ],
-    ids=["wrong PIN", "wrong password", "no PIN", "not inserted", "locked", "no keyservice"],
+    ids=["wrong PIN", "wrong password", "short", "a run", "not inserted", "locked", "no service"],
 )
 def test_whatever_fails_leaves_both_as_they_were(
     enrolled: Enrolled, spoil: object, typed: dict[str, str], told: str

@@ -18,6 +18,7 @@ from .pins import DefaultPin as DefaultPin
 from .pins import PinLocked as PinLocked
 from .pins import PinRefused as PinRefused
 from .pins import PinsDiffer as PinsDiffer
+from .pins import PinSimple as PinSimple
 from .pins import PinUnchanged as PinUnchanged
 from .pins import PinWrong as PinWrong
 from .pins import Throttled as Throttled

@@ -78,6 +78,12 @@ class PinsDiffer(PinRefused):
     text = N_("The new PIN was not typed the same way twice. Nothing was changed.")
 
 
+class PinSimple(PinRefused):
+    """The new PIN is one that many would guess. Facts: why, limit."""
+
+    text = N_("The new PIN is too easy to guess: {why}. Nothing was changed.")
+
+
 class DefaultPin(UkeyError):
     """The ukey still has the PIN that it was shipped with."""
 
