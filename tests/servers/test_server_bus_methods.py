@@ -150,7 +150,7 @@ def test_why_a_call_is_refused_is_data(stage: Stage) -> None:
     [
         ("BeginAuthentication", "sssssuu", ("a" * 257, "", "", "", "", 0, 0)),
         ("BeginAuthentication", "sssssuu", ("é" * 129, "", "", "", "", 0, 0)),
-        ("BeginAuthentication", "sssssuu", ("a", "", "", "", "", 0x80, 0)),
+        ("BeginAuthentication", "sssssuu", ("a", "", "", "", "", 0x100, 0)),
         ("BeginAuthentication", "sssssuu", ("a", "", "", "", "", 0, 301)),
         ("BeginBind", "ssssssuu", ("a", "é" * 33, "", "", "", "", 0, 0)),
         ("Unrevoke", "s", ("a" * 65,)),
