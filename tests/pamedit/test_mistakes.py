@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.pamcheck.hosts import Host
 from tests.pamcheck.test_by_chance import RIGHT, USER, WRONG, Logins, logins, real
 from tests.pamcheck.test_by_chance import UID as CALLER
@@ -128,6 +130,7 @@ def asked(host: Host, service: str, folder: Path) -> Iterator[str]:
         yield f"{copy} {service} {USER} {password} {caller}\n"
 
 
+@pytest.mark.timeout(300)
 def test_no_mistake_opens_a_host_or_shuts_it(
     tmp_path: Path, logins: Logins, soak: bool, *, seed: int = 1
 ) -> None:
