@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
 """What a real bash and a real zsh offer. PATH is empty meanwhile, and nothing else runs on the
-host: whatever they offer comes from no program, no keyservice and no ukey."""
+host: but for serials and revoked keys, whatever they offer comes from no program and no ukey."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import completions
 import pytest
 
 from tests.completions.shells import Shell, bash, zsh
+from tests.support.daemons import start_bus
 from tests.support.process import run
 from tests.support.restore import Restorer
+from tests.tools.scripted_bus import BusService
 from tools import ukey
 from tools.commands import parsers
 from tools.parser import Parser, arguments
@@ -100,6 +103,44 @@ def test_services_and_stacks(shell: Shell) -> None:
 def test_choices(shell: Shell) -> None:
     assert shell.offers("ukey throttle ") == ["reset"]
     assert shell.offers("ukey throttle reset r") == ["r"]
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[BusService]:
+    """A keyservice on the bus."""
+    daemon = start_bus(tmp_path)
+    with closing(BusService()) as service:
+        yield service
+    daemon.stop()
+
+
+def test_serials_of_ukeys_in_readers(shell: Shell, bus: BusService) -> None:
+    serials = ("9F3A 01", "9F3B", TRAP, 'qu"ote', "back\\slash")
+    empty = {"reader": "B", "card": False}
+    bus.answers["ListUkeys"] = [
+        empty,
+        *({"reader": f'"serial": "{n}"', "serial": each} for n, each in enumerate(serials)),
+    ]
+    for command in (
+        "getpubkey alice --serial",
+        "chpinpw --serial",
+        "chpinpw --unblock",
+        "ukey throttle reset",
+    ):
+        assert shell.offers(f"{command} ") == ["9F3A 01", "9F3B", TRAP], command
+        assert shell.offers(f"{command} 9F3B") == ["9F3B"], command
+    assert shell.words("chpinpw --serial=9F3B\t") == ["chpinpw", "--serial=9F3B"]
+
+
+def test_revoked_keys(shell: Shell, bus: BusService) -> None:
+    keys = ["66c7" * 16, "77" * 32]
+    bus.answers["ListRevocations"] = [{"key": key, "serial": "9F3A", "at": ""} for key in keys]
+    assert shell.offers("ukey revocation undo ") == keys
+    assert shell.words("ukey revocation undo 7\t")[2:] == ["undo", keys[1]]
+
+
+def test_without_a_keyservice_there_are_no_serials(shell: Shell) -> None:
+    assert shell.offers("chpinpw --serial 9") == ["9"]
 
 
 def test_zsh_offers_nothing_that_would_be_refused(tmp_path: Path) -> None:

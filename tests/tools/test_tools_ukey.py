@@ -228,7 +228,7 @@ def test_a_named_error_of_the_service_sets_the_exit_status(
     commands: Commands, bus: BusService
 ) -> None:
     bus.answers["Unrevoke"] = ("BadRequest", "No key with that fingerprint is revoked")
-    done = commands.piped("ukey", "revocation", "undo", "x", "--json")
+    done = commands.piped("ukey", "revocation", "undo", KEY, "--json")
     assert done.returncode == 2
     assert "No key with that fingerprint is revoked" in done.stderr
     assert only_json(done.stdout)["error"] == "BadRequest"
@@ -237,9 +237,9 @@ def test_a_named_error_of_the_service_sets_the_exit_status(
 def test_a_refusal_is_said_in_the_persons_language(commands: Commands, bus: BusService) -> None:
     said = "No key with that fingerprint is revoked"
     bus.answers["Unrevoke"] = ("BadRequest", said, {"why": "not-revoked"})
-    done = commands.piped("ukey", "revocation", "undo", "x", environment={"LANG": "zh_CN.UTF-8"})
+    done = commands.piped("ukey", "revocation", "undo", KEY, environment={"LANG": "zh_CN.UTF-8"})
     assert done.stderr == "没有吊销过这个指纹的密钥。\n"
-    assert commands.piped("ukey", "revocation", "undo", "x").stderr == (
+    assert commands.piped("ukey", "revocation", "undo", KEY).stderr == (
         "No key with that fingerprint is revoked.\n"
     )
 
@@ -248,7 +248,7 @@ def test_a_refusal_for_a_reason_that_is_not_known_here_is_said_as_the_service_sa
     commands: Commands, bus: BusService
 ) -> None:
     bus.answers["Unrevoke"] = ("BadRequest", "It is too early", {"why": "newest", "hours": "3"})
-    assert commands.piped("ukey", "revocation", "undo", "x").stderr == "It is too early.\n"
+    assert commands.piped("ukey", "revocation", "undo", KEY).stderr == "It is too early.\n"
 
 
 def test_without_the_bus_the_command_says_what_still_works(

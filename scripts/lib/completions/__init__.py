@@ -3,7 +3,8 @@
 """Completions of the commands for bash and zsh, made from their parsers.
 
 They run in the shell of the person who presses TAB, root's too. So nothing that was typed is ever
-evaluated, nor the name of a file or a user; and no program is started.
+evaluated, nor the name of a file or a user, nor what a ukey says of itself; and the one program
+that is started is ukey, for serials and revoked keys.
 """
 
 from __future__ import annotations

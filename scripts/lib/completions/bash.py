@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from tools.parser import Argument, Parser, arguments
 
-from .values import Kind, kind_of
+from .values import ASK, ASKED, Kind, kind_of
 
 _SCRIPT = """\
 # SPDX-License-Identifier: Apache-2.0
@@ -35,6 +35,19 @@ WANTED
     esac
 }
 
+# The cells $1 of what ukey answers to the rest, into names. What holds a backslash or a quote is
+# left out.
+_NAME_ask()
+{
+    local pattern='"'$1'": "([^"\\\\]+)"' answer
+    shift
+    answer=$(ASK "$@" --json 2>/dev/null </dev/null) || return
+    while [[ $answer =~ $pattern ]]; do
+        names+=("${BASH_REMATCH[1]}")
+        answer=${answer#*"${BASH_REMATCH[0]}"}
+    done
+}
+
 # Offer what begins with $1 and is of the kind $2; what follows are the words of a choice.
 _NAME_offer()
 {
@@ -43,6 +56,7 @@ _NAME_offer()
     local -a names=()
     case $kind in
         words) names=("$@") ;;
+ASKED
         users) mapfile -t names < <(compgen -u -- "$begun") ;;
         services | stacks)
             for name in /etc/pam.d/*; do
@@ -131,8 +145,15 @@ def script(name: str, family: Sequence[Parser]) -> str:
         .replace("GROUPS\n", _GROUPS.replace("NAMES", groups) if groups else "")
         .replace("OPTIONS", "\n".join(options))
         .replace("WANTED", "\n".join(wanted))
+        .replace("ASKED", "\n".join(_asked()))
+        .replace("ASK ", f"{ASK} ")
         .replace("NAME", name)
     )
+
+
+def _asked() -> Iterator[str]:
+    for kind, (cell, subcommand) in ASKED.items():
+        yield f"        {kind}) _NAME_ask {cell} {subcommand} ;;"
 
 
 def _wanted(subcommand: str, taken: Sequence[Argument]) -> Iterator[str]:

@@ -10,16 +10,24 @@ from tools.parser import Argument
 
 
 class Kind(StrEnum):
-    """What a value is. No completion asks the keyservice, or a ukey: a key press must not wait for
-    a device, nor cost a session."""
+    """What a value is. A key press opens no session and asks no ukey."""
 
-    NONE = "none"  #: there is none, or it is not to be guessed: serials, names on a ukey
+    NONE = "none"  #: there is none, or it is not to be guessed: names on a ukey
     WORDS = "words"  #: one of the argument's choices
     USERS = "users"
     FILES = "files"
     FOLDERS = "folders"
     SERVICES = "services"  #: names of files in /etc/pam.d
     STACKS = "stacks"  #: such a name, or any file
+    SERIALS = "serials"  #: of ukeys that are in readers
+    REVOKED = "revoked"  #: fingerprints of revoked keys
+
+
+#: What is asked of the keyservice: the kind's values are this cell of what ``ukey`` prints as JSON
+#: for this subcommand. It is the one program that a completion starts.
+ASKED = {Kind.SERIALS: ("serial", "list"), Kind.REVOKED: ("key", "revocation list")}
+#: Both by their paths: PATH may be anybody's. A keyservice that does not answer offers nothing.
+ASK = "/usr/bin/timeout 2 /usr/bin/ukey"
 
 
 _KINDS = {
@@ -28,6 +36,8 @@ _KINDS = {
     "DIR": Kind.FOLDERS,
     "SERVICE": Kind.SERVICES,
     "FILE|SERVICE": Kind.STACKS,
+    "SERIAL": Kind.SERIALS,
+    "FINGERPRINT|SERIAL": Kind.REVOKED,
 }
 
 

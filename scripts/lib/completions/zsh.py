@@ -10,7 +10,7 @@ from tools.manual import Manual
 from tools.parser import Argument, Parser, arguments
 
 from .bash import quote, words
-from .values import Kind, kind_of
+from .values import ASK, ASKED, Kind, kind_of
 
 _HEAD = """\
 #compdef {name}
@@ -29,6 +29,18 @@ _{name}_services() {{
 _STACKS = """
 _{name}_stacks() {{
     _alternative 'services:PAM service:_{name}_services' 'files:file:_files'
+}}
+"""
+
+_ASKED = """
+_{name}_{kind}() {{
+    local answer=$({ask} {subcommand} --json 2>/dev/null </dev/null)
+    local -a {kind} match mbegin mend
+    while [[ $answer == (#b)*\\"{cell}\\":\\ \\"([^\\"\\\\]##)\\"[,\\}}]* ]]; do
+        {kind}+=($match[1])
+        answer=$answer[1,$mbegin[1]]
+    done
+    _wanted {kind} expl '{kind}' compadd -a {kind}
 }}
 """
 
@@ -72,6 +84,11 @@ def script(name: str, family: Sequence[Parser]) -> str:
         helpers += _SERVICES.format(name=name)
     if Kind.STACKS in kinds:
         helpers += _STACKS.format(name=name)
+    for kind, (cell, subcommand) in ASKED.items():
+        if kind in kinds:
+            helpers += _ASKED.format(
+                name=name, kind=kind, cell=cell, subcommand=subcommand, ask=ASK
+            )
     body = _family(top, below) if below else _ALONE.format(name=name, arguments=_call(top))
     return _HEAD.format(name=name) + helpers + body + f'\n_{name} "$@"\n'
 
@@ -153,6 +170,7 @@ def _value(argument: Argument, name: str) -> str:
         Kind.FOLDERS: "_files -/",
         Kind.SERVICES: f"_{name}_services",
         Kind.STACKS: f"_{name}_stacks",
+        **{kind: f"_{name}_{kind}" for kind in ASKED},
     }
     return f"{_plain(argument.value)}:{actions[kind_of(argument)]}"
 
