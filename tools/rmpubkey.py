@@ -21,8 +21,8 @@ MANUAL = Manual(
     section=8,
     summary=N_("Unbind a user's ukey."),
     about=N_(
-        "Without options the ukey has to be in a reader and its PIN is asked for: whoever unbinds "
-        "it holds it. It can be bound again later.\n\n"
+        "Without options the ukey has to be in a reader and its PIN is asked for, so "
+        "that nobody unbinds it who does not hold it. It can be bound again later.\n\n"
         "--force is for a ukey that is lost, stolen or locked for good. Its key is revoked on this "
         "host before the binding is removed, so that no backup brings it back; 'ukey revocation "
         "undo' takes that back. Both are written to the audit log.\n\n"

@@ -49,7 +49,7 @@ class Texts:
         facts = {"message": message, **error.facts}
         if reasons.WHY in facts:
             facts[reasons.WHY] = reasons.told(str(facts[reasons.WHY]), error.facts, self._)
-        return self._with_tries(error, _format(self._(self._text(error)), **facts))
+        return self._with_tries(error, facts, _format(self._(self._text(error)), **facts))
 
     def reason(self, error: UkeyError) -> dict[str, reasons.Fact]:
         """The reason that :meth:`error` tells, as a name and facts; empty if it tells none."""
@@ -194,12 +194,18 @@ class Texts:
     def generating(self) -> str:
         return self._("The ukey makes a key pair; this may take a while.")
 
-    def _with_tries(self, error: UkeyError, text: str) -> str:
-        """After a wrong PIN, `text` and how many tries are left."""
-        left = error.facts.get("left")
+    def _with_tries(self, error: UkeyError, facts: Mapping[str, object], text: str) -> str:
+        """After a wrong PIN, `text` and how many tries are left; if none is, what to do."""
+        left = facts.get("left")
         if not isinstance(error, errors.PinWrong) or not isinstance(left, int):
             return text
-        return self._("{sentence} {next}").format(sentence=text, next=self.tries_left(left))
+        if left > 0:
+            then = self.tries_left(left)
+        else:
+            admin = isinstance(error, errors.AdminPinWrong)
+            locked = errors.AdminPinLocked if admin else errors.PinLocked
+            then = _format(self._(locked.text), **facts)
+        return self._("{sentence} {next}").format(sentence=text, next=then)
 
 
 def _format(translated: str, **facts: object) -> str:

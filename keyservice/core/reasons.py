@@ -40,8 +40,8 @@ class Reason(StrEnum):
     NO_FILE = "no-file", N_("it is no regular file")
     OWNER = "owner", N_("it belongs to uid {uid}, not to root")
     MODE = "mode", N_("its mode is {mode}, not 0600")
-    SIZE = "size", N_("it has {size} bytes, over {limit}")
-    GROWN = "grown", N_("it has over {limit} bytes")
+    SIZE = "size", N_("it has {size} bytes, more than {limit}")
+    GROWN = "grown", N_("it has more than {limit} bytes")
     FOLDER = "folder", N_("it is not root's alone (mode 0700)")
     NO_JSON = "no-json", N_("it is no JSON record")
     BAD_JSON = "bad-json", N_("it is no JSON record: {detail}")
@@ -95,9 +95,9 @@ class Reason(StrEnum):
     BUS_REFUSES = "bus-refuses", N_("the bus does not take this process")
     BUS_CLOSED = "bus-closed", N_("the bus closed the connection")
     # a request
-    TOO_LONG = "too-long", N_("{name} has over {limit} bytes")
-    NUL = "nul", N_("{name} holds a NUL")
-    NOT_UTF8 = "not-utf8", N_("{name} is not UTF-8")
+    TOO_LONG = "too-long", N_("the value of {name} has more than {limit} bytes")
+    NUL = "nul", N_("the value of {name} holds a NUL")
+    NOT_UTF8 = "not-utf8", N_("the value of {name} is not UTF-8")
     USER_LENGTH = "user-length", N_("a user name has 1 to 256 bytes")
     USER_CHARACTERS = (
         "user-characters",

@@ -72,7 +72,7 @@ def _read(path: Path, *, required: bool, trusted: bool) -> bytes | None:
     except OSError as error:
         raise ConfigurationError(f"{path}: {error.strerror}") from None
     if len(content) > SIZE_MAX:
-        raise ConfigurationError(f"{path}: it has over {SIZE_MAX} bytes")
+        raise ConfigurationError(f"{path}: it has more than {SIZE_MAX} bytes")
     return content
 
 

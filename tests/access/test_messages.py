@@ -101,6 +101,28 @@ def test_chinese(chinese: Texts) -> None:
     assert "它的权限是 0644，而不是 0600。" in chinese.error(damaged)
 
 
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        (2, "The PIN is wrong. 2 tries are left."),
+        (1, "The PIN is wrong. 1 try is left."),
+        (
+            0,
+            "The PIN is wrong. The PIN is locked. An administrator unblocks it with: chpinpw"
+            " --unblock SN1",
+        ),
+    ],
+)
+def test_after_a_wrong_pin_the_tries_left_are_told_or_what_to_do(left: int, said: str) -> None:
+    assert texts().error(errors.PinWrong(left=left, serial="SN1")) == said
+
+
+def test_an_admin_pin_that_is_locked_by_a_wrong_one_is_told_as_such() -> None:
+    said = texts().error(errors.AdminPinWrong(left=0, serial="SN1"))
+    assert "replace the ukey" in said
+    assert "0 tries" not in said
+
+
 def test_the_language_is_the_callers_wish_or_the_configurations(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

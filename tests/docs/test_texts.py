@@ -45,5 +45,12 @@ def test_a_quoted_text_is_one_of_the_service(sentence: str) -> None:
     assert sentence in said(SOURCES)
 
 
+@pytest.mark.parametrize("catalogue", ["tools.zh_CN.po", "zh_CN.po"])
+def test_no_text_speaks_of_whoever(catalogue: str) -> None:
+    """It has to be read twice: who it is comes after what they do."""
+    texts = (CHECKOUT / "data/locale" / catalogue).read_text()
+    assert not re.findall(r"[^\n]*\bwhoever\b[^\n]*", texts, re.IGNORECASE)
+
+
 def test_there_are_quotations() -> None:
     assert len(QUOTED) > 10

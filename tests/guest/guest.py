@@ -148,7 +148,7 @@ class Guest:
         return [*command, f"{name}@127.0.0.1"]
 
     def hang_up(self) -> None:
-        """Whoever was left at the console is gone."""
+        """Nobody is left at the console."""
         self.root("systemctl restart serial-getty@ttyS0.service")
         self.console.expect(GETTY)
 

@@ -123,7 +123,7 @@ def main(arguments: list[str]) -> None:
             if version != _VERSION:
                 raise OSError(f"fanotify's version is {version}")
             batch = batch[length:]
-            # Whoever is killed while it waits opens nothing.
+            # A program that is killed while it waits opens nothing.
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 print(json.dumps(_opening(mask, file, thread)), flush=True)
             os.write(group, _RESPONSE.pack(file, _ALLOW))

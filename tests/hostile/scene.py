@@ -95,7 +95,7 @@ class Scene(Closing):
         }
         self.folder = self._exit.enter_context(own_mount(self.alice.home, uid=self.alice.uid))
         door = self._exit.enter_context(own_mount(self.host.folder / "door"))
-        # Whoever may not look into the test's folder still has to reach what is in it.
+        # Accounts that may not look into the test's folder still have to reach what is in it.
         self.host.folder.chmod(0o755)
         self.shell = door / "sh"
         shutil.copy("/bin/sh", self.shell)
@@ -203,7 +203,7 @@ class Scene(Closing):
         start = self.watcher.start_of(pid, path)
         assert start is not None, f"no start of {program}: {output}"
         assert condition.holds(start.inherited, str(self.folder)), start
-        # Whoever was to become it says so when the kernel does not let it.
+        # The program that was to become it says so when the kernel does not let it.
         assert not re.search(rf"^(?!{program}:)\w+: .*{path}", output, re.MULTILINE), output
 
     def as_alice(self) -> list[str]:

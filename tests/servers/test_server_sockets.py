@@ -105,7 +105,7 @@ def test_why_a_request_is_refused_is_data(place: Path) -> None:
             client = await dial(place / "root.sock")
             client.send(b"\x01\x01\x01\x04\x01\x01\x01" + b"a" * 257)
             told = frames.parse_refused(bytearray((await receive(client))[4:]))
-            assert told[1] == "user has over 256 bytes"
+            assert told[1] == "the value of user has more than 256 bytes"
             assert told[2] == {"why": "too-long", "name": "user", "limit": 256}
 
     asyncio.run(run())

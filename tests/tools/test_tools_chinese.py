@@ -110,7 +110,7 @@ def test_why_the_keyservice_is_not_reached_is_chinese_too(commands: Commands) ->
 
 def test_what_cannot_be_asked_is_chinese_too(commands: Commands, service: Keyservice) -> None:
     done = commands.piped("getpubkey", "x" * 257, environment={"LANG": CHINESE})
-    assert done.stderr == "user 超过 256 字节\n"
+    assert done.stderr == "user 的值超过 256 字节\n"
 
 
 def test_a_linux_text_console_gets_english(commands: Commands) -> None:

@@ -15,7 +15,7 @@ from tools.bus import Row
 from tools.command import Failure
 from tools.exits import Exit
 from tools.ukey import accept_state
-from tools.ukey.list import note
+from tools.ukey.list import note, tries
 
 FINE: Row = {"refused": False, "card": True, "kind": "gmt0017", "virtual": False}
 
@@ -34,6 +34,23 @@ FINE: Row = {"refused": False, "card": True, "kind": "gmt0017", "virtual": False
 def test_what_is_special_about_a_reader(changed: Row, said: str) -> None:
     cell = note({**FINE, **changed})
     assert (cell if isinstance(cell, str) else cell[0]) == said
+
+
+@pytest.mark.parametrize(
+    ("left", "maximum", "said"),
+    [(10, 10, "10 of 10 tries"), (1, 10, "1 of 10 tries"), (1, 1, "1 of 1 try")],
+)
+def test_the_noun_goes_by_the_number_before_it(left: int, maximum: int, said: str) -> None:
+    cell = tries({"left": left, "maximum": maximum, "pause": 0})
+    assert (cell if isinstance(cell, str) else cell[0]) == said
+
+
+def test_a_binding_that_is_as_it_should_be_has_no_note(commands: Commands, bus: BusService) -> None:
+    """Nothing can vouch yet for how a key was made: that is no news of one binding."""
+    at = "2026-11-21T08:30:00Z"
+    row = {"user": "alice", "uid": 1000, "serial": "9F3A", "bound_at": at, "bound_by": 0}
+    bus.answers["ListBindings"] = [{**row, "attested": False, "revoked": False}]
+    assert commands.piped("ukey", "bindings").stdout.splitlines()[1].endswith("root")
 
 
 @pytest.mark.parametrize("uid", [0, 65534])

@@ -162,7 +162,7 @@ def _from_afar(made: Table, places: Places) -> Iterator[Finding]:
     found = afar.afar(places, service)
     refused = found is afar.Afar.REFUSED
     shut = made.place.values == (AFAR,) or not refused
-    text = _("the keyservice refuses whoever comes from afar by {service}")
+    text = _("the keyservice refuses people who come from afar by {service}")
     if not refused:
         text = _("{file} is not understood: whether {service} lets in from afar is not known")
     cure = _(

@@ -153,14 +153,14 @@ def _not_enrolled(table: Table, told: set[Flips]) -> Iterator[Finding]:
         line = next(filter(asks_for_ukey, reversed(asked)), ukeys_of(table)[-1])
         meant = "nouserok" in ukey_options(line)
         strict = without(line, "nouserok")
-        remedy = _("when everybody is enrolled (see 'ukey bindings'), write:")
+        remedy = _("when everybody is enrolled (see 'ukey bindings --missing'), write:")
         if not written(table, line, [strict], [((Password.RIGHT, Ukey.NOT_ENROLLED), flips)]):
             remedy, strict = _("use one of pam.d-examples"), ""
         yield Finding(
             "not-enrolled",
             Severity.NOTE if meant else Severity.OPEN,
             line.place,
-            _in_case(table, flips, _("whoever has no ukey gets in by the password")),
+            _in_case(table, flips, _("people without a ukey get in by the password")),
             remedy,
             strict,
         )
@@ -216,9 +216,9 @@ def _shut(table: Table) -> Iterator[Finding]:
             "both-refused",
             Severity.SHUT,
             _refusing(table),
-            _("whoever has password and ukey does not get in")
+            _("people with password and ukey do not get in")
             if both.verdict is Verdict.OUT
-            else _("whoever has an account of this host, password and ukey does not get in"),
+            else _("people with an account of this host, password and ukey do not get in"),
             _("use one of pam.d-examples; look at this line first"),
         )
     ran = table.plain[Password.RIGHT, Ukey.VERIFIED]

@@ -45,7 +45,9 @@ def _broken(stack: Stack) -> Iterator[Finding]:
             continue
         if line.fault in (Fault.TYPE, Fault.CONTROL_MISSING, Fault.MODULE_MISSING):
             texts = {
-                Fault.TYPE: _("'{word}' is no type: libpam refuses whoever comes to this line"),
+                Fault.TYPE: _(
+                    "'{word}' is no type: libpam refuses everybody who comes to this line"
+                ),
                 Fault.CONTROL_MISSING: _("the line has no control: libpam refuses here"),
                 Fault.MODULE_MISSING: _("the line names no module: libpam refuses here"),
             }
@@ -214,7 +216,7 @@ def _split(stack: Stack) -> Iterator[Finding]:
     files = {line.file for line in passwords}
     apart = [line for line in ukeys if passwords and line.file not in files]
     if apart:
-        text = _("password and ukey stand in two files: whoever changes {file} can open this one")
+        text = _("password and ukey stand in two files: a change of {file} can open this one")
         yield Finding(
             "split-files",
             Severity.NOTE,

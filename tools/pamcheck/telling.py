@@ -51,7 +51,7 @@ def tells(table: Table, *, opened: bool) -> Iterator[Finding]:
         return
     unasked = [ran for ran in wrong if _asked(table, ran) != _asked(table, failed[0])]
     if unasked:
-        text = _("{finding}: whoever's password is wrong is not asked for the PIN as others are")
+        text = _("{finding}: after a wrong password the PIN is not asked for as after a right one")
         remedy, write = _("a wrong password has to run on to the line:"), _DECOY
         place = ended_at(table, unasked[0])
     else:
@@ -120,7 +120,7 @@ def notes(table: Table) -> Iterator[Finding]:
         table.cells[Password.RIGHT, each] for each in (Ukey.VERIFIED, Ukey.NOT_ENROLLED)
     )
     if both.verdict is not Verdict.OUT and not without.usual:
-        remedy = _("enrol everybody first (see 'ukey bindings'), or begin with:")
+        remedy = _("enrol everybody first (see 'ukey bindings --missing'), or begin with:")
         write = "auth [success=ok ignore=ignore default=die] pam_ukey.so nouserok"
         if any(map(is_uniform, ukeys)):  # which pam_ukey refuses beside nouserok
             write = ""
@@ -130,7 +130,7 @@ def notes(table: Table) -> Iterator[Finding]:
             if after is None or not after.cells[may[0]].usual:
                 write = ""
         if not write:
-            remedy = _("enrol everybody first (see 'ukey bindings')")
+            remedy = _("enrol everybody first (see 'ukey bindings --missing')")
         yield Finding(
             "nobody-without-ukey",
             Severity.NOTE,

@@ -14,7 +14,7 @@ from tools.command import Failure, need_root
 from tools.exits import Exit
 from tools.language import N_, _, reason
 from tools.manual import Manual
-from tools.output import Cell, Colour
+from tools.output import Colour
 from tools.parser import Parser
 
 KEYS = (
@@ -133,14 +133,8 @@ def _show(found: Sequence[Row]) -> None:
                 word(each["serial"]),
                 local_time(each["bound_at"]),
                 user_of(each["bound_by"]),
-                _note(each),
+                owner.note(each),
             ]
             for each in found
         ],
     )
-
-
-def _note(binding: Row) -> Cell:
-    if said := owner.note(binding):
-        return said
-    return "" if binding["attested"] else _("not attested")

@@ -29,7 +29,7 @@ MANUAL = Manual(
     about=N_(
         "Where a stack says nouserok, those who never had a ukey on this host log in by the "
         "password alone. Those whose ukey was unbound, or lost, do not, until another one is "
-        "bound: else whoever steals a password would only have to wait for a ukey to get lost.\n\n"
+        "bound: else a thief of passwords would only have to wait for a ukey to get lost.\n\n"
         "This command ends that for a user, by name and by number: THE USER LOGS IN BY THE "
         "PASSWORD ALONE from then on, wherever a stack says nouserok. It is for people who give "
         "their ukey back for good, and for a name or number that somebody else has now. "

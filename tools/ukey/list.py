@@ -91,9 +91,10 @@ def tries(ukey: Row) -> Cell:
         return _("locked"), Colour.ALARM
     if isinstance(pause, int) and pause > 0:
         return _("pause, {seconds} s").format(seconds=pause), Colour.WARNING
-    if not isinstance(left, int):
+    if not isinstance(left, int) or not isinstance(maximum, int):
         return "-"
-    shown = ngettext("{left} of {maximum} try", "{left} of {maximum} tries", left)
+    # the noun goes by the number before it
+    shown = ngettext("{left} of {maximum} try", "{left} of {maximum} tries", maximum)
     colour = Colour.NONE if left == maximum else Colour.WARNING
     return shown.format(left=left, maximum=maximum), colour
 

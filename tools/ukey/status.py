@@ -171,7 +171,7 @@ def _show(found: Row, damage: str) -> None:
             (_("Open sessions"), text(found["sessions"])),
         ]
     if found["allow_virtual_readers"]:
-        said = _("ALLOWED: whoever runs an emulated ukey has its key; for tests only")
+        said = _("ALLOWED: the key of an emulated ukey can be copied; for tests only")
         lines.append((_("Emulated readers"), (said, Colour.ALARM)))
     if found["shared_pcsc"]:
         said = _("SHARED: any program can block the readers and burn tries of PINs")

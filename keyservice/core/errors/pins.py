@@ -60,7 +60,7 @@ class Throttled(UkeyError):
 
 
 class PinRefused(UkeyError):
-    """The PIN cannot be one: 6 to 16 bytes are."""
+    """What was typed cannot be a PIN: a PIN has 6 to 16 bytes, and no control characters."""
 
     name, code, exit = ErrorName.PIN_REFUSED, Code.AUTH_ERR, Exit.PIN
     text = N_("A PIN has 6 to 16 bytes, and no control characters.")

@@ -36,7 +36,7 @@ def look(system: System) -> Iterator[Finding]:
                 Severity.NOTE,
                 file,
                 _(
-                    "GRUB has no password: whoever sits at the machine writes init=/bin/sh and is "
+                    "GRUB has no password: people at the machine can write init=/bin/sh and are "
                     "root."
                 ),
                 _("set superusers and password_pbkdf2 in /etc/grub.d/40_custom"),
