@@ -5,22 +5,39 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
+from types import FrameType
 
 from demo import cases, prompt, screen, stage
 from tests.support.process import HostError
 
 
+def _stop(number: int, _: FrameType | None) -> None:
+    """Ctrl-C. Everything in the sandbox ends with this process.
+
+    No exception does it: Python drops one that is raised while a process is forked.
+    """
+    said = "\nStopped. Nothing of it is left on your machine but the sandbox's root.\n"
+    os.write(sys.stdout.fileno(), said.encode())
+    os._exit(128 + number)
+
+
 def main() -> int:
-    """Exit status: 0; 1 when a login did not come out as it should, or could not be tried."""
+    """Exit status: 0; 1 when a login did not come out as it should, or could not be tried; 130
+    after Ctrl-C."""
     parser = argparse.ArgumentParser(prog="demo")
     parser.add_argument("--auto", action="store_true")
+    parser.add_argument("--locale", default="C.UTF-8", help="of the people who log in")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, _stop)
     try:
-        with stage.ready() as ready:
+        with stage.ready(given.locale) as ready:
             cases.enrol(ready)
             right = cases.show_all(ready)
             if not given.auto and sys.stdin.isatty():
+                signal.signal(signal.SIGINT, lambda *_: None)  # the shell's and its programs'
                 prompt.offer(ready)
     except HostError as error:
         print(f"scripts/demo: {error}", file=sys.stderr)

@@ -137,7 +137,7 @@ def enrol(stage: Stage) -> None:
     screen.heading("Enrolling")
     screen.tell("An administrator binds the ukey to demo. It is asked for its PIN and a signature.")
     command, typed = "getpubkey demo", _Typed(stage)
-    stage.console.start(command.split())
+    stage.console.start(command.split(), env={"LANG": stage.locale})
     stage.console.converse([typed(*_PIN)])
     screen.show(command, typed.shown())
 
@@ -177,7 +177,7 @@ def _run(stage: Stage, case: Case, watcher: ThreadPoolExecutor) -> tuple[str, st
     who = ["setpriv", f"--reuid={stage.visitor.uid}", f"--regid={stage.visitor.gid}"]
     stage.console.start(
         [*who, "--clear-groups", "--", *shlex.split(case.command)],
-        env={"HOME": str(stage.visitor.home)},
+        env={"HOME": str(stage.visitor.home), "LANG": stage.locale},
     )
     stage.console.converse([typed(*answer) for answer in case.answers])
     verdict, at = seen.result()

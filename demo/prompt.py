@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from demo import screen
-from demo.stage import LOG, PASSWORD, PIN, Stage
+from demo.stage import ADMIN_PIN, LOG, PASSWORD, PIN, Stage, in_a_window
+from tests.softkey.state import FACTORY_PIN
 from tests.support import CHECKOUT
 from tests.support.process import must
+from tests.support.ukeys import Softkey
 
 CONSOLE = Path("/dev/tty2")
 SUDO = Path("/etc/sudoers.d/demo")
-SOFTKEY = Path("/usr/local/bin/softkey")
+COMMANDS = Path("/usr/local/bin")
 
-_TRY = (
+TRY = (
     ("su - demo", f'password "{PASSWORD}", PIN {PIN}; exit comes back'),
     ("ssh demo@localhost", "the same from afar"),
     ("softkey remove", "pull the ukey out; softkey insert puts it back"),
@@ -28,27 +30,48 @@ _TRY = (
     ("softkey misbehave --slow 900", "a slow ukey; softkey behave ends it"),
     ("sudo ukey list", "what is in the readers; ukey status, watch, bindings"),
     ("sudo rmpubkey demo", "unbind it; sudo getpubkey demo binds it again"),
-    ("sudo chpinpw", "change the PIN; --help of each tool says more"),
+    ("sudo chpinpw --serial DEMO0001", "change the PIN; --help of each tool says more"),
+    ("sudo chpinpw --unblock DEMO0001", f"a new PIN by the admin PIN, {ADMIN_PIN}"),
+    ("softkey2 insert", f"a second ukey, as it was shipped: PIN {FACTORY_PIN.decode()}"),
+    ("sudo chpinpw --serial DEMO0002", "give it a PIN of its own, so that it can be bound"),
+    ("sudo getpubkey visitor --serial DEMO0002", "bind it to yourself; then: su visitor"),
+    ("sudo ukey pam check su", "who gets in by a PAM stack, asked of libpam itself"),
+    (
+        "sudo ukey pam try demo --service login",
+        "try a login by the real stack, without a session",
+    ),
     (f"grep event= {LOG} | tail -3", "who tried what, and why it was refused"),
 )
+_COLUMN = max(len(command) for command, _ in TRY) + 2
 HELP = """\
-You are visitor, on a console of this private Debian. Try:
+You are visitor, {place} of this private Debian. Try:
 
-{}
+{tries}
 
 help shows this again. exit, or ^D, ends the demo, and everything in it is gone.
-""".format("\n".join(f"  {command:39}{what}" for command, what in _TRY))
+In Chinese: LANG=zh_CN.UTF-8 scripts/demo
+"""
+
+
+def text(place: str) -> str:
+    """What can be tried, for a person at `place`."""
+    tries = "\n".join(f"  {command:{_COLUMN}}{what}" for command, what in TRY)
+    return HELP.format(place=place, tries=tries)
 
 
 def offer(stage: Stage) -> None:
     """A shell for the person at this terminal, as visitor, until it is left."""
     screen.heading("Your turn")
-    print(HELP, flush=True)
+    window = in_a_window(stage.locale)
+    shown = text("in a terminal's window" if window else "on a console")
+    print(shown, flush=True)
     _allow()
-    _add_softkey(stage)
+    for name, ukey in (("softkey", stage.ukey), ("softkey2", stage.second)):
+        _add_softkey(name, ukey)
     rc = stage.visitor.home / ".demo-shell"
-    rc.write_text(f"PS1='visitor@\\h (type help) \\$ '\nhelp() {{ cat <<'HELP'\n{HELP}HELP\n}}\n")
-    with _console() as console, console.open("r+b", buffering=0) as terminal:
+    rc.write_text(f"PS1='visitor@\\h (type help) \\$ '\nhelp() {{ cat <<'HELP'\n{shown}HELP\n}}\n")
+    own = contextlib.nullcontext(Path(os.ttyname(sys.stdin.fileno())))
+    with own if window else _console() as console, console.open("r+b", buffering=0) as terminal:
         home = stage.visitor.home
         subprocess.run(
             ["runuser", "-u", "visitor", "--", "bash", "--rcfile", rc, "-i"],
@@ -56,7 +79,13 @@ def offer(stage: Stage) -> None:
             stdout=terminal,
             stderr=terminal,
             cwd=home,
-            env={**os.environ, "HOME": str(home), "USER": "visitor", "LOGNAME": "visitor"},
+            env={
+                **os.environ,
+                "HOME": str(home),
+                "USER": "visitor",
+                "LOGNAME": "visitor",
+                "LANG": stage.locale,
+            },
             check=False,
         )
 
@@ -79,11 +108,12 @@ def _allow() -> None:
     LOG.chmod(0o644)
 
 
-def _add_softkey(stage: Stage) -> None:
-    """The command that steers the emulated ukey, for anybody."""
-    SOFTKEY.write_text(
+def _add_softkey(name: str, ukey: Softkey) -> None:
+    """The command that steers an emulated ukey, for anybody."""
+    command = COMMANDS / name
+    command.write_text(
         "#!/bin/sh\n"
-        f"cd {CHECKOUT} && exec sudo SOFTKEY_STATE={stage.ukey.file.path}"
+        f"cd {CHECKOUT} && exec sudo SOFTKEY_STATE={ukey.file.path}"
         f' {sys.executable} -m tests.softkey "$@"\n'
     )
-    SOFTKEY.chmod(0o755)
+    command.chmod(0o755)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from demo import screen
+from keyservice.contract.i18n import Language, language
 from tests.support import CHECKOUT
 from tests.support.host import Host
 from tests.support.people import User
@@ -25,7 +26,7 @@ EXAMPLES = CHECKOUT / "pam.d-examples"
 STACKS = ("su", "sshd", "login")
 LOG = Path("/var/log/auth.log")
 
-PASSWORD, PIN = "correct horse", "528491"
+PASSWORD, PIN, ADMIN_PIN = "correct horse", "528491", "80352917"
 #: Logins wait this long for the ukey, so that nobody waits long for the missing one.
 PATIENCE = 3
 CONFIG = f"""\
@@ -36,20 +37,39 @@ wait_for_ukey = {PATIENCE}
 [services.sshd]
 allow_remote = true
 """
+#: A text console has no Chinese characters. So a person who reads Chinese sits in a terminal's
+#: window, which is no console of this sandbox.
+IN_A_WINDOW = """
+[services.su]
+allow_remote = true
+"""
+
+
+Ukeys = tuple[Softkey, Softkey]
 
 
 class Stage:
     """A host that is ready, and who is on it."""
 
-    def __init__(self, host: Host, demo: User, visitor: User, ukey: Softkey) -> None:
-        self.host, self.demo, self.visitor, self.ukey = host, demo, visitor, ukey
+    def __init__(self, host: Host, people: tuple[User, User], ukeys: Ukeys, locale: str) -> None:
+        self.host, self.locale = host, locale
+        self.demo, self.visitor = people
+        self.ukey, self.second = ukeys
         self.log = host.authlog
-        self.console: Terminal = host.console()
+        self.console: Terminal = host.console("" if in_a_window(locale) else "tty1")
+
+
+def in_a_window(locale: str) -> bool:
+    """Whether people sit in a terminal's window, for the sake of their language."""
+    return language(locale) is not Language.ENGLISH
 
 
 @contextlib.contextmanager
-def ready() -> Iterator[Stage]:
-    """Install, start and enrol, saying what happens. Raises ``HostError``."""
+def ready(locale: str) -> Iterator[Stage]:
+    """Install, start and enrol, saying what happens. Raises ``HostError``.
+
+    `locale`: of the people who log in, by its POSIX name.
+    """
     screen.heading("Setting up")
     screen.step("installing pam-ukey, by scripts/install")
     must([CHECKOUT / "scripts" / "install", "--wheels", WHEELS], seconds=INSTALL_DEADLINE)
@@ -57,8 +77,9 @@ def ready() -> Iterator[Stage]:
         screen.step("starting pcscd, the system bus, the keyservice and sshd")
         host.pcscd()
         host.bus()
-        host.keyservice(CONFIG)
+        host.keyservice(CONFIG + (IN_A_WINDOW if in_a_window(locale) else ""))
         host.sshd((EXAMPLES / "sshd_config.d" / "10-ukey.conf").read_text())
+        _know(host)
         screen.step(f"putting the stacks of pam.d-examples into {PAM_D}: {', '.join(STACKS)}")
         for name in STACKS:
             host.pam.stack(name, (EXAMPLES / "debian" / "helpful" / name).read_text())
@@ -68,23 +89,24 @@ def ready() -> Iterator[Stage]:
         _furnish(demo)
         _furnish(visitor)
         screen.step("plugging in the emulated ukey")
-        ukey = host.softkey(pin=PIN.encode(), label="demo ukey", serial="DEMO0001")
+        pin, admin_pin = PIN.encode(), ADMIN_PIN.encode()
+        ukey = host.softkey(pin=pin, admin_pin=admin_pin, label="demo ukey", serial="DEMO0001")
+        factory = {"label": "new ukey", "serial": "DEMO0002"}  # as it was shipped
+        second = host.softkey("second", 1, pin=None, admin_pin=None, inserted=False, **factory)
         threading.Thread(target=_write_log, args=(host,), name="log", daemon=True).start()
-        yield Stage(host, demo, visitor, ukey)
+        yield Stage(host, (demo, visitor), (ukey, second), locale)
+
+
+def _know(host: Host) -> None:
+    """Everybody's ssh knows this sandbox's own, new host key, and so has nothing to say of it."""
+    key = (host.folder / "ssh_host_ed25519_key.pub").read_text()
+    Path("/etc/ssh/ssh_known_hosts").write_text(f"localhost {key}")
 
 
 def _furnish(user: User) -> None:
-    """A shell to sit in, and an ssh that trusts this sandbox's own, new host key."""
+    """A shell to sit in."""
     must(["usermod", "--shell", "/bin/bash", user.name])
     shutil.copy("/etc/skel/.profile", user.home)
-    settings = user.home / ".ssh" / "config"
-    settings.parent.mkdir(mode=0o700)
-    settings.write_text(
-        "Host localhost\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n"
-        "  LogLevel ERROR\n  PubkeyAuthentication no\n"
-    )
-    for path in (settings.parent, settings):
-        shutil.chown(path, user.uid, user.gid)
 
 
 def _write_log(host: Host) -> None:

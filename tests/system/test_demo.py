@@ -4,16 +4,21 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from collections.abc import Iterator
 
 import pexpect
 import pytest
 
 from demo.cases import CASES
-from demo.stage import PASSWORD, PIN
+from demo.prompt import TRY, text
+from demo.stage import ADMIN_PIN, PASSWORD, PIN
+from tests.softkey.state import FACTORY_PIN
 from tests.support import CHECKOUT
 from tests.support.process import run
+from tools.commands import parsers
 
 DEMO = str(CHECKOUT / "scripts" / "demo")
 SECONDS = 200
@@ -40,6 +45,33 @@ def test_wrong_usage_starts_nothing(arguments: list[str]) -> None:
     assert done.returncode == 2
     assert "--help" in done.stderr
     assert not done.stdout
+
+
+def test_what_can_be_tried_is_a_table_of_commands_that_there_are() -> None:
+    shown = text("on a console")
+    commands = {parser.prog for parser in parsers() if not parser.manual.subcommands}
+    assert ADMIN_PIN in shown
+    for command, what in TRY:
+        assert re.search(f"^  {re.escape(command)}  +{re.escape(what)}$", shown, re.MULTILINE)
+        words = shlex.split(command.partition("|")[0].removeprefix("sudo "))
+        assert words[0] != "ukey" or {" ".join(words[:2]), " ".join(words[:3])} & commands
+
+
+@pytest.mark.parametrize(
+    ("locale", "reached"),
+    [("C.UTF-8", "starting pcscd"), ("zh_CN.UTF-8", "ukey DEMO0001 已绑定给 demo。")],
+)
+def test_ctrl_c_ends_it_without_a_traceback(locale: str, reached: str) -> None:
+    """While it is set up, and while it shows logins, in the person's language."""
+    environment = {**os.environ, "LANG": locale}
+    child = pexpect.spawn(DEMO, encoding="utf-8", timeout=SECONDS, env=environment)
+    child.expect_exact(reached)
+    child.sendintr()
+    child.expect(pexpect.EOF)
+    child.close()
+    assert "Stopped." in str(child.before)
+    assert "Traceback" not in str(child.before)
+    assert child.exitstatus == 130
 
 
 @pytest.fixture
@@ -72,6 +104,15 @@ def test_a_person_can_try_it_at_the_prompt(prompt: pexpect.spawn[str]) -> None:
     assert "in:demo" in answer(prompt, late, PASSWORD, PIN)
     assert "in:demo" in answer(prompt, "ssh demo@localhost 'echo in:$(id -un)'", PASSWORD, PIN)
     assert "DEMO0001" in answer(prompt, "sudo ukey list")
+    assert "loglevel INFO" in answer(prompt, "ssh -G localhost")  # what PAM says is shown
+    assert "inserted" in answer(prompt, "softkey2 insert")
+    new = "second-1"
+    changed = answer(prompt, "sudo chpinpw --serial DEMO0002", FACTORY_PIN.decode(), new, new)
+    assert "PIN of ukey DEMO0002 is changed" in changed
+    bound = answer(prompt, "sudo getpubkey visitor --serial DEMO0002", new)
+    assert "bound to visitor" in bound
+    unblocked = answer(prompt, "sudo chpinpw --unblock DEMO0001", ADMIN_PIN, PIN, PIN)
+    assert "unlocked" in unblocked
     assert "verdict=SUCCESS" in answer(prompt, "tail -n 50 /var/log/auth.log")
     prompt.sendline("exit")
     prompt.expect(pexpect.EOF)
