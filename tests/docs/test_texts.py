@@ -45,6 +45,19 @@ def test_a_quoted_text_is_one_of_the_service(sentence: str) -> None:
     assert sentence in said(SOURCES)
 
 
+def test_what_getpubkey_says_in_the_end_is_what_the_page_says() -> None:
+    page = (CHECKOUT / "docs/enrol.md").read_text()
+    (shown,) = re.findall(r"`(Ukey SERIAL is [^`]*)`", page)
+    assert shown.replace("SERIAL", "{serial}").replace("alice", "{user}") in said(SOURCES)
+
+
+def test_a_key_s_fingerprint_has_one_name() -> None:
+    for document in sorted((CHECKOUT / "docs").glob("*.md")):
+        assert not re.search(
+            r"key's\s+digest|digest\s+of\s+the\s+(public )?key", document.read_text()
+        )
+
+
 @pytest.mark.parametrize("catalogue", ["tools.zh_CN.po", "zh_CN.po"])
 def test_no_text_speaks_of_whoever(catalogue: str) -> None:
     """It has to be read twice: who it is comes after what they do."""

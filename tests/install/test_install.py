@@ -77,6 +77,7 @@ def test_everything_is_placed_below_the_root(fresh: Path) -> None:
         "usr/lib/udev/rules.d/69-ukey.rules",
         "usr/lib/udev/rules.d/71-ukey.rules",
         "usr/lib/udev/rules.d/74-ukey.rules",
+        "usr/share/doc/pam-ukey/NEWS.md",
         "usr/share/doc/pam-ukey/README.md",
         "usr/share/doc/pam-ukey/docs/install.md",
         "usr/share/doc/pam-ukey/pam.d-examples/README.md",

@@ -82,6 +82,19 @@ DATA = (
 BUILD_SECONDS = 300  # a compiler that takes longer hangs
 
 
+def readme(checkout: Path) -> str:
+    """README.md as a host has a use for it: what needs the sources is left out."""
+    text = (checkout / "README.md").read_text()
+    first, last = "## Try it, without a ukey\n", "## Bind a first ukey\n"
+    before, _, rest = text.partition(first)
+    _, found, after = rest.partition(last)
+    if not found:
+        raise InstallError(f"README.md: no sections from {first.strip()!r} to {last.strip()!r}")
+    text = before + last + after
+    text = text.replace("[What is new](CHANGELOG.md)", "[What is new](NEWS.md)")
+    return text.replace("[Contributing](CONTRIBUTING.md)", "CONTRIBUTING.md in the sources")
+
+
 def stage(
     checkout: Path, staged: Path, wheels: Path | None, *, compiled: bool, gmssl: bool
 ) -> None:
@@ -109,10 +122,9 @@ def stage(
             put(staged / directory / source.name, source.read_bytes(), mode)
     for name in ("docs", "pam.d-examples"):
         shutil.copytree(checkout / name, staged / DOCUMENTS / name)
-    # what a host has no use for is not installed
-    text = (checkout / "README.md").read_text()
-    text = text.replace("[Contributing](CONTRIBUTING.md)", "CONTRIBUTING.md in the sources")
-    put(staged / DOCUMENTS / "README.md", text, 0o644)
+    put(staged / DOCUMENTS / "README.md", readme(checkout), 0o644)
+    # under the name CHANGELOG.md debhelper would take it for the package's own changelog
+    put(staged / DOCUMENTS / "NEWS.md", (checkout / "CHANGELOG.md").read_bytes(), 0o644)
     if Path("/", PROFILES).is_dir():
         # Debian's menu of PAM profiles then offers it; it is off by default.
         put(staged / PROFILES / "ukey", (staged / EXAMPLES / PROFILE).read_bytes(), 0o644)
