@@ -6,8 +6,8 @@
 # debian/control is not in the next one either.
 
 control=${checkout:?}/packaging/debian/control
-#: What journey.sh installs behind the package: it has no network.
-behind='iproute2 openssl vsmartcard-vpcd'
+#: What journey.sh and acceptance.sh install behind the package: they have no network.
+behind='iproute2 login openssh-client openssh-server openssl sudo vsmartcard-vpcd'
 
 # package_inputs KIND: print what the root of that kind is made from, beside a bare one.
 package_inputs() {
