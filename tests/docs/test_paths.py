@@ -22,6 +22,7 @@ ABSENT = {
         "/etc/tmpfiles.d/00-ukey.conf",
         "/etc/usbkey/*",
         "/root/before-ukey*",
+        "/var/backups/ukey*",
         "/var/lib/ukey/*",
         "/etc/nologin",
         "/etc/pam.d/SERVICE",
