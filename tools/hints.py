@@ -17,7 +17,7 @@ _AFTER: dict[ErrorName, str] = {
     ErrorName.NOT_ALLOWED: N_("Run it again with sudo, or in a root shell."),
     ErrorName.READER_ABSENT: N_("'ukey status' shows what the keyservice sees."),
     ErrorName.UKEY_ABSENT: N_("'ukey list' shows which ukeys are seen."),
-    ErrorName.UKEY_AMBIGUOUS: N_("Or name one with --serial; 'ukey list' shows the serials."),
+    ErrorName.UKEY_AMBIGUOUS: N_("'ukey list' shows which readers have it."),
     ErrorName.THROTTLED: N_("Or end the pause as root: ukey throttle reset {serial}"),
     ErrorName.CONFIGURATION: N_(
         "'/usr/libexec/ukey/keyservice --check-config' says what is wrong."

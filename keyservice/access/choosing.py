@@ -72,6 +72,8 @@ async def _serial(context: Context, inserted: Sequence[UkeyInfo], taken: Sequenc
     free = {info.serial: info.label for info in inserted if info.serial not in owners}
     if not free:
         serial = inserted[0].serial
+        if {info.serial for info in inserted} == {serial}:
+            return serial  # it may be another ukey of that serial
         raise AlreadyBound(user=owners[serial], serial=serial)
     if len(free) == 1:
         return next(iter(free))

@@ -14,9 +14,11 @@ from keyservice.core.errors import (
     DefaultPin,
     HalfUnbound,
     LookUpLate,
+    NoKeyPair,
     NotRevoked,
     RecordDamaged,
     Revoked,
+    SerialTaken,
     StoreFailed,
     TryLimitTooHigh,
     UkeyError,
@@ -63,7 +65,7 @@ async def bind(context: Context) -> Verdict:
     taken = kept.bindings
 
     handle = await choosing.ukey(context, taken)
-    uniqueness.check_free(taken, serial=handle.info.serial)
+    await _check_serial(context, handle, taken)
     reserve = tries.reserve(context)
     generate = Flag.GENERATE in request.flags
     if generate:
@@ -205,6 +207,23 @@ async def _prove(context: Context, binding: Binding) -> None:
     person = Person(binding.user, binding.uid)
     proof = Proof(Purpose.BIND, person, handle, ref, binding.key)
     await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
+
+
+async def _check_serial(context: Context, handle: UkeyHandle, taken: list[Binding]) -> None:
+    """Refuse a ukey that is bound, or whose serial another one that is bound has."""
+    serial = handle.info.serial
+    for each in taken:
+        if each.serial != serial:
+            continue
+        try:
+            shown = await handle.public_key(presence.ref_of(each), lookups.deadline(context))
+        except NoKeyPair:
+            raise SerialTaken(user=each.user, serial=serial) from None
+        if shown != each.key:
+            raise SerialTaken(user=each.user, serial=serial)
+    uniqueness.check_free(taken, serial=serial)
+    if not serial.strip("0"):
+        await context.conversation.info(context.texts.serial_of_zeros(serial))
 
 
 async def _check_key(

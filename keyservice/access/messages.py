@@ -24,7 +24,7 @@ from .settings import Rules
 _FACT_MAX = 200  #: characters of a fact in a text
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 #: Facts of several words; the odd ones among these are quoted already.
-_SENTENCES = frozenset({"message", "why", "applications"})
+_SENTENCES = frozenset({"message", "why", "applications", "readers"})
 
 
 class Texts:
@@ -69,6 +69,15 @@ class Texts:
 
     def bound(self, user: str, serial: str) -> str:
         return _format(self._("Ukey {serial} is now bound to {user}."), serial=serial, user=user)
+
+    def serial_of_zeros(self, serial: str) -> str:
+        return _format(
+            self._(
+                "The serial of this ukey is {serial}: its maker gave it none. Another one like it"
+                " cannot be told from it, and cannot be used on this host."
+            ),
+            serial=serial,
+        )
 
     def unbound(self, user: str, serial: str) -> str:
         return _format(

@@ -15,8 +15,8 @@ from keyservice.core.errors import (
     PcscdAbsent,
     ReaderAbsent,
     ReaderRefused,
+    SerialTwice,
     UkeyAbsent,
-    UkeyAmbiguous,
     UkeyError,
     UkeyHeld,
 )
@@ -123,7 +123,7 @@ class Ukeys:
     def find(self, serial: str) -> UkeyHandle:
         """The one ukey with this serial.
 
-        Raises :class:`ReaderAbsent` where pcscd is not there, :class:`UkeyAmbiguous` where several
+        Raises :class:`ReaderAbsent` where pcscd is not there, :class:`SerialTwice` where several
         claim the serial; where none does, :class:`UkeyHeld` if a card could not be asked what it
         is, since another program may hold it, :class:`ReaderRefused` if a card is in a reader that
         the configuration refuses, :class:`UkeyAbsent` otherwise. Before it raises one of these
@@ -137,7 +137,8 @@ class Ukeys:
             if reader.info is not None and reader.info.serial == serial
         ]
         if len(found) > 1:
-            raise UkeyAmbiguous(serial=serial)
+            readers = sorted(each.info.reader for each in found)
+            raise SerialTwice(serial=serial, readers=", ".join(readers))
         if found:
             return found[0]
         for reader in self._readers.values():

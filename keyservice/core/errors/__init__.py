@@ -31,6 +31,7 @@ from .records import RecordDamaged as RecordDamaged
 from .records import RecordForeign as RecordForeign
 from .records import RecordsUnclear as RecordsUnclear
 from .records import Revoked as Revoked
+from .records import SerialTaken as SerialTaken
 from .records import StoreFailed as StoreFailed
 from .records import UidShared as UidShared
 from .records import UnknownUser as UnknownUser
@@ -57,6 +58,7 @@ from .ukeys import NotOnUkey as NotOnUkey
 from .ukeys import PcscdAbsent as PcscdAbsent
 from .ukeys import ReaderAbsent as ReaderAbsent
 from .ukeys import ReaderRefused as ReaderRefused
+from .ukeys import SerialTwice as SerialTwice
 from .ukeys import SignatureWrong as SignatureWrong
 from .ukeys import TryLimitTooHigh as TryLimitTooHigh
 from .ukeys import UkeyAbsent as UkeyAbsent

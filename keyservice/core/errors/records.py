@@ -33,6 +33,17 @@ class AlreadyBound(UkeyError):
     text = N_("Ukey {serial} is bound to {user} already. To free it: rmpubkey {user}")
 
 
+class SerialTaken(AlreadyBound):
+    """A ukey of that serial is bound, and has another key."""
+
+    text = N_(
+        "A ukey with the serial {serial} is bound to {user}, and has another key than this one. If"
+        " it is the same ukey with a new key, unbind the old one: rmpubkey --force {user}. If they"
+        " are two ukeys, their maker gave them one serial, and this host cannot tell them apart:"
+        " use one with another serial."
+    )
+
+
 class Revoked(UkeyError):
     """The key was revoked on this host."""
 

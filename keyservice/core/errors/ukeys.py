@@ -74,6 +74,16 @@ class UkeyAmbiguous(UkeyError):
     text = N_("More than one ukey fits. Leave only yours inserted.")
 
 
+class SerialTwice(UkeyAmbiguous):
+    """Several readers show a ukey of one serial."""
+
+    text = N_(
+        "Several readers show a ukey with the serial {serial}: {readers}. If they are several"
+        " ukeys, leave only yours inserted. If it is one, an administrator keeps all but one of"
+        " these readers out by readers.deny in keyservice.toml."
+    )
+
+
 class ReaderRefused(UkeyError):
     """The configuration does not allow this reader."""
 

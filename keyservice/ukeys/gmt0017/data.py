@@ -189,5 +189,7 @@ def _serial(field: bytes) -> str:
     replaced here."""
     serial = field.split(b"\0", 1)[0].strip(b" ").decode("latin-1")
     if serial and not is_serial(serial):
-        raise ResponseError("The ukey's serial number is not printable ASCII")
+        raise ResponseError(
+            "The ukey's serial holds a space, or no printable ASCII: its maker has to mend it"
+        )
     return serial
