@@ -26,9 +26,9 @@ KEYS = (
 def note(row: Row) -> Cell:
     """What is wrong with the binding, if anything is."""
     said = []
-    if row["revoked"]:
+    if row.get("revoked"):
         said.append(_("revoked: not accepted"))
-    match row["account"]:
+    match row.get("account"):
         case "gone":
             said.append(_("no such user any more"))
         case "renumbered":
