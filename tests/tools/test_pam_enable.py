@@ -226,6 +226,34 @@ def test_all_by_pam_auth_update(debian: Enrolled, rescue: User) -> None:
     assert (PAM_D / "common-auth").read_bytes() == before
 
 
+#: In /etc it opens the host; in a copy it does what it should. It knows '--root'.
+_OTHERWISE = """\
+#!/bin/sh
+case "$*" in
+*--root*) exec {real} "$@" ;;
+esac
+echo 'auth sufficient pam_permit.so' >/etc/pam.d/common-auth
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["exit 0", "exit 1", "kill -9 $$"])
+def test_another_result_in_etc_than_in_the_copy_is_taken_back(
+    debian: Enrolled, rescue: User, tmp_path: Path, end: str
+) -> None:
+    """As of a profile that changed meanwhile, or of a run that was killed."""
+    tool, real = Path("/usr/sbin/pam-auth-update"), tmp_path / "pam-auth-update"
+    debian.host.keep(tool)
+    shutil.copy2(tool, real)
+    tool.write_text(_OTHERWISE.format(real=real, end=f"{end} # '--root'"))
+    before = (PAM_D / "common-auth").read_bytes()
+    console = debian.host.console()
+    status, screen = asked(console, debian.right, "enable", "--all", "--yes")
+    assert (status, "Nothing was changed." in screen) == (Exit.FAILED, True), screen
+    assert ("pam-auth-update: CalledProcessError" in screen) == (end != "exit 0"), screen
+    assert (PAM_D / "common-auth").read_bytes() == before
+
+
 def test_a_common_auth_that_was_changed_by_hand_is_left(debian: Enrolled, rescue: User) -> None:
     common = PAM_D / "common-auth"
     lines = common.read_text().splitlines(keepends=True)

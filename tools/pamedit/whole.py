@@ -8,7 +8,6 @@ same one.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -117,4 +116,4 @@ def _run(enable: bool, *words: str, variables: dict[str, str] | None = None) -> 
             check=True,
         )
     except subprocess.SubprocessError as error:
-        raise OSError(os.EX_SOFTWARE, f"pam-auth-update: {type(error).__name__}") from None
+        raise OSError(f"pam-auth-update: {type(error).__name__}") from None
