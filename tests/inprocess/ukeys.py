@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.softkey.control import Control, ControlError, NotRunning
 from tests.softkey.misbehave import Reply
-from tests.softkey.state import StateFile
+from tests.softkey.runner import Steered as SteeredCard
 from tests.softkey.steered import Steered
 from tests.support.ukeys import Softkey
 
@@ -20,11 +21,13 @@ from .pcscd import Pcscd
 class Here(Control):
     """The card in its reader, and what steers it: no socket, and everything happens at once."""
 
-    def __init__(self, pcscd: Pcscd, reader: str, file: StateFile) -> None:
-        super().__init__(file.path)
+    def __init__(
+        self, pcscd: Pcscd, reader: str, path: Path, steer: Callable[[], SteeredCard]
+    ) -> None:
+        super().__init__(path)
         self._pcscd, self._reader = pcscd, reader
-        self._file = file
-        self._steered: Steered | None = None
+        self._steer = steer
+        self._steered: SteeredCard | None = None
 
     # -- the card, as pcscd uses it
 
@@ -41,7 +44,7 @@ class Here(Control):
     # -- its process
 
     def start(self) -> None:
-        self._steered = Steered(self._file)
+        self._steered = self._steer()
 
     def stop(self) -> None:
         self._take_out()
@@ -82,7 +85,7 @@ class Here(Control):
         return self._pcscd.card_in(self._reader) is self
 
     @property
-    def _running(self) -> Steered:
+    def _running(self) -> SteeredCard:
         if self._steered is None:
             raise NotRunning(f"no softkey runs on {self.path}")
         return self._steered
@@ -103,7 +106,7 @@ class SoftkeyHere(Softkey):
 
     def _steer(self) -> Here:
         self._pcscd.add_reader(self.reader)
-        return Here(self._pcscd, self.reader, self.file)
+        return Here(self._pcscd, self.reader, self.path, lambda: Steered(self.file))
 
     def start(self, inserted: bool = True) -> None:
         self.control.start()

@@ -20,7 +20,7 @@ from .link import Link
 from .misbehave import Faults
 from .runner import Runner
 from .state import StateError, StateFile
-from .steered import describe
+from .steered import Steered, describe
 from .switches import add_options, from_options
 from .traits import Traits
 from .usbip import Usbip
@@ -174,7 +174,8 @@ def _run(options: argparse.Namespace) -> int:
     except OSError as error:
         raise StateError(f"{options.host}: {error.strerror}") from None
     reader = Usbip if options.usbip else Link
-    runner = Runner(StateFile(options.state, sync=options.sync), address, reader=reader)
+    file = StateFile(options.state, sync=options.sync)
+    runner = Runner(file.path, lambda: Steered(file), address, reader=reader)
     runner.misbehave(from_options(options, Faults))
     if options.inserted:
         runner.insert()

@@ -78,24 +78,25 @@ class Reply(NamedTuple):
     die: bool = False
 
 
-class Card(Protocol):
-    """A card of any kind; what is said of instructions and signatures is GM/T 0017's."""
+class Transmits(Protocol):
+    """A card of any kind."""
 
     def transmit(self, apdu: bytes) -> bytes: ...
+
+
+class Card(Transmits, Protocol):
+    """What is said of instructions and signatures is GM/T 0017's."""
+
     def earlier_signature(self, ids: bytes) -> bytes: ...
 
 
-class Misbehaving:
-    """A card with faults."""
+class Faulty:
+    """A card of any kind with those faults that hang on no command's meaning."""
 
-    def __init__(
-        self, card: Card, faults: Faults, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.card = card
+    def __init__(self, card: Transmits, faults: Faults) -> None:
+        self._transmits = card
         self.faults = faults
-        self._monotonic = monotonic
         self._matched = 0
-        self._others: dict[bytes, KeyPair] = {}
 
     def transmit(self, apdu: bytes, inserted_at: float = 0.0) -> Reply:
         """Run `apdu` as :meth:`Card.transmit` does, with the faults that are on.
@@ -104,10 +105,10 @@ class Misbehaving:
         """
         faults = self.faults
         if not self._matches(apdu):
-            return Reply(self.card.transmit(apdu))
+            return Reply(self._transmits.transmit(apdu))
         if faults.die == "before" or faults.pull == "before":
             return Reply(None, pull=bool(faults.pull), die=bool(faults.die))
-        answer = self.card.transmit(apdu)
+        answer = self._transmits.transmit(apdu)
         if faults.die or faults.pull:
             return Reply(None, pull=bool(faults.pull), die=bool(faults.die))
         if faults.mute:
@@ -139,6 +140,22 @@ class Misbehaving:
         elif faults.lengthen < 0:
             answer = answer[:-2][: faults.lengthen] + answer[-2:]
         return answer
+
+    def _data(self, apdu: bytes, data: bytes, inserted_at: float) -> bytes:
+        """What the answer `data` becomes."""
+        return data
+
+
+class Misbehaving(Faulty):
+    """A softkey with faults."""
+
+    def __init__(
+        self, card: Card, faults: Faults, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(card, faults)
+        self.card = card
+        self._monotonic = monotonic
+        self._others: dict[bytes, KeyPair] = {}
 
     def _data(self, apdu: bytes, data: bytes, inserted_at: float) -> bytes:
         faults, ins = self.faults, apdu[1]

@@ -7,37 +7,58 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-from typing import Any
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
 
 from .control import socket_path
 from .link import Link
 from .loop import Loop
+from .misbehave import Reply
 from .server import Server
-from .state import StateError, StateFile
-from .steered import Steered
+from .state import StateError
 from .usbip import Usbip
+
+
+class Steered(Protocol):
+    """A card of any kind, its present faults and its log."""
+
+    log: deque[tuple[int, int]]
+
+    @property
+    def serial(self) -> str: ...
+    def reset(self) -> None: ...
+    def transmit(self, apdu: bytes, inserted_at: float) -> Reply: ...
+    def misbehave(self, switches: dict[str, Any]) -> None: ...
+    def status(self) -> dict[str, Any]: ...
 
 
 class Runner:
     """One ukey in front of one virtual reader, for as long as :meth:`run` runs."""
 
     def __init__(
-        self, file: StateFile, address: tuple[str, int], *, reader: type[Link | Usbip] = Link
+        self,
+        path: Path,
+        steer: Callable[[], Steered],
+        address: tuple[str, int],
+        *,
+        reader: type[Link | Usbip] = Link,
     ) -> None:
-        """Raises :class:`StateError`: a bad state file, or another process that runs on it."""
-        self._lock = _lock(file)
-        self._steered = Steered(file)
-        self._card = self._steered.card
+        """`path` is the state file. Raises :class:`StateError`: a bad one, or another process runs
+        on it."""
+        self._lock = _lock(path)
+        self._steered = steer()
         self._loop = Loop()
         self._loop.stop_at_signals(signal.SIGTERM, signal.SIGINT)
         self._link = reader(
-            self._loop, address, apdu=self._apdu, reset=self._card.reset, seen=self._seen
+            self._loop, address, apdu=self._apdu, reset=self._steered.reset, seen=self._seen
         )
-        self._server = Server(self._loop, socket_path(file.path), self._request)
+        self._server = Server(self._loop, socket_path(path), self._request)
 
     @property
     def serial(self) -> str:
-        return self._card.state.serial
+        return self._steered.serial
 
     def insert(self) -> None:
         self._link.insert()
@@ -99,14 +120,14 @@ class Runner:
         }
 
 
-def _lock(file: StateFile) -> int:
+def _lock(state: Path) -> int:
     """Keep a second process off the state. The kernel lets go of the lock when this one ends."""
-    path = file.path.with_name(file.path.name + ".lock")
+    path = state.with_name(state.name + ".lock")
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise StateError(f"another softkey runs on {file.path}") from None
+        raise StateError(f"another softkey runs on {state}") from None
     except OSError as error:
         raise StateError(f"{path} cannot be locked: {error.strerror}") from None
     return handle

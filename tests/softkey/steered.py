@@ -32,6 +32,13 @@ class Steered:
         self._faulty: Misbehaving | None = None
         self._busy = 0  # nanoseconds
 
+    @property
+    def serial(self) -> str:
+        return self.card.state.serial
+
+    def reset(self) -> None:
+        self.card.reset()
+
     def misbehave(self, switches: dict[str, Any]) -> None:
         """Replace faults and temporary traits. Raises :class:`ValueError`."""
         faults = {entry.name for entry in fields(Faults)}

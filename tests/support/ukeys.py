@@ -34,6 +34,9 @@ class Softkey:
     ``control`` steers it (insert, remove, misbehave, apdus, …: ``softkey.control.Control``).
     """
 
+    #: What it runs as.
+    MODULE = "tests.softkey"
+
     def __init__(
         self,
         path: Path,
@@ -46,23 +49,28 @@ class Softkey:
     ) -> None:
         """PINs: None for the factory's. `make`: more arguments of ``softkey.state.new``."""
         self.pin, self.admin_pin, self.slot = pin, admin_pin, slot
-        self.file = state.StateFile(path)
-        made = state.new(pin=pin, admin_pin=admin_pin, **make)
-        self.serial = made.serial
-        self.file.create(made)
+        self.path = path
+        self.serial = self._make(pin=pin, admin_pin=admin_pin, **make)
         self.control = self._steer()
         self.start(inserted)
 
+    def _make(self, **make: Any) -> str:
+        """Write its first state; returns its serial."""
+        self.file = state.StateFile(self.path)
+        made = state.new(**make)
+        self.file.create(made)
+        return made.serial
+
     def _steer(self) -> Control:
-        return Control(self.file.path)
+        return Control(self.path)
 
     def start(self, inserted: bool = True) -> None:
         """Run it (again); returns when it can be steered."""
-        command = [sys.executable, "-m", "tests.softkey", "run", str(self.file.path)]
+        command = [sys.executable, "-m", self.MODULE, "run", str(self.path)]
         command += ["--port", str(VPCD_PORT + self.slot)]
         self.daemon = Daemon(
             [*command, "--inserted" if inserted else "--removed"],
-            self.file.path.with_suffix(".log"),
+            self.path.with_suffix(".log"),
             cwd=CHECKOUT,
             env={"PYTHONPATH": os.fspath(CHECKOUT)},
         )
@@ -130,12 +138,15 @@ class Softkey:
         inserted = bool(self.control.status()["inserted"])
         self.remove()
         self.close()
-        made = self.file.load()
-        made.applications[0].user.left = left
-        self.file.write(made)
+        self._write_tries(left)
         self.start(inserted=False)
         if inserted:
             self.put_in()
+
+    def _write_tries(self, left: int) -> None:
+        made = self.file.load()
+        made.applications[0].user.left = left
+        self.file.write(made)
 
     def close(self) -> None:
         self.daemon.stop()
