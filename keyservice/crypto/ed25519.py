@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Ed25519 (RFC 8032, section 5.1): the ukey signs the message itself."""
+"""Ed25519 (RFC 8032, section 5.1) over the SHA-256 of the message: 32 bytes are what every card
+signs whole. A firmware signs the first 32 bytes of a longer one, and forgets the rest."""
 
 from __future__ import annotations
 
@@ -41,14 +42,15 @@ class Ed25519:
         return len(key) == len(_PREFIX) + _KEY_BYTES and key.startswith(_PREFIX)
 
     def to_sign(self, key: bytes, message: bytes) -> bytes:
-        return message
+        """The digest, 32 bytes."""
+        return hashlib.sha256(message).digest()
 
     def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
         if len(signature) != SIGNATURE_BYTES:
             return False
         try:
             with needs("Ed25519", UnsupportedAlgorithm):
-                self._load(key).verify(signature, message)
+                self._load(key).verify(signature, hashlib.sha256(message).digest())
         except (UkeyFailed, InvalidSignature, UnsupportedAlgorithm, ValueError):
             return False
         return True

@@ -1,29 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The SM4 block cipher (GB/T 32907): ECB and CBC-MAC, what a ukey's PIN commands need.
-
-By OpenSSL 3's EVP, called through ctypes: each device worker has it, and the Python package for it
-would be a quarter of a worker's memory.
-"""
+"""The SM4 block cipher (GB/T 32907): ECB and CBC-MAC, what a ukey's PIN commands need."""
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-from ctypes import byref, c_char, c_char_p, c_int, c_void_p
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from keyservice.core import fips
 
-from .library import load
+from . import blocks as block_ciphers
+from .blocks import Buffer
 
 BLOCK_BYTES = 16
 #: As OpenSSL has them.
-_NAMES = (b"SM4-ECB", b"SM4-CBC")
-
-Buffer = bytes | bytearray
+_ECB, _CBC = b"SM4-ECB", b"SM4-CBC"
 
 
 def prepare() -> None:
@@ -51,62 +42,10 @@ def _run(key: Buffer, iv: Buffer | None, blocks: Buffer) -> bytes:
         raise ValueError("SM4 takes a key of 16 bytes and whole blocks of 16")
     if iv is not None and len(iv) != BLOCK_BYTES:
         raise ValueError("SM4 takes an IV of 16 bytes")
-    evp = _evp()
-    if evp is None:
+    name = _ECB if iv is None else _CBC
+    if not block_ciphers.known(name):
         return _run_gmssl(key, iv, blocks)
-    cipher, vector = (evp.ecb, None) if iv is None else (evp.cbc, _at(iv))
-    library, out, length = evp.library, ctypes.create_string_buffer(len(blocks)), c_int()
-    context = library.EVP_CIPHER_CTX_new()
-    try:
-        done = (
-            context is not None
-            and library.EVP_EncryptInit_ex(context, cipher, None, _at(key), vector) == 1
-            and library.EVP_CIPHER_CTX_set_padding(context, 0) == 1
-            and library.EVP_EncryptUpdate(context, out, byref(length), _at(blocks), len(blocks))
-            == 1
-        )
-    finally:
-        library.EVP_CIPHER_CTX_free(context)  # and wipes it
-    if not done or length.value != len(blocks):
-        library.ERR_clear_error()
-        raise MemoryError("libcrypto cannot encrypt by SM4")
-    return out.raw
-
-
-def _at(buffer: Buffer) -> Any:
-    """`buffer` itself for a call: no copy of a key is left behind."""
-    return buffer if isinstance(buffer, bytes) else (c_char * len(buffer)).from_buffer(buffer)
-
-
-@dataclass(frozen=True, slots=True)
-class _Evp:
-    """libcrypto, and its two ciphers, which are kept for good."""
-
-    library: ctypes.CDLL
-    ecb: int
-    cbc: int
-
-
-@cache
-def _evp() -> _Evp | None:
-    """None where there is no libcrypto that has SM4."""
-    try:
-        library = load(
-            ("EVP_CIPHER_fetch", c_void_p, (c_void_p, c_char_p, c_char_p)),
-            ("EVP_CIPHER_CTX_new", c_void_p, ()),
-            ("EVP_CIPHER_CTX_free", None, (c_void_p,)),
-            ("EVP_CIPHER_CTX_set_padding", c_int, (c_void_p, c_int)),
-            ("EVP_EncryptInit_ex", c_int, (c_void_p,) * 5),
-            ("EVP_EncryptUpdate", c_int, (c_void_p, c_void_p, c_void_p, c_void_p, c_int)),
-            ("ERR_clear_error", None, ()),
-        )
-    except (OSError, AttributeError):
-        return None
-    ecb, cbc = (library.EVP_CIPHER_fetch(None, name, None) for name in _NAMES)
-    if ecb is None or cbc is None:
-        library.ERR_clear_error()
-        return None
-    return _Evp(library, ecb, cbc)
+    return block_ciphers.encrypt(name, key, iv, blocks)
 
 
 def _run_gmssl(key: Buffer, iv: Buffer | None, blocks: Buffer) -> bytes:

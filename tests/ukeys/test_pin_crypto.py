@@ -10,6 +10,7 @@ import pytest
 
 from keyservice.core.errors import PinRefused
 from keyservice.core.secret import Secret
+from keyservice.crypto import blocks as block_ciphers
 from keyservice.crypto import library, sm4
 from keyservice.ukeys.gmt0017 import pins
 from keyservice.ukeys.gmt0017.settings import MacLength, PinHash
@@ -72,7 +73,7 @@ def test_sm4_of_the_standard_and_of_gmssl() -> None:
         sm4.cbc_mac(key, b"short", key)
 
 
-@pytest.mark.parametrize("lacks", ["libcrypto", "SM4-CBC"])
+@pytest.mark.parametrize("lacks", ["libcrypto", "SM4"])
 def test_a_host_whose_libcrypto_cannot_has_sm4_by_gmssl(
     lacks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,12 +82,17 @@ def test_a_host_whose_libcrypto_cannot_has_sm4_by_gmssl(
     if lacks == "libcrypto":
         monkeypatch.setattr(library, "LIBRARY", "libcrypto.so.0")
     else:
-        monkeypatch.setattr(sm4, "_NAMES", (b"SM4-ECB", b"SM4-no-such-mode"))
-    monkeypatch.setattr(sm4, "_evp", sm4._evp.__wrapped__)
+        monkeypatch.setattr(sm4, "_ECB", b"SM4-no-such-mode")
+        monkeypatch.setattr(sm4, "_CBC", b"SM4-no-such-mode")
+    for cached in ("_library", "_fetched"):
+        function = getattr(block_ciphers, cached).__wrapped__
+        monkeypatch.setattr(block_ciphers, cached, function)
     asked = list[bytes]()
     by_gmssl = sm4._run_gmssl
 
-    def seen(key: sm4.Buffer, iv: sm4.Buffer | None, blocks: sm4.Buffer) -> bytes:
+    def seen(
+        key: block_ciphers.Buffer, iv: block_ciphers.Buffer | None, blocks: block_ciphers.Buffer
+    ) -> bytes:
         asked.append(bytes(blocks))
         return by_gmssl(key, iv, blocks)
 
