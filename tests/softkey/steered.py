@@ -36,9 +36,6 @@ class Steered:
     def serial(self) -> str:
         return self.card.state.serial
 
-    def reset(self) -> None:
-        self.card.reset()
-
     def misbehave(self, switches: dict[str, Any]) -> None:
         """Replace faults and temporary traits. Raises :class:`ValueError`."""
         faults = {entry.name for entry in fields(Faults)}
