@@ -142,7 +142,7 @@ REFUSALS = {
         nothing, PamCode.AUTH_ERR, "The PIN is wrong", asks_pin=True, pin="000000", spent=1
     ),
     "PIN that can be none": Refusal(
-        nothing, PamCode.AUTH_ERR, "The PIN cannot be one", asks_pin=True, pin="12345"
+        nothing, PamCode.AUTH_ERR, "What was typed cannot be a PIN", asks_pin=True, pin="12345"
     ),
     "no ukey": Refusal(remove, PamCode.AUTHINFO_UNAVAIL, "UkeyAbsent"),
     "another user's": Refusal(swap_for_somebody_elses, PamCode.AUTHINFO_UNAVAIL, "UkeyAbsent"),
