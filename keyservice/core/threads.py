@@ -129,8 +129,13 @@ class Shared(Generic[_T]):
 
     def _begin(self) -> None:
         self._running, self._next = self._next, None
-        self._since = asyncio.get_running_loop().time()
-        _submit(0, self._prepare(), self._settle)
+        loop = asyncio.get_running_loop()
+        self._since = loop.time()
+        try:
+            _submit(0, self._prepare(), self._settle)
+        except Exception as error:  # for those who asked; the next call is another
+            settle: _Settle = self._settle
+            loop.call_soon(settle, None, error)
 
     def _settle(self, result: _T, error: BaseException | None) -> None:
         outcome, self._running = self._running, None
@@ -162,7 +167,12 @@ async def _call(budget: Budget, function: Callable[[], _T], over: Callable[[], N
             over()
         return withdrawn
 
-    work = _submit(budget.originator, function, settle)
+    try:
+        work = _submit(budget.originator, function, settle)
+    except LookUpLate:
+        if over is not None:
+            over()
+        raise
     try:
         async with asyncio.timeout(budget.seconds):
             try:
@@ -180,7 +190,10 @@ async def _call(budget: Budget, function: Callable[[], _T], over: Callable[[], N
 
 
 def _submit(originator: int | None, function: Callable[[], Any], settle: _Settle) -> _Call:
-    """Have `function` called in another thread; `settle` is told once it came back."""
+    """Have `function` called in another thread; `settle` is told once it came back.
+
+    Raises :class:`LookUpLate`, and `settle` is told nothing, if this host starts no further thread.
+    """
     loop = asyncio.get_running_loop()
 
     def tell(result: Any, error: BaseException | None) -> None:
@@ -224,7 +237,8 @@ class _Pool:
         self._idle: deque[SimpleQueue[_Call]] = deque()
 
     def do(self, call: _Call) -> None:
-        """Have `call` done, now or when others have come back."""
+        """Have `call` done, now or when others have come back. Raises :class:`LookUpLate` if this
+        host starts no further thread: a fork bomb leaves none to anybody."""
         with self._lock:
             if self._fits(call):
                 self._hand_over(call)
@@ -255,7 +269,11 @@ class _Pool:
             calls = self._idle.pop()
         else:
             calls = SimpleQueue()
-            threading.Thread(target=self._serve, args=(calls,), daemon=True, name="call").start()
+            thread = threading.Thread(target=self._serve, args=(calls,), daemon=True, name="call")
+            try:
+                thread.start()
+            except RuntimeError:
+                raise LookUpLate("This host starts no further thread") from None
         calls.put(call)
 
     def _serve(self, calls: SimpleQueue[_Call]) -> None:

@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from keyservice.core import threads
-from keyservice.core.errors import DeadlinePassed
+from keyservice.core.errors import DeadlinePassed, LookUpLate
 from keyservice.core.threads import STRANGERS, Budget
 from tests.support import CHECKOUT
 
@@ -314,5 +314,38 @@ def test_a_look_that_fails_fails_for_all_and_the_next_one_is_another() -> None:
         both = await asyncio.gather(*(shared.call(SECONDS) for _ in "ab"), return_exceptions=True)
         assert [str(each) for each in both] == ["gone", "gone again"]
         assert await shared.call(SECONDS) == 3
+
+    asyncio.run(main())
+
+
+class NoThread(threading.Thread):
+    """A thread of a host that starts no further one, as with a fork bomb on it."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
+def test_a_thread_that_cannot_be_started_costs_its_call_and_none_that_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "_pool", threads._Pool())  # no thread waits for a call
+    series, shared = threads.Series(), threads.Shared(lambda: lambda: 7)
+
+    async def ask() -> tuple[int | BaseException, ...]:
+        return await asyncio.gather(
+            threads.call(Budget(ROOT, 1.0), int, "7"),
+            series.call(Budget(ROOT, 1.0), int, "7"),
+            shared.call(1.0),
+            return_exceptions=True,
+        )
+
+    async def main() -> None:
+        with monkeypatch.context() as host:
+            host.setattr(threading, "Thread", NoThread)
+            for _ in range(2):
+                failed = await ask()
+                assert [type(each) for each in failed] == [LookUpLate] * 3
+                assert all("no further thread" in str(each) for each in failed)
+        assert list(await ask()) == [7, 7, 7]
 
     asyncio.run(main())
