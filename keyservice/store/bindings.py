@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -100,16 +101,20 @@ class Bindings:
     def strays(self) -> list[UkeyError]:
         """An error for each file that can be nobody's record, as an editor's backup: it counts for
         nothing, and keeps nobody out."""
-        names = self._folder.names()
-        return [
-            self._folder.damaged(each, Reason.STRAY) for each in names if not is_file_name(each)
-        ]
+        names, found = self._folder.names(), []
+        for name in names:
+            if is_file_name(name):
+                continue
+            with suppress(RecordDamaged, StoreFailed):  # else it is damage: see :meth:`all`
+                self._check_stray(name, names)
+                found.append(self._folder.damaged(name, Reason.STRAY))
+        return found
 
     def _check_stray(self, name: str, names: list[str]) -> None:
         """Raise :class:`RecordDamaged` if the file is all that is known of somebody's ukey: a
         record that was renamed, of a person whom neither a record nor the history knows."""
-        try:
-            content = self._folder.read(name, RECORD_MAX)
+        try:  # whoever may write it: it lets nobody in
+            content = self._folder.read(name, RECORD_MAX, trusted=False)
             binding = parse(content or b"")
         except (ValueError, RecordDamaged):
             return

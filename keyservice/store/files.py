@@ -79,11 +79,12 @@ class PrivateDirectory:
         with self._failures("list"), self._opened() as folder:
             return sorted(name for name in _list(folder) if not name.startswith("."))
 
-    def read(self, name: str, limit: int) -> bytes | None:
+    def read(self, name: str, limit: int, *, trusted: bool = True) -> bytes | None:
         """The content of a file of at most `limit` bytes, None if there is none.
 
-        Raises :class:`RecordDamaged` for a file that is a link, no regular file, not root's, open
-        to others, or too large; :class:`StoreFailed` when the disk fails.
+        Raises :class:`RecordDamaged` for a file that is a link, no regular file, too large or, if
+        it is to be `trusted`, not root's or open to others; :class:`StoreFailed` when the disk
+        fails.
         """
         with self._failures("read", name), self._opened() as folder:
             try:
@@ -95,7 +96,7 @@ class PrivateDirectory:
                     raise self.damaged(name, Reason.LINK) from error
                 raise
             try:
-                self._check(name, file, limit)
+                self._check(name, file, limit, trusted)
                 return _read_all(name, file, limit, self)
             finally:
                 os.close(file)
@@ -165,13 +166,13 @@ class PrivateDirectory:
         finally:
             os.close(folder)
 
-    def _check(self, name: str, file: int, limit: int) -> None:
+    def _check(self, name: str, file: int, limit: int, trusted: bool) -> None:
         found = os.fstat(file)
         if not stat.S_ISREG(found.st_mode):
             raise self.damaged(name, Reason.NO_FILE)
-        if found.st_uid != _ROOT:
+        if trusted and found.st_uid != _ROOT:
             raise self.damaged(name, Reason.OWNER, uid=found.st_uid)
-        if found.st_mode & 0o077:
+        if trusted and found.st_mode & 0o077:
             mode = f"{found.st_mode & 0o777:04o}"
             raise self.damaged(name, Reason.MODE, mode=mode)
         if found.st_size > limit:

@@ -61,13 +61,15 @@ def test_a_copy_of_what_was_unbound_is_only_that(
     assert bindings.of(BOB) is None
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o644])
 def test_what_may_be_all_that_is_left_of_a_record_keeps_it_open(
-    bindings: Bindings, folder: PrivateDirectory, alice: Binding
+    bindings: Bindings, folder: PrivateDirectory, alice: Binding, mode: int
 ) -> None:
-    path = write(folder, "alice~", serialize(alice))
+    path = write(folder, "alice~", serialize(alice), mode)
     with pytest.raises(RecordDamaged) as caught:
         bindings.of(BOB)
     assert caught.value.facts == {"path": str(path), "why": Reason.OTHER_NAME}
+    assert bindings.strays() == []  # nobody is told as well that it counts for nothing
 
 
 def test_a_record_that_was_renamed_is_gone(
