@@ -67,8 +67,8 @@ class Administration:
         rows = []
         for presence in self._services.ukeys.present():
             if caller.root or presence.info is not None:
-                rows.append(self._ukey(caller, presence, owners))
-                rows[-1] |= told.get(str(rows[-1].get("user")), {})
+                row = self._ukey(caller, presence, owners)
+                rows.append(row | told.get(str(row["user"]), {}) if "user" in row else row)
         return rows
 
     async def list_bindings(self, caller: Caller) -> list[Row]:

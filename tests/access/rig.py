@@ -213,7 +213,7 @@ class Service:
         assert container.key is not None
         binding = Binding(
             user=user,
-            uid=PEOPLE[user],
+            uid=PEOPLE.get(user, -1),
             serial=softkey.serial,
             kind="gmt0017",
             application=application.name,

@@ -132,6 +132,21 @@ def test_lists_tell_what_became_of_users(tmp_path: Path, make: Make) -> None:
     run(tmp_path, scene)
 
 
+def test_what_became_of_somebody_is_told_of_their_ukey_alone(tmp_path: Path, make: Make) -> None:
+    mine, other = make(), make(1)
+
+    async def scene(service: Service) -> None:
+        people = {"None": 4242, "alice": LOCKER.uid}
+        service.services.resolve = partial(by_name, people)
+        service.bind(mine)
+        service.bind(other, user="None", uid=4242)
+        rows = by_reader(await administration(service).list_ukeys(LOCKER))
+        assert rows["0"]["account"] == "there"
+        assert rows["1"] == {"reader": "Virtual PCD 00 01", "mine": False}
+
+    run(tmp_path, scene)
+
+
 def by_name(people: dict[str, int], name: str) -> Person:
     if name not in people:
         raise UnknownUser(user=name)
