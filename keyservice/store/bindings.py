@@ -101,7 +101,8 @@ class Bindings:
     def strays(self) -> list[UkeyError]:
         """An error for each file that can be nobody's record, as an editor's backup: it counts for
         nothing, and keeps nobody out."""
-        names, found = self._folder.names(), []
+        names = self._folder.names()
+        found: list[UkeyError] = []
         for name in names:
             if is_file_name(name):
                 continue

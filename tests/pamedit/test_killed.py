@@ -39,8 +39,8 @@ _CALLS = (
 )
 
 
-def whole_run(places_folder: Path, backups: Path, made: list[Change]) -> None:
-    with files.locked(places_folder):
+def whole_run(backups: Path, made: list[Change]) -> None:
+    with files.locked(backups):
         files.keep([change.file for change in made], backups, NOW)
         for change in made:
             files.replace(change)
@@ -79,7 +79,7 @@ def test_killed_at_each_step(debian: Host, tmp_path: Path) -> None:
     killed = True
     while killed:
         step += 1
-        killed = killed_at(step, lambda: whole_run(debian.pam_d, backups, made))
+        killed = killed_at(step, lambda: whole_run(backups, made))
         now = [change.file.read_bytes() for change in made]
         pairs = list(zip(now, made, strict=True))
         assert all(text in (change.before, change.after) for text, change in pairs), step
@@ -92,7 +92,7 @@ def test_killed_at_each_step(debian: Host, tmp_path: Path) -> None:
         left = {path.name for path in debian.pam_d.iterdir()} - set(before)
         assert all(name.startswith(".") for name in left), left
         assert {name: (debian.pam_d / name).read_bytes() for name in before} == before, step
-        whole_run(debian.pam_d, tmp_path / "again", made)  # nothing that was left is in its way
+        whole_run(tmp_path / "again", made)  # nothing that was left is in its way
         assert {path.name for path in debian.pam_d.iterdir()} == set(before), step
         undone(debian.pam_d, max((tmp_path / "again").iterdir(), key=os.path.getmtime))
         must(["rm", "-rf", backups, tmp_path / "again"])
@@ -110,6 +110,7 @@ def test_owner_and_mode_stay(debian: Host, tmp_path: Path) -> None:
     (change,) = changes(debian.places, "login")
     change.file.chmod(0o640)
     os.chown(change.file, 0, 42)
+    (tmp_path / "backups").mkdir()
     backup = files.keep([change.file], tmp_path / "backups", NOW)
     files.replace(change)
     undoing = change.file.read_bytes()
@@ -124,6 +125,7 @@ def test_owner_and_mode_stay(debian: Host, tmp_path: Path) -> None:
 
 def test_backups_do_not_nest_and_none_is_written_over(debian: Host, tmp_path: Path) -> None:
     (change,) = changes(debian.places, "login")
+    (tmp_path / "b").mkdir()
     first, second = (files.keep([change.file], tmp_path / "b", NOW) for _turn in range(2))
     assert first != second
     assert [path.name for path in first.iterdir()] == ["login"]
@@ -149,6 +151,14 @@ def test_a_link_is_not_followed(debian: Host, make: Callable[[Path, Path], None]
         files.look(debian.pam_d / "login")
 
 
-def test_one_at_a_time(debian: Host) -> None:
-    with files.locked(debian.pam_d), pytest.raises(BlockingIOError), files.locked(debian.pam_d):
+def test_one_at_a_time(tmp_path: Path) -> None:
+    backups = tmp_path / "backups"
+    with files.locked(backups), pytest.raises(BlockingIOError), files.locked(backups):
         pass
+
+
+def test_root_alone_can_open_what_is_locked(tmp_path: Path) -> None:
+    backups = tmp_path / "backups"
+    backups.mkdir(mode=0o755)
+    with files.locked(backups):
+        assert backups.stat().st_mode & 0o777 == 0o700

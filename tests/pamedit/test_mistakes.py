@@ -156,7 +156,7 @@ def test_no_mistake_opens_a_host_or_shuts_it(
             assert {path.name: path.read_bytes() for path in host.pam_d.iterdir()} == before
             continue
         backups, step = host.root / "backups", dice.choice((0, dice.randrange(1, 60)))
-        killed += killed_at(step, partial(whole_run, host.pam_d, backups, made))
+        killed += killed_at(step, partial(whole_run, backups, made))
         for change in made:
             # One that is not changed yet is as it was: the password alone.
             new = change.file.read_bytes()
@@ -189,7 +189,7 @@ def test_undo_after_mistakes(debian: Host, tmp_path: Path) -> None:
     """What was printed before the first file was changed holds, whatever was done to them since."""
     made = base.changes(debian.places, *SERVICES)
     before = {path.name: path.read_bytes() for path in debian.pam_d.iterdir()}
-    whole_run(debian.pam_d, tmp_path / "backups", made)
+    whole_run(tmp_path / "backups", made)
     Mistaken(debian, random.Random(3)).make(*SERVICES)
     (debian.pam_d / "login").unlink()
     undone(debian.pam_d, next((tmp_path / "backups").iterdir()))

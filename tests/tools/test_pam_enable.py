@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -163,9 +165,22 @@ def test_login_from_end_to_end(debian: Enrolled, rescue: User) -> None:
     # And by the command, which needs no keyservice.
     (PAM_D / "login").write_bytes(enabled)
     debian.keyservice.stop()
-    done = run([UKEY, "pam", "disable", "login"], input="y\n", seconds=50)
+    with locked_by_nobody(PAM_D):
+        done = run([UKEY, "pam", "disable", "login"], input="y\n", seconds=50)
     assert (done.returncode, "password alone" in done.stderr) == (0, True), done.stderr
     assert (PAM_D / "login").read_bytes() == before
+
+
+@contextmanager
+def locked_by_nobody(folder: Path) -> Iterator[None]:
+    """Nobody holds a lock on the folder, which they can read."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    holder = [*nobody, "flock", str(folder), "sh", "-c", "echo; exec cat"]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as held:
+        assert held.stdin is not None and held.stdout is not None
+        assert held.stdout.read(1) == b"\n"
+        yield
+        held.stdin.close()
 
 
 def test_no_is_no(debian: Enrolled, rescue: User) -> None:

@@ -52,10 +52,16 @@ def look(file: Path) -> bytes:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """One at a time. Raises ``BlockingIOError``."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def locked(backups: Path) -> Iterator[None]:
+    """One at a time. Raises ``BlockingIOError``.
+
+    By the folder of the backups, which root alone can open: what others may read, as /etc/pam.d,
+    they may lock as well, for as long as they like.
+    """
+    backups.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(backups, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
+        os.fchmod(descriptor, 0o700)
         flock(descriptor, LOCK_EX | LOCK_NB)
         yield
     finally:
@@ -65,7 +71,6 @@ def locked(folder: Path) -> Iterator[None]:
 def keep(files: Sequence[Path], backups: Path, now: datetime) -> Path:
     """Copy `files` into a new folder of that time, which only root can enter; on the disk when this
     returns."""
-    backups.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = f"pam.d-{now:%Y%m%d-%H%M%S}"
     for number in range(1, 1000):
         folder = backups / (name if number == 1 else f"{name}-{number}")

@@ -147,7 +147,7 @@ class Flow:
             )
         folder = self._places.folders[0]
         try:
-            with files.locked(folder):
+            with files.locked(files.BACKUPS):
                 names = [change.file for change in self.changes]
                 backup = files.keep(names, files.BACKUPS, datetime.now().astimezone())
                 undo = files.undo(backup, folder)
