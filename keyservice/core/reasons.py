@@ -54,7 +54,13 @@ class Reason(StrEnum):
     ALGORITHM = "algorithm", N_("its algorithm is unknown")
     KEY = "key", N_("the public key is none of its algorithm")
     TIME = "time", N_("bound_at is no time")
-    OTHER_NAME = "other-name", N_("it is a record of another name: move it out of the folder")
+    OTHER_NAME = (
+        "other-name",
+        N_(
+            "it is a record that belongs in the file {file}: rename it, or move it out of the "
+            "folder if it is a copy"
+        ),
+    )
     SHARED = "shared", N_("{other} has the same ukey: unbind one of the two, with the ukey")
     REVOCATION = "revocation", N_("line {number} is not a revocation")
     STRAY = "stray", N_("it is no record, and is left alone: move it out of the folder")

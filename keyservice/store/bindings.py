@@ -119,8 +119,9 @@ class Bindings:
             binding = parse(content or b"")
         except (ValueError, RecordDamaged):
             return
-        if file_name(binding.user) not in names and self._people.last(binding.user) is None:
-            raise self._folder.damaged(name, Reason.OTHER_NAME)
+        own = file_name(binding.user)
+        if own not in names and self._people.last(binding.user) is None:
+            raise self._folder.damaged(name, Reason.OTHER_NAME, file=own)
 
     def _shared(self, bindings: list[Binding]) -> Iterator[RecordDamaged]:
         """An error for each record whose ukey, or key, another one names too."""
@@ -251,8 +252,9 @@ class Bindings:
             facts: dict[str, Fact] = dict(error.facts) if isinstance(error, Unfit) else {}
             why = facts.pop("why", Reason.NO_JSON)
             raise self._folder.damaged(name, why, **facts) from None
-        if file_name(binding.user) != name:
-            raise self._folder.damaged(name, Reason.OTHER_NAME)
+        own = file_name(binding.user)
+        if own != name:
+            raise self._folder.damaged(name, Reason.OTHER_NAME, file=own)
         return binding
 
 

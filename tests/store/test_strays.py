@@ -68,7 +68,9 @@ def test_what_may_be_all_that_is_left_of_a_record_keeps_it_open(
     path = write(folder, "alice~", serialize(alice), mode)
     with pytest.raises(RecordDamaged) as caught:
         bindings.of(BOB)
-    assert caught.value.facts == {"path": str(path), "why": Reason.OTHER_NAME}
+    facts = {"path": str(path), "why": Reason.OTHER_NAME, "file": "alice"}
+    assert caught.value.facts == facts
+    assert "rename it" in str(caught.value)
     assert bindings.strays() == []  # nobody is told as well that it counts for nothing
 
 
