@@ -42,6 +42,9 @@ allow_remote = true
 IN_A_WINDOW = """
 [services.su]
 allow_remote = true
+
+[services.login]
+allow_remote = true
 """
 
 

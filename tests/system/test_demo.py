@@ -75,8 +75,15 @@ def test_ctrl_c_ends_it_without_a_traceback(locale: str, reached: str) -> None:
 
 
 @pytest.fixture
-def prompt() -> Iterator[pexpect.spawn[str]]:
-    child = pexpect.spawn(DEMO, encoding="utf-8", timeout=SECONDS, dimensions=(50, 100))
+def prompt(request: pytest.FixtureRequest) -> Iterator[pexpect.spawn[str]]:
+    """The demo at its prompt, in the locale that the test asks for."""
+    child = pexpect.spawn(
+        DEMO,
+        encoding="utf-8",
+        timeout=SECONDS,
+        dimensions=(50, 100),
+        env={**os.environ, "LC_ALL": getattr(request, "param", "C.UTF-8")},
+    )
     child.expect(PROMPT)
     yield child
     child.close(force=True)
@@ -87,7 +94,7 @@ def answer(child: pexpect.spawn[str], command: str, *answers: str) -> str:
     child.sendline(command)
     shown = ""
     for secret in answers:
-        child.expect(r"(?:Password|PIN[^:\n]*): ")  # a ukey's own word may follow at once
+        child.expect(r"(?:Password|PIN[^:：\n]*)(?:: |：)")  # a ukey's own word may follow at once
         shown += child.before + child.after
         child.sendline(secret)
     child.expect(PROMPT)
@@ -113,8 +120,17 @@ def test_a_person_can_try_it_at_the_prompt(prompt: pexpect.spawn[str]) -> None:
     assert "bound to visitor" in bound
     unblocked = answer(prompt, "sudo chpinpw --unblock DEMO0001", ADMIN_PIN, PIN, PIN)
     assert "unlocked" in unblocked
+    tried = answer(prompt, "sudo ukey pam try demo --service login", PASSWORD, PIN)
+    assert "demo gets in by login" in tried
     assert "verdict=SUCCESS" in answer(prompt, "tail -n 50 /var/log/auth.log")
     prompt.sendline("exit")
     prompt.expect(pexpect.EOF)
     prompt.wait()
     assert prompt.exitstatus == 0
+
+
+@pytest.mark.parametrize("prompt", ["zh_CN.UTF-8"], indirect=True)
+def test_a_person_who_reads_chinese_can_try_a_login_too(prompt: pexpect.spawn[str]) -> None:
+    """In a terminal's window, which is no console."""
+    tried = answer(prompt, "sudo ukey pam try demo --service login", PASSWORD, PIN)
+    assert "demo 可以经 login 登录" in tried
