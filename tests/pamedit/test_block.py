@@ -124,6 +124,15 @@ def test_ssh_that_is_not_allowed_from_afar_forbids_it(debian: Host) -> None:
     assert forbidden(debian.places, changes(debian.places, "login")) == []
 
 
+@pytest.mark.parametrize("file", ["login", "common-account", ""])
+def test_a_file_that_others_can_write_forbids_it(debian: Host, file: str) -> None:
+    """The copy that is judged is root's alone; this one keeps its mode. ``""``: their folder."""
+    path = debian.places.folders[0] / file
+    path.chmod(path.stat().st_mode | 0o002)
+    found = forbidden(debian.places, changes(debian.places, "login", "su"))
+    assert found == [("login", "file-writable")]  # told once
+
+
 def test_a_line_that_lets_in_before_it_forbids_it(debian: Host) -> None:
     debian.write({"login": "auth sufficient pam_rootok.so\n" + STACKS["login"]})
     found = forbidden(debian.places, changes(debian.places, "login"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -230,8 +231,9 @@ def test_all_by_pam_auth_update(debian: Enrolled, rescue: User) -> None:
     assert (status, told["files"]) == (0, ["/etc/pam.d/common-auth"])
     assert set(told["services"]) >= set(SERVICES)
 
-    status, screen = asked(console, debian.right, "enable", "--all", "--yes")
+    status, screen = asked(console, debian.right * 2, "enable", "--all", "--yes")
     assert status == 0, screen
+    assert "+auth   [success=ok ignore=ignore default=die]" in screen  # its tabs are no "\\t"
     assert b"pam_ukey.so nouserok" in (PAM_D / "common-auth").read_bytes()
     assert not host.login(debian.user, [debian.user.password, "000000"]).allowed
     assert host.login(debian.user, debian.right).allowed
@@ -263,10 +265,59 @@ def test_another_result_in_etc_than_in_the_copy_is_taken_back(
     tool.write_text(_OTHERWISE.format(real=real, end=f"{end} # '--root'"))
     before = (PAM_D / "common-auth").read_bytes()
     console = debian.host.console()
-    status, screen = asked(console, debian.right, "enable", "--all", "--yes")
+    status, screen = asked(console, debian.right * 2, "enable", "--all", "--yes")
     assert (status, "Nothing was changed." in screen) == (Exit.FAILED, True), screen
     assert ("pam-auth-update: CalledProcessError" in screen) == (end != "exit 0"), screen
     assert (PAM_D / "common-auth").read_bytes() == before
+
+
+def test_ssh_is_tried_by_the_keyservice_that_runs(debian: Enrolled, rescue: User) -> None:
+    """The file allows it from afar, and nobody has restarted the keyservice since."""
+    debian.serve("")
+    debian.host.configure(f"allow_virtual_readers = true\n{CONFIG}")
+    before = (PAM_D / "common-auth").read_bytes()
+    answers = [*debian.right, debian.user.password]
+    status, screen = asked(debian.host.console(), answers, "enable", "--all", "--yes")
+    assert (status, "comes from another machine" in screen) == (Exit.REFUSED, True), screen
+    assert "systemctl restart ukey-keyservice" in " ".join(screen.split())
+    assert (PAM_D / "common-auth").read_bytes() == before
+
+
+#: Ctrl-C comes when it has written half of its files.
+_INTERRUPTED = """\
+#!/bin/sh
+case "$*" in
+*--root*) exec {real} "$@" ;;
+esac
+before=$(cat /etc/pam.d/common-auth)
+echo 'auth required pam_deny.so' >/etc/pam.d/common-auth
+times={times}
+while [ $times -gt 0 ]; do
+    echo signal
+    kill -INT -$(ps -o pgid= $PPID | tr -d ' ')
+    sleep 0.3
+    times=$((times - 1))
+done
+echo "$before" >/etc/pam.d/common-auth
+exec {real} "$@"
+"""
+
+
+@pytest.mark.parametrize(("times", "enabled"), [(1, True), (2, False)])
+def test_ctrl_c_in_the_middle_leaves_no_half(
+    debian: Enrolled, rescue: User, tmp_path: Path, times: int, enabled: bool
+) -> None:
+    """The first waits for the end; after the second the files are as before."""
+    tool, real = Path("/usr/sbin/pam-auth-update"), tmp_path / "pam-auth-update"
+    debian.host.keep(tool)
+    shutil.copy2(tool, real)
+    tool.write_text(_INTERRUPTED.format(real=real, times=times) + "# '--root'\n")
+    before = (PAM_D / "common-auth").read_bytes()
+    status, screen = asked(debian.host.console(), debian.right * 2, "enable", "--all", "--yes")
+    assert status == -signal.SIGINT, screen
+    after = (PAM_D / "common-auth").read_bytes()
+    assert (after != before, b"pam_ukey.so" in after) == (enabled, enabled)
+    assert b"auth required pam_deny.so" not in after
 
 
 def test_a_common_auth_that_was_changed_by_hand_is_left(debian: Enrolled, rescue: User) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tools import output
-from tools.command import Failure
+from tools.command import Failure, guard
 from tools.exits import Exit
 from tools.language import N_, _, reason
 from tools.output import Colour, Value
@@ -127,7 +127,8 @@ class Flow:
 
     def show(self) -> None:
         if not self._wanted.json:
-            print(output.printable(str(self.facts["diff"]), lines=True), end="", flush=True)
+            diff = str(self.facts["diff"]).expandtabs()
+            print(output.printable(diff, lines=True), end="", flush=True)
 
     def nothing(self, text: str) -> Exit:
         """An end without a change."""
@@ -146,6 +147,7 @@ class Flow:
                 hint=_("Answer y, or say --yes on the command line."),
             )
         folder = self._places.folders[0]
+        guard.defer(lambda: None)  # Ctrl-C waits for the end: of many files all are changed
         try:
             with files.locked(files.BACKUPS):
                 names = [change.file for change in self.changes]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pwd
 from pathlib import Path
 
+from keyservice.contract.names import CONFIG_FILE
 from tools.command import Failure
 from tools.exits import Exit
 from tools.language import _, terminal_name
@@ -57,7 +58,7 @@ def attempt(service: str, user: str, folder: Path) -> None:
             f"{text} {meaning_of(ended.step, ended.code)}",
             Exit.REFUSED,
             error=name_of(ended.code),
-            hint=_("Nothing was changed."),
+            hint="\n".join((_("Nothing was changed."), *_unread(by_sshd))),
         )
     if conversation.prompts < _PROMPTS:
         raise Failure(
@@ -67,3 +68,11 @@ def attempt(service: str, user: str, folder: Path) -> None:
             Exit.STACK,
             hint=_("Nothing was changed."),
         )
+
+
+def _unread(by_sshd: bool) -> tuple[str, ...]:
+    """What the judge cannot know: it reads the file, and the keyservice did so when it started."""
+    if not by_sshd:
+        return ()
+    text = _("If {file} was changed since the keyservice started: systemctl restart {unit}")
+    return (text.format(file=CONFIG_FILE, unit="ukey-keyservice"),)

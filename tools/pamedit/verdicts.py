@@ -21,6 +21,8 @@ from tools.pamcheck.world import Password, Ukey
 from .files import Change
 
 _BOTH = (Password.RIGHT, Ukey.VERIFIED)
+#: Of ``pamcheck``: others than root can write a file that decides.
+_WRITABLE = "file-writable"
 
 
 def reached(places: Places, changes: Sequence[Change]) -> dict[str, Path]:
@@ -50,10 +52,16 @@ class Judge:
         Raises :class:`tools.pamcheck.libpam.Unable`.
         """
         found: list[tuple[str, Finding]] = []
+        told: set[str] = set()
         for service, path in self._services.items():
             after = self._after(service, path)
-            known = set() if service in named else self._known(service, path)
+            before = list(_grave(check.check(self._places, service, path, installed=True)))
+            known = set() if service in named else {each.kind for each in before}
             grave = [each for each in _grave(after) if each.kind not in known]
+            # The copy is root's; the file that is changed keeps its owner and mode.
+            others = [each for each in before if each.kind == _WRITABLE and each.place not in told]
+            told |= {each.place for each in others}
+            grave += [each for each in others if each not in grave]
             if not grave and service in named and not _both(after):
                 grave = [_unsure(after)]
             found += [(service, each) for each in grave]
@@ -91,10 +99,6 @@ class Judge:
             for each in made.findings
         ]
         return made
-
-    def _known(self, service: str, path: Path) -> set[str]:
-        before = check.check(self._places, service, path, installed=True)
-        return {finding.kind for finding in _grave(before)}
 
 
 _WRONG = Password.WRONG

@@ -91,7 +91,7 @@ def carry_out(changes: Sequence[Change], *, enable: bool) -> None:
                 raise Changed(str(change.file))
             # The same once more, for what pam-auth-update leaves out: it is on the disk then.
             replace(Change(change.file, change.after, change.after))
-    except (Changed, OSError):
+    except BaseException:  # a second Ctrl-C too
         for change in changes:
             now = look(change.file)
             if now != change.before:
@@ -114,6 +114,7 @@ def _run(enable: bool, *words: str, variables: dict[str, str] | None = None) -> 
             stderr=subprocess.DEVNULL,
             timeout=_SECONDS,
             check=True,
+            start_new_session=True,  # Ctrl-C is for us: it would stop between file and state
         )
     except subprocess.SubprocessError as error:
         raise OSError(f"pam-auth-update: {type(error).__name__}") from None

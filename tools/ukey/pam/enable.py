@@ -158,7 +158,9 @@ def _who(given: str | None, found: People) -> str:
 
 
 def _tried(wanted: Wanted, services: Mapping[str, Path]) -> Sequence[str]:
-    """Of many services one stands for all: login, if it is among them."""
+    """Of many services one stands for all: login, if it is among them. sshd stands for itself: the
+    keyservice that runs may not have read yet that it is allowed from afar."""
     if not wanted.all:
         return [service for service in wanted.services if service in services]
-    return sorted(services, key=lambda service: (service != "login", service))[:1]
+    others = sorted(services.keys() - {"sshd"}, key=lambda service: (service != "login", service))
+    return [*others[:1], *(["sshd"] if "sshd" in services else [])]
