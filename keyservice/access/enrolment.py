@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from keyservice.contract.names import RECORDS_DIR, Code, Flag
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import (
     AlreadyBound,
+    BadRequest,
     DefaultPin,
     HalfUnbound,
     LookUpLate,
@@ -39,6 +41,7 @@ from . import choosing, identity, lookups, presence, tries
 from .challenge import Purpose
 from .context import Context
 from .conversation import Caller
+from .messages import N_
 from .proof import Proof
 from .services import UkeyHandle
 
@@ -75,17 +78,16 @@ async def bind(context: Context) -> Verdict:
         ref = await choosing.key_pair(context, handle)
         shown = await handle.public_key(ref, lookups.deadline(context))
         await _check_key(context, shown, handle, taken)
+        await _check_use(context, handle, ref)
     await _check_pin_state(context, handle, ref, reserve)
 
     serial = handle.info.serial
     await tries.check_pause(context, handle, ref)
     pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(serial))
     if generate:
-        await context.conversation.info(context.texts.generating())
-        make = Arguments(ref, pin=pin, reserve=reserve)
-        making = partial(handle.do, GENERATE, make, lookups.deadline(context))
-        key = await tries.spend(context, handle, ref, making, lasting=True)
+        key = await _made(context, handle, ref, Arguments(ref, pin=pin, reserve=reserve))
         await _check_key(context, key, handle, taken)
+        await _check_use(context, handle, ref)
     key = await handle.public_key(ref, lookups.deadline(context))
     proof = Proof(Purpose.BIND, person, handle, ref, key)
     await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
@@ -103,6 +105,20 @@ async def bind(context: Context) -> Verdict:
             "key": binding.fingerprint,
         },
     )
+
+
+async def _made(context: Context, handle: UkeyHandle, ref: KeyRef, make: Arguments) -> PublicKey:
+    """A new pair: by the PIN in `make`, or by the management key where the ukey wants that."""
+    serial = handle.info.serial
+    by_key = handle.takes_management_key
+    if by_key:
+        key = await context.conversation.ask(context.texts.management_key(serial))
+        make = replace(make, pin=key)
+    await context.conversation.info(context.texts.generating())
+    making = partial(handle.do, GENERATE, make, lookups.deadline(context))
+    if by_key:  # no try of a PIN is spent
+        return await tries.in_turn(context, serial, making, lasting=True)
+    return await tries.spend(context, handle, ref, making, lasting=True)
 
 
 async def unbind(context: Context) -> Verdict:
@@ -236,6 +252,18 @@ async def _check_key(
     uniqueness.check_free(taken, key=name)
     if await context.services.records.revocation(name, lookups.budget(context)) is not None:
         raise Revoked(serial=handle.info.serial, key=name)
+
+
+async def _check_use(context: Context, handle: UkeyHandle, ref: KeyRef) -> None:
+    """Refuse a key that signs without a PIN; tell root what else they should know."""
+    use = await handle.key_use(ref, lookups.deadline(context))
+    if not use.needs_pin:
+        raise BadRequest(
+            N_("the key in {container} signs without a PIN, so it proves too little"),
+            container=ref.container,
+        )
+    for text in context.texts.remarks(use.remarks):
+        await context.conversation.info(text)
 
 
 async def _check_pin_state(

@@ -17,6 +17,7 @@ from keyservice.core import errors, reasons
 from keyservice.core.errors import UkeyError
 from keyservice.core.marks import N_ as N_
 from keyservice.core.text import plain
+from keyservice.ukeys.base import Remark
 
 from .conversation import Request
 from .settings import Rules
@@ -115,15 +116,29 @@ class Texts:
 
     # -- prompts
 
-    def pin_prompt(self, serial: str = "", left: int | None = None) -> str:
+    def pin_prompt(self, serial: str = "", left: int | None = None, *, touch: bool = False) -> str:
         """For the PIN; without a serial it says nothing about any ukey."""
         if not serial:
             return self._("PIN of the ukey: ")
+        if touch:
+            return self._pin_then_touch(serial, left)
         if left is None:
             return _format(self._("PIN of ukey {serial}: "), serial=serial)
         text = self._n(
             "PIN of ukey {serial} ({left} try left): ",
             "PIN of ukey {serial} ({left} tries left): ",
+            left,
+        )
+        return _format(text, serial=serial, left=left)
+
+    def _pin_then_touch(self, serial: str, left: int | None) -> str:
+        """The same if a touch follows: not everybody sees what is said after the prompt."""
+        if left is None:
+            text = self._("PIN of ukey {serial}, then touch it when it blinks: ")
+            return _format(text, serial=serial)
+        text = self._n(
+            "PIN of ukey {serial} ({left} try left), then touch it when it blinks: ",
+            "PIN of ukey {serial} ({left} tries left), then touch it when it blinks: ",
             left,
         )
         return _format(text, serial=serial, left=left)
@@ -145,6 +160,10 @@ class Texts:
 
     def admin_pin(self, serial: str) -> str:
         return _format(self._("Admin PIN of ukey {serial}: "), serial=serial)
+
+    def management_key(self, serial: str) -> str:
+        text = self._("Management key of ukey {serial}, in hexadecimal digits: ")
+        return _format(text, serial=serial)
 
     def which_ukey(self) -> str:
         return self._("Serial of the ukey to use: ")
@@ -169,6 +188,9 @@ class Texts:
 
     def wait_for_turn(self) -> str:
         return self._("Another session uses the ukey; waiting for it to end.")
+
+    def touch(self, serial: str) -> str:
+        return _format(self._("Touch ukey {serial} now: it blinks."), serial=serial)
 
     def wait_for_device(self) -> str:
         return self._("The ukey is working.")
@@ -199,6 +221,26 @@ class Texts:
             left,
         )
         return _format(text, left=left)
+
+    def admin_tries_untold(self) -> str:
+        return self._("The ukey does not tell how many tries of the admin PIN are left.")
+
+    def remarks(self, remarks: Remark) -> list[str]:
+        """What root should know of a ukey before it is bound."""
+        told = {
+            Remark.IMPORTED: self._(
+                "The key was not made on the ukey: there may be a copy of it elsewhere."
+            ),
+            Remark.DEFAULT_ADMIN_PIN: self._(
+                "The ukey still has the admin PIN (PUK) that it was shipped with: somebody who"
+                " finds it can set a new PIN. Change it with its maker's software."
+            ),
+            Remark.DEFAULT_MANAGEMENT_KEY: self._(
+                "The ukey still has the management key that it was shipped with: any program that"
+                " reaches it can replace its keys. Change it with its maker's software."
+            ),
+        }
+        return [text for remark, text in told.items() if remark in remarks]
 
     def generating(self) -> str:
         return self._("The ukey makes a key pair; this may take a while.")

@@ -86,7 +86,8 @@ async def unblock_pin(context: Context) -> Verdict:
     serial = handle.info.serial
     await tries.check_pause(context, handle, ref, admin=True)
     state = await handle.do(PIN_STATE, Arguments(ref, admin=True), lookups.deadline(context))
-    await context.conversation.info(context.texts.admin_tries_left(state.left))
+    told = context.texts.admin_tries_left(state.left)
+    await context.conversation.info(told if state.told else context.texts.admin_tries_untold())
     with _of_admin():
         tries.require_tries(state, serial, TryReserve.LAST)
     admin = await tries.ask_pin(context, handle, context.texts.admin_pin(serial))

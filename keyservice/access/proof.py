@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keyservice.contract.names import WaitFor
 from keyservice.core.errors import SignatureWrong
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person
@@ -45,6 +46,9 @@ class Proof:
         challenge = Challenge(self.purpose, facts)
         data = algorithms.to_sign(self.key, challenge.message())
         sign = Arguments(self.ref, pin=pin, reserve=reserve, data=data)
+        use = await self.handle.key_use(self.ref, lookups.deadline(context))
+        if use.touch:
+            await context.conversation.wait(context.texts.touch(info.serial), WaitFor.DEVICE)
         signature = await self.handle.do(SIGN, sign, lookups.deadline(context))
         if not algorithms.verify(self.key, challenge.redeem(), signature):
             raise SignatureWrong(serial=info.serial, reader=info.reader)

@@ -64,8 +64,9 @@ def require_tries(state: PinState, serial: str, reserve: TryReserve) -> None:
 async def ask_pin(context: Context, handle: UkeyHandle, prompt: str) -> Secret:
     """An answer that can be a PIN of the ukey. Raises :class:`PinRefused` for any other."""
     pin = await context.conversation.ask(prompt)
-    if not is_pin(pin, handle.pin_rule):
-        raise PinRefused()
+    rule = handle.pin_rule
+    if not is_pin(pin, rule):
+        raise PinRefused(minimum=rule.minimum, maximum=rule.maximum)
     return pin
 
 

@@ -57,6 +57,7 @@ class ErrorName(StrEnum):
     DEFAULT_PIN = "DefaultPin"
     TRY_LIMIT = "TryLimitTooHigh"
     SIGNATURE_WRONG = "SignatureWrong"
+    NOT_TOUCHED = "NotTouched"
     REMOTE_REFUSED = "RemoteRefused"
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 
 class TryReserve(IntEnum):
@@ -29,6 +29,7 @@ class PinState:
     maximum: int
     left: int
     default: bool
+    told: bool = True  #: False where the ukey does not say it, and all tries are taken to be left
 
     @property
     def locked(self) -> bool:
@@ -53,6 +54,24 @@ class KeyRef:
 
     application: str
     container: str
+
+
+class Remark(IntFlag):
+    """What root is told of a ukey before it is bound."""
+
+    NONE = 0
+    IMPORTED = 1  #: the key was not made on it
+    DEFAULT_ADMIN_PIN = 2  #: the admin PIN is the one that it was shipped with
+    DEFAULT_MANAGEMENT_KEY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What a ukey says of the use of a key pair."""
+
+    needs_pin: bool = True  #: it signs nothing without the PIN
+    touch: bool = False  #: it waits for a finger before it signs
+    remarks: Remark = Remark.NONE
 
 
 @dataclass(frozen=True, slots=True)

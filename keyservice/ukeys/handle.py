@@ -20,13 +20,16 @@ from keyservice.core.reasons import Reason
 from keyservice.crypto.key import PublicKey
 
 from . import kinds
-from .base import KeyRef, PinState, UkeyInfo
+from .base import KeyRef, KeyUse, PinState, UkeyInfo
 from .kind import PinRule
-from .operations import PUBLIC_KEY, Arguments, Operation
+from .operations import KEY_USE, PUBLIC_KEY, Arguments, Operation
 from .reader import Reader
 from .wire import Answer, build_request
 
 T = TypeVar("T")
+
+#: Seconds that a person has to touch a ukey; ukeys themselves wait for about 15.
+TOUCH_SECONDS = 20.0
 
 
 class UkeyHandle:
@@ -40,6 +43,11 @@ class UkeyHandle:
     def pin_rule(self) -> PinRule:
         """What its PIN may look like."""
         return kinds.named(self.info.kind).pin_rule
+
+    @property
+    def takes_management_key(self) -> bool:
+        """Whether it makes a pair with a management key, not with the PIN."""
+        return kinds.named(self.info.kind).management_key
 
     def can(self, operation: Operation[Any]) -> bool:
         """Whether ukeys of its kind can do it."""
@@ -61,14 +69,22 @@ class UkeyHandle:
             key = await self.do(PUBLIC_KEY, Arguments(ref), deadline)
         return key
 
+    async def key_use(self, ref: KeyRef, deadline: float) -> KeyUse:
+        """What the use of the pair asks for; the ukey is asked once per insertion."""
+        use = self._reader.uses.get(ref) if self._current else None
+        if use is None:
+            use = await self.do(KEY_USE, Arguments(ref), deadline)
+        return use
+
     async def do(self, operation: Operation[T], arguments: Arguments, deadline: float) -> T:
         """Have the ukey do it, when its turn comes.
 
         `deadline` is a monotonic time for queueing and work together; the work alone is also
-        limited by the configuration. Raises what :meth:`check_can` raises, :class:`UkeyMute`,
-        :class:`UkeyRemoved`, :class:`UkeyRestarted` if pcscd has gone, :class:`UkeyHeld`,
-        :class:`ReaderAbsent` and :class:`UkeyFailed`; where it takes a PIN also :class:`PinWrong`
-        (facts: left, maximum), :class:`PinLocked`, :class:`TryWithheld` and :class:`PinRefused`.
+        limited by the configuration, but for what a person's finger takes. Raises what
+        :meth:`check_can` raises, :class:`UkeyMute`, :class:`UkeyRemoved`, :class:`UkeyRestarted`
+        if pcscd has gone, :class:`UkeyHeld`, :class:`ReaderAbsent` and :class:`UkeyFailed`; where
+        it takes a PIN also :class:`PinWrong` (facts: left, maximum), :class:`PinLocked`,
+        :class:`TryWithheld` and :class:`PinRefused`.
         """
         self.check_can(operation)
         reader, queue, ref = self._reader, self._reader.queue, arguments.ref
@@ -83,13 +99,19 @@ class UkeyHandle:
         def take(answer: Answer) -> T:
             # kept even if nobody waits for the answer any more: a slow ukey is asked once
             result = answer.take(operation)
-            if isinstance(result, PublicKey) and ref is not None and self._current:
-                reader.keys[ref] = result
+            if ref is not None and self._current:
+                if isinstance(result, PublicKey):
+                    reader.keys[ref] = result
+                elif isinstance(result, KeyUse):
+                    reader.uses[ref] = result
             return result
 
         message = build_request(operation, self.info.serial, reader.values, arguments)
         try:
-            return await queue.submit(message, deadline, take, note)
+            more = operation.seconds
+            if operation.touches and ref is not None and reader.uses.get(ref, KeyUse()).touch:
+                more += TOUCH_SECONDS
+            return await queue.submit(message, deadline, take, note, more=more)
         except (UkeyMute, UkeyFailed):
             reader.pins.pop(application, None)  # a try may or may not have been spent
             raise

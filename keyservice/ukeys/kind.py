@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from keyservice.core.errors import BadRequest
 from keyservice.core.reasons import Reason
 
-from .base import Container, KeyRef, PinState, TryReserve, UkeyInfo
+from .base import Container, KeyRef, KeyUse, PinState, TryReserve, UkeyInfo
 
 if TYPE_CHECKING:  # code that reads the configuration needs no cryptography
     from keyservice.core.secret import Secret
@@ -59,8 +59,8 @@ class Ukey(Protocol):
     a time.
 
     Each operation is one transaction that ends with the authorisation cleared. A ukey that is
-    known, idle and open costs no APDU before the operation's own. What its kind cannot do it
-    refuses (``Ability.refused``) before it sends anything.
+    known, idle and open costs no APDU before the operation's own, or one that names the
+    application. What its kind cannot do it refuses (``Ability.refused``) before it sends anything.
     """
 
     @property
@@ -86,6 +86,10 @@ class Ukey(Protocol):
         """The signing key. Raises :class:`NoKeyPair`."""
         ...
 
+    def key_use(self, ref: KeyRef) -> KeyUse:
+        """What the use of the pair asks for, and what root should know before it is bound."""
+        ...
+
     def pin_state(self, ref: KeyRef, *, admin: bool = False) -> PinState:
         """What the ukey says of the PIN. The admin PIN's is refused where nothing is unblocked."""
         ...
@@ -109,8 +113,8 @@ class Ukey(Protocol):
         ...
 
     def generate(self, ref: KeyRef, pin: Secret, reserve: TryReserve) -> PublicKey:
-        """Make a pair in the container, which is created if it is missing. Raises
-        :class:`BadRequest` if there is a pair already."""
+        """Make a pair in the container, which is created if it is missing. `pin` is the management
+        key if the kind says so. Raises :class:`BadRequest` if there is a pair already."""
         ...
 
 
@@ -156,6 +160,11 @@ class Kind(Protocol):
 
     @property
     def settings(self) -> tuple[Setting, ...]: ...
+
+    @property
+    def management_key(self) -> bool:
+        """Whether a pair is made with a management key, not with the PIN."""
+        ...
 
     def prepare(self) -> None:
         """Load what a device worker needs later: once it is confined, it can load nothing."""

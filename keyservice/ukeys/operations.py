@@ -50,6 +50,8 @@ class Operation(Generic[T]):
     run: Callable[[Ukey, Arguments], T]
     recognises: bool = False  #: the card in the reader is asked again what it is, before
     needs: Ability | None = None  #: what a kind must be able to do for it
+    touches: bool = False  #: a person may have to touch the ukey for it
+    seconds: float = 0.0  #: that a slow ukey works, beside what any operation may take
 
 
 PROBE = Operation(0x01, results.INFO, lambda ukey, _: ukey.info(), recognises=True)
@@ -62,7 +64,10 @@ VERIFY_PIN = Operation(
     0x05, results.PIN_STATE, lambda ukey, a: ukey.verify_pin(a.place, a.pin, a.reserve)
 )
 SIGN = Operation(
-    0x06, results.SIGNATURE, lambda ukey, a: ukey.sign(a.place, a.pin, a.data, a.reserve)
+    0x06,
+    results.SIGNATURE,
+    lambda ukey, a: ukey.sign(a.place, a.pin, a.data, a.reserve),
+    touches=True,
 )
 CHANGE_PIN = Operation(
     0x07,
@@ -81,8 +86,10 @@ GENERATE = Operation(
     results.KEY,
     lambda ukey, a: ukey.generate(a.place, a.pin, a.reserve),
     needs=Ability.GENERATE,
+    seconds=60.0,  # for a pair of RSA
 )
 APPLICATIONS = Operation(0x0A, results.NAMES, lambda ukey, _: ukey.applications())
+KEY_USE = Operation(0x0B, results.KEY_USE, lambda ukey, a: ukey.key_use(a.place))
 
 #: The operations by their numbers; a worker obeys no other.
 OPERATIONS: dict[int, Operation[Any]] = {
@@ -98,5 +105,6 @@ OPERATIONS: dict[int, Operation[Any]] = {
         UNBLOCK_PIN,
         GENERATE,
         APPLICATIONS,
+        KEY_USE,
     )
 }

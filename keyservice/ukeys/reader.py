@@ -17,7 +17,7 @@ from keyservice.core.text import plain
 from keyservice.crypto.key import PublicKey
 from keyservice.transport.state import ReaderState
 
-from .base import KeyRef, PinState, UkeyInfo
+from .base import KeyRef, KeyUse, PinState, UkeyInfo
 from .kind import Values
 from .operations import PROBE
 from .quirks import choose
@@ -79,6 +79,7 @@ class Reader:
         #: The ukey's answers that are not asked for again: keys by place, PINs by application.
         self.keys: dict[KeyRef, PublicKey] = {}
         self.pins: dict[str, PinState] = {}
+        self.uses: dict[KeyRef, KeyUse] = {}
         #: The way to the reader, None where the reader is refused.
         self.queue: WorkerQueue | None = None
         if not self.refused:
@@ -136,6 +137,7 @@ class Reader:
         self.info, self.held, self._told, self._probed = None, None, False, False
         self.keys.clear()
         self.pins.clear()
+        self.uses.clear()
         if self._probe is not None:
             self._probe.cancel()
             self._probe = None

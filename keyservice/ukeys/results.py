@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from keyservice.crypto.key import PublicKey
 
-from .base import Container, KeyRef, PinState, UkeyInfo
+from .base import Container, KeyRef, KeyUse, PinState, Remark, UkeyInfo
 from .fields import Fields, WireError, bytes_of, exactly, plain_of, some, text_of
 from .text import is_name, is_serial
 
@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 #: Bytes of a public key, and of a signature, of any algorithm (RSA with 4096 bits has 550, 512).
 KEY_MAX = SIGNATURE_MAX = 1024
+_REMARKS = int(Remark.IMPORTED | Remark.DEFAULT_ADMIN_PIN | Remark.DEFAULT_MANAGEMENT_KEY)
 #: Bytes of UTF-8.
 _ALGORITHM_MAX, _KIND_MAX, _LABEL_MAX, _MANUFACTURER_MAX = 16, 16, 32, 64
 
@@ -32,10 +33,11 @@ class Tag(IntEnum):
     MANUFACTURER = 0x12
     KEY = 0x13
     SIGNATURE = 0x14
-    PIN_STATE = 0x15  # maximum, left, default
+    PIN_STATE = 0x15  # maximum, left; 1: default, 2: not told
     CONTAINERS = 0x16
     NAMES = 0x17  # NUL between them
     ALGORITHM = 0x18  # of KEY
+    KEY_USE = 0x1A  # needs the PIN, touch, remarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,14 +136,26 @@ def _take_signature(fields: Fields) -> bytes:
 
 
 def _pack_pin_state(state: PinState) -> Mapping[int, bytes]:
-    return {Tag.PIN_STATE: bytes((state.maximum, state.left, state.default))}
+    flags = state.default | (not state.told) << 1
+    return {Tag.PIN_STATE: bytes((state.maximum, state.left, flags))}
 
 
 def _take_pin_state(fields: Fields) -> PinState:
-    maximum, left, default = exactly(fields, Tag.PIN_STATE, 3)
-    if not left <= maximum or default > 1:
+    maximum, left, flags = exactly(fields, Tag.PIN_STATE, 3)
+    if not left <= maximum or flags > 3:
         raise WireError("a PIN state that cannot be one")
-    return PinState(maximum, left, bool(default))
+    return PinState(maximum, left, bool(flags & 1), told=not flags & 2)
+
+
+def _pack_key_use(use: KeyUse) -> Mapping[int, bytes]:
+    return {Tag.KEY_USE: bytes((use.needs_pin, use.touch, use.remarks))}
+
+
+def _take_key_use(fields: Fields) -> KeyUse:
+    needs_pin, touch, remarks = exactly(fields, Tag.KEY_USE, 3)
+    if needs_pin > 1 or touch > 1 or remarks & ~_REMARKS:
+        raise WireError("a key's use that cannot be one")
+    return KeyUse(bool(needs_pin), bool(touch), Remark(remarks))
 
 
 NOTHING = Result(_pack_nothing, _take_nothing)
@@ -151,3 +165,4 @@ CONTAINERS = Result(_pack_containers, _take_containers)
 KEY = Result(_pack_key, _take_key)
 SIGNATURE = Result(_pack_signature, _take_signature)
 PIN_STATE = Result(_pack_pin_state, _take_pin_state)
+KEY_USE = Result(_pack_key_use, _take_key_use)

@@ -15,7 +15,9 @@ from typing import TypeVar
 from keyservice.contract import frames
 from keyservice.core.errors import (
     BadRequest,
+    ManagementKeyWrong,
     NoKeyPair,
+    NotTouched,
     PcscdAbsent,
     PinLocked,
     PinRefused,
@@ -69,14 +71,17 @@ class Tag(IntEnum):
     LEFT = 0x21
     MAXIMUM = 0x22
     TEXT = 0x23
+    MINIMUM = 0x24
 
 
-#: The errors that a worker may answer with; a subclass becomes the first that it is.
+#: The errors that a worker may answer with; a subclass that is not among them becomes the first
+#: that it is. Append only: during an upgrade the service may be older than its worker.
 _ERRORS: tuple[type[UkeyError], ...] = (
     *(UkeyRemoved, UkeyAbsent, PcscdAbsent, ReaderAbsent, UkeyHeld, UkeyUnknown, NoKeyPair),
     *(PinWrong, PinLocked, TryWithheld, PinRefused, BadRequest, UkeyFailed),
+    *(ManagementKeyWrong, NotTouched),
 )
-_FACTS = ((Tag.LEFT, "left"), (Tag.MAXIMUM, "maximum"))
+_FACTS = ((Tag.LEFT, "left"), (Tag.MAXIMUM, "maximum"), (Tag.MINIMUM, "minimum"))
 
 # -- service to worker
 
@@ -152,7 +157,12 @@ def build_done(operation: Operation[T], result: T, seen_pin: PinState | None) ->
 
 def build_failed(error: UkeyError, seen_pin: PinState | None) -> bytearray:
     """The message that an operation has failed as `error` says."""
-    index = next(i for i, kind in enumerate(_ERRORS) if isinstance(error, kind))
+    known = type(error) in _ERRORS
+    index = next(
+        i
+        for i, kind in enumerate(_ERRORS)
+        if (type(error) is kind if known else isinstance(error, kind))
+    )
     fields = {**_seen(seen_pin), Tag.ERROR: bytes((index,))}
     if error.message != error.default():
         fields[Tag.TEXT] = error.message.encode()[:_TEXT_MAX]

@@ -40,10 +40,12 @@ class _Job:
         take: Callable[[Answer], Any],
         note: Callable[[Answer], None],
         future: asyncio.Future[Any],
+        more: float,
     ) -> None:
         self.message = message
         self.take, self.note = take, note
         self.future = future
+        self.more = more
         self.timer: asyncio.TimerHandle | None = None
 
     def stop_timer(self) -> None:
@@ -80,15 +82,18 @@ class WorkerQueue:
         deadline: float,
         take: Callable[[Answer], T],
         note: Callable[[Answer], None] = lambda _: None,
+        *,
+        more: float = 0.0,
     ) -> asyncio.Future[T]:
         """Have `message` done before `deadline` (monotonic); it is wiped, whatever happens.
+        `more`: seconds that it may take beside what any operation may.
 
         Every answer is shown to `note`, and one that succeeded to `take`, even when nobody waits
         any more. The future holds what `take` makes of it. The future raises the answer's error,
         :class:`UkeyMute`, or :class:`UkeyFailed` where the worker broke or `take` raised
         :class:`WireError`.
         """
-        job = _Job(message, take, note, self._loop.create_future())
+        job = _Job(message, take, note, self._loop.create_future(), more)
         job.future.add_done_callback(lambda _: self._let_go(job))
         left = deadline - self._now()
         if left <= 0:
@@ -137,9 +142,10 @@ class WorkerQueue:
                 continue
             self._current = job
             assert job.timer is not None
-            if job.timer.when() > self._loop.time() + self._limit:
+            limit = self._limit + job.more
+            if job.timer.when() > self._loop.time() + limit:
                 job.timer.cancel()
-                job.timer = self._loop.call_later(self._limit, self._expire, job)
+                job.timer = self._loop.call_later(limit, self._expire, job)
             self._worker.send(job.message)
             wipe(job.message)
 

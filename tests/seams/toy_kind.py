@@ -22,7 +22,7 @@ from keyservice.core.errors import (
 from keyservice.core.secret import Secret
 from keyservice.crypto.key import PublicKey
 from keyservice.transport.iso7816 import SW, CardError, Commands, ResponseError
-from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve, UkeyInfo
+from keyservice.ukeys.base import Container, KeyRef, KeyUse, PinState, TryReserve, UkeyInfo
 from keyservice.ukeys.kind import Ability, CardLink, PinRule, Setting, Ukey, Values
 from keyservice.ukeys.settings import is_virtual
 from keyservice.ukeys.text import is_serial
@@ -59,6 +59,10 @@ class Toy:
     def public_key(self, ref: KeyRef) -> PublicKey:
         with self._operation(ref):
             return PublicKey("toy", self._ask(KEY, KEY_BYTES))
+
+    def key_use(self, ref: KeyRef) -> KeyUse:
+        with self._operation(ref):
+            return KeyUse()
 
     def pin_state(self, ref: KeyRef, *, admin: bool = False) -> PinState:
         if admin:
@@ -156,6 +160,7 @@ class ToyKind:
     pin_rule = RULE
     can: frozenset[Ability] = frozenset()
     settings: tuple[Setting, ...] = (Setting("colour", ("red", "blue")),)
+    management_key = False
 
     def prepare(self) -> None: ...
 

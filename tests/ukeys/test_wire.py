@@ -20,12 +20,13 @@ from keyservice.transport.iso7816 import SW, CardError
 from keyservice.transport.state import ReaderState
 from keyservice.ukeys import fields as wire_fields
 from keyservice.ukeys import kinds, wire
-from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve, UkeyInfo
+from keyservice.ukeys.base import Container, KeyRef, KeyUse, PinState, Remark, TryReserve, UkeyInfo
 from keyservice.ukeys.fields import WireError
 from keyservice.ukeys.operations import (
     APPLICATIONS,
     CHANGE_PIN,
     CONTAINERS,
+    KEY_USE,
     OPERATIONS,
     PIN_STATE,
     PROBE,
@@ -55,7 +56,12 @@ def test_a_request_arrives_as_it_was_meant() -> None:
         request = wire.parse_request(wire.build_request(CHANGE_PIN, "SN1", ODD, sent))
         arguments = request.arguments
         assert (request.operation, request.serial, arguments.ref) == (CHANGE_PIN, "SN1", REF)
-        assert (request.values, arguments.reserve, arguments.admin) == (ODD, TryReserve.LAST, True)
+        values = {name: each.usual for name, each in kinds.settings().items()} | ODD
+        assert (request.values, arguments.reserve, arguments.admin) == (
+            values,
+            TryReserve.LAST,
+            True,
+        )
         assert arguments.data == bytes(32)
         assert arguments.pin.matches(pin)
         assert arguments.new_pin.matches(new)
@@ -100,6 +106,9 @@ def test_answers_arrive_as_they_were_meant() -> None:
         assert carried(PUBLIC_KEY, key) == key
     state = PinState(10, 3, default=True)
     assert carried(PIN_STATE, state) == state
+    assert carried(PIN_STATE, PinState(3, 3, False, told=False)).told is False
+    use = KeyUse(False, True, Remark.IMPORTED | Remark.DEFAULT_ADMIN_PIN)
+    assert carried(KEY_USE, use) == use
     assert carried(CHANGE_PIN, None) is None
     done = _answer(wire.build_done(SIGN, bytes(64), state))
     assert (done.take(SIGN), done.seen_pin, done.error) == (bytes(64), state, None)
@@ -144,6 +153,10 @@ def _answer(message: bytearray) -> Answer:
         ({Field.NAMES: b"a\n"}, APPLICATIONS),
         ({Field.NAMES: b"\xff"}, APPLICATIONS),
         ({Field.NAMES: b"x" * 49}, APPLICATIONS),
+        ({Field.KEY_USE: b"\1\0"}, KEY_USE),
+        ({Field.KEY_USE: b"\2\0\0"}, KEY_USE),
+        ({Field.KEY_USE: b"\1\2\0"}, KEY_USE),
+        ({Field.KEY_USE: b"\1\0\x08"}, KEY_USE),
         ({Field.CONTAINERS: b"\1\1"}, CONTAINERS),
         ({Field.CONTAINERS: b"\1\1\2ab"}, CONTAINERS),
         ({Field.CONTAINERS: b"\2\1\1ab"}, CONTAINERS),
@@ -170,7 +183,7 @@ def test_a_worker_that_was_taken_over_is_not_believed(
         b"\2\x40\0\0",
         b"\1\x42\0\0",
         bytes(frames.build(Kind.DONE, {Tag.SEEN_PIN: b"\1\2\0"})),
-        bytes(frames.build(Kind.DONE, {Tag.SEEN_PIN: b"\2\1\2"})),
+        bytes(frames.build(Kind.DONE, {Tag.SEEN_PIN: b"\2\1\4"})),
         bytes(frames.build(Kind.DONE, {Tag.SEEN_PIN: b"\2\1"})),
         bytes(frames.build(Kind.FAILED, {})),
         bytes(frames.build(Kind.FAILED, {Tag.ERROR: b"\xff"})),

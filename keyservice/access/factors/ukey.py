@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from keyservice.access import identity, locality, presence, tries
+from keyservice.access import identity, locality, lookups, presence, tries
 from keyservice.access.challenge import Purpose
 from keyservice.access.context import Context
 from keyservice.access.proof import Proof
@@ -66,7 +66,9 @@ class Inserted:
         known = await tries.check_tries(context, handle, ref, reserve)
 
         few = known.left if known is not None and known.left < known.maximum else None
-        pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(binding.serial, few))
+        use = await handle.key_use(ref, lookups.deadline(context))
+        prompt = context.texts.pin_prompt(binding.serial, few, touch=use.touch)
+        pin = await tries.ask_pin(context, handle, prompt)
         proof = Proof(Purpose.LOGIN, self.person, handle, ref, binding.key)
         await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
         await identity.check_still(context, self.enrolment)

@@ -15,6 +15,7 @@ from .pins import AdminPinLocked as AdminPinLocked
 from .pins import AdminPinWrong as AdminPinWrong
 from .pins import AdminTryWithheld as AdminTryWithheld
 from .pins import DefaultPin as DefaultPin
+from .pins import ManagementKeyWrong as ManagementKeyWrong
 from .pins import PinLocked as PinLocked
 from .pins import PinRefused as PinRefused
 from .pins import PinsDiffer as PinsDiffer
@@ -55,6 +56,7 @@ from .ukeys import KeyMismatch as KeyMismatch
 from .ukeys import NoKeyPair as NoKeyPair
 from .ukeys import NoneMadeHere as NoneMadeHere
 from .ukeys import NotOnUkey as NotOnUkey
+from .ukeys import NotTouched as NotTouched
 from .ukeys import PcscdAbsent as PcscdAbsent
 from .ukeys import ReaderAbsent as ReaderAbsent
 from .ukeys import ReaderRefused as ReaderRefused

@@ -60,10 +60,13 @@ class Throttled(UkeyError):
 
 
 class PinRefused(UkeyError):
-    """What was typed cannot be a PIN: a PIN has 6 to 16 bytes, and no control characters."""
+    """What was typed cannot be a PIN. Facts: minimum, maximum (bytes)."""
 
     name, code, exit = ErrorName.PIN_REFUSED, Code.AUTH_ERR, Exit.PIN
-    text = N_("A PIN has 6 to 16 bytes, and no control characters.")
+    text = N_(
+        "A PIN has {minimum} to {maximum} bytes, and no control characters; some ukeys take digits"
+        " only."
+    )
 
 
 class PinUnchanged(PinRefused):
@@ -82,6 +85,15 @@ class PinSimple(PinRefused):
     """The new PIN is one that many would guess. Facts: why, limit."""
 
     text = N_("The new PIN is too easy to guess: {why}. Nothing was changed.")
+
+
+class ManagementKeyWrong(PinWrong):
+    """The management key is wrong, or cannot be one."""
+
+    text = N_(
+        "The management key is wrong. It has 32, 48 or 64 hexadecimal digits; 'default' stands for"
+        " the one that ukeys are shipped with."
+    )
 
 
 class DefaultPin(UkeyError):

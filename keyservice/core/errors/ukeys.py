@@ -132,6 +132,13 @@ class TryLimitTooHigh(UkeyError):
     text = N_("The ukey allows {maximum} wrong PINs; at most 10 are safe. It is not accepted.")
 
 
+class NotTouched(UkeyError):
+    """Nobody touched the ukey in time."""
+
+    name, code, exit = ErrorName.NOT_TOUCHED, Code.AUTH_ERR, Exit.UNUSABLE
+    text = N_("The ukey was not touched in time. Try again, and touch it when it blinks.")
+
+
 class SignatureWrong(UkeyError):
     """The signature does not verify with the bound public key."""
 

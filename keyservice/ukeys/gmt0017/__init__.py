@@ -18,6 +18,7 @@ class Gmt0017Kind:
     pin_rule = PIN_RULE
     can = frozenset(Ability)
     settings = SETTINGS
+    management_key = False
 
     def prepare(self) -> None:
         from . import pins, ukey

@@ -41,7 +41,7 @@ def _hash(pin_hash: PinHash) -> hashlib._Hash:
 def check(pin: Secret) -> None:
     """Raise :class:`PinRefused` for what cannot be a PIN."""
     if not PIN_RULE.fits(pin):
-        raise PinRefused
+        raise PinRefused(minimum=PIN_RULE.minimum, maximum=PIN_RULE.maximum)
 
 
 @contextmanager

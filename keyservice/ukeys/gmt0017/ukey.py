@@ -27,7 +27,7 @@ from keyservice.core.errors import (
 from keyservice.core.secret import Secret
 from keyservice.crypto.key import PublicKey
 from keyservice.transport.iso7816 import SW, CardError, Commands, ResponseError
-from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve, UkeyInfo
+from keyservice.ukeys.base import Container, KeyRef, KeyUse, PinState, TryReserve, UkeyInfo
 from keyservice.ukeys.kind import CardLink, Values
 from keyservice.ukeys.settings import is_virtual
 
@@ -125,6 +125,11 @@ class Gmt0017:
             data = self._send(Ins.EXPORT_PUBLIC_KEY, ids, p1=P1_SIGNING_KEY, le=le)
             return PublicKey("sm2", parse_sized(data, self.quirks.byte_order, "ExportPublicKey"))
 
+    def key_use(self, ref: KeyRef) -> KeyUse:
+        with self._operation():
+            self._application(ref.application)
+            return KeyUse()
+
     def pin_state(self, ref: KeyRef, *, admin: bool = False) -> PinState:
         with self._operation():
             return self._pin_state(ref.application, Role.ADMIN if admin else Role.USER)[1]
@@ -132,7 +137,6 @@ class Gmt0017:
     # -- with a PIN
 
     def verify_pin(self, ref: KeyRef, pin: Secret, reserve: TryReserve) -> PinState:
-        """Prove the PIN, and clear the authorisation."""
         pins.check(pin)
         with self._operation():
             app, state = self._spendable(ref.application, Role.USER, reserve)

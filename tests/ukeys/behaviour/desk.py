@@ -19,7 +19,8 @@ from .example import Device, Example
 from .tasks import Task
 
 READER = "Virtual PCD 00 00"
-SERIAL, OTHER = "SN1", "SN2"
+#: Plain numbers: cards have no others.
+SERIAL, OTHER = "1001", "1002"
 
 
 class Answered(NamedTuple):

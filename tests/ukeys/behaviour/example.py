@@ -6,10 +6,10 @@ factory. A kind joins the suite by a file that says this, and a line in ``exampl
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from keyservice.ukeys.base import KeyRef
+from keyservice.ukeys.base import Container, KeyRef, KeyUse
 from keyservice.ukeys.kind import Kind
 from tests.softkey.misbehave import Reply
 
@@ -69,3 +69,7 @@ class Example:
     wrong_admin: bytes = b""
     empty: KeyRef | None = None  #: holds no pair
     new: KeyRef | None = None  #: can be made
+    containers: tuple[Container, ...] = ()  #: all of them, where these are more than the two
+    use: KeyUse = field(default_factory=KeyUse)  #: of the pair
+    empty_word: int = 0  #: the status word by which it says that a container holds nothing
+    management_key: bytes = b""  #: as it is typed, where pairs are made with one

@@ -34,13 +34,16 @@ class Task:
     lists: bool = False  #: what it brings may be empty, and be no bytes then
     more: Ability | None = None  #: what it needs beside what the operation does
     repeats: bool = True  #: it can be done again, with the same arguments
+    by_key: bool | None = None  #: with a management key, or not; None where that is no matter
 
     def arguments(self, example: Example, **changed: Any) -> Arguments:
         """The right ones, but for what is `changed`."""
         return replace(self.given(example), **changed)
 
     def is_for(self, example: Example) -> bool:
-        """Whether the example's kind can do it."""
+        """Whether the example's kind can do it, and in this way."""
+        if self.by_key is not None and self.by_key is not example.kind.management_key:
+            return False
         return {self.operation.needs, self.more} - {None} <= example.kind.can
 
 
@@ -48,11 +51,13 @@ def _info(desk: Desk) -> UkeyInfo:
     """What only its kind knows is taken as it says it."""
     info = desk.ukey.info()
     name = desk.example.kind.name
-    return replace(info, kind=name, reader="Virtual PCD 00 00", serial="SN1", virtual=True)
+    return replace(info, kind=name, reader="Virtual PCD 00 00", serial="1001", virtual=True)
 
 
 def _containers(desk: Desk) -> list[Container]:
     example = desk.example
+    if example.containers:
+        return list(example.containers)
     spare = [Container(example.empty, has_key=False)] if example.empty else []
     return [Container(example.ref, has_key=True), *spare]
 
@@ -135,6 +140,21 @@ GENERATE = Task(
     lambda desk: _key(desk, desk.example.new),
     pins=1,
     repeats=False,
+    by_key=False,
+)
+GENERATE_BY_KEY = Task(
+    "generate_by_key",
+    operations.GENERATE,
+    lambda example: Arguments(example.new or example.ref, pin=Secret(example.management_key)),
+    lambda desk: _key(desk, desk.example.new),
+    repeats=False,
+    by_key=True,
+)
+KEY_USE = Task(
+    "key_use",
+    operations.KEY_USE,
+    lambda example: Arguments(example.ref),
+    lambda desk: desk.example.use,
 )
 
 #: All of them; a test says that no operation is left out.
@@ -150,4 +170,6 @@ TASKS = (
     CHANGE_PIN,
     UNBLOCK_PIN,
     GENERATE,
+    GENERATE_BY_KEY,
+    KEY_USE,
 )

@@ -20,7 +20,7 @@ NEEDS = Ability.GENERATE
 
 def generate(desk: Desk, ref: KeyRef | None) -> bytes:
     assert ref is not None
-    with Secret(desk.example.pin) as pin:
+    with Secret(desk.example.management_key or desk.example.pin) as pin:
         made = GENERATE.run(desk.ukey, Arguments(ref, pin=pin))
     assert made.algorithm == desk.example.algorithm
     return made.encoded

@@ -88,7 +88,7 @@ def test_a_refusal_that_brings_data_is_none(desk: Desk, task: Task) -> None:
 
 
 def test_no_status_word_makes_a_success(desk: Desk, task: Task) -> None:
-    """Unless what is answered is so: a driver may ask once more."""
+    """Unless what is answered is so: a driver may ask once more, and a container may be empty."""
     for at in range(1, len(desk.trial(task)) + 1):
         for sw in STATUSES:
             desk.renew()
@@ -98,9 +98,10 @@ def test_no_status_word_makes_a_success(desk: Desk, task: Task) -> None:
             except UkeyError:
                 pass
             else:
-                assert desk.is_right(task, result), hex(sw)
+                empty = sw == desk.example.empty_word and task.lists
+                assert empty or desk.is_right(task, result), hex(sw)
             desk.check_left_but_for_tries()
-        if task is not GENERATE:
+        if task.operation is not GENERATE.operation:
             desk.check_usable()
 
 

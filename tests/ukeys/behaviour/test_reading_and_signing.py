@@ -22,14 +22,14 @@ def test_each_operation_brings_what_the_device_has(desk: Desk, task: Task) -> No
 
 
 def test_none_costs_more_when_the_ukey_is_known(desk: Desk, task: Task) -> None:
-    """Known, idle, open: only the operation's own commands."""
+    """Known, idle, open: only the operation's own commands. A signature's length may vary."""
     first = desk.trial(task)
     if task.repeats:
         desk.run(task)
-        again = desk.answers()
+        again = [step.ins for step in desk.answers()]
         assert len(again) <= len(first)
         desk.run(task)
-        assert desk.answers() == again
+        assert [step.ins for step in desk.answers()] == again
 
 
 def test_each_works_after_somebody_elses_reset(desk: Desk, task: Task) -> None:
