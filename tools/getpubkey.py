@@ -26,7 +26,9 @@ MANUAL = Manual(
         "private key never leaves the ukey, and the PIN is not stored anywhere.\n\n"
         "One user has one ukey, and one ukey has one user. To replace a ukey, unbind the old one "
         "with rmpubkey first. A ukey that still has the PIN it was shipped with is refused: "
-        "change the PIN with chpinpw.\n\n"
+        "change the PIN with chpinpw. So is a key that signs without a PIN, as in slot 9E of a PIV "
+        "card.\n\n"
+        "A PIV card makes a key pair with its management key, which is asked for.\n\n"
         "Prompts are on standard error. Where standard input is not a terminal, each prompt takes "
         "one line of it."
     ),
@@ -44,6 +46,7 @@ MANUAL = Manual(
             "getpubkey alice --application LOGIN --container sign",
             N_("choose among several key pairs on the ukey without being asked"),
         ),
+        ("getpubkey alice --generate --container 9A", N_("a PIV card: make a pair in that slot")),
     ),
     json_keys=VERDICT_KEYS,
     files=((RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),),
@@ -65,7 +68,7 @@ def parser() -> Parser:
     out.add_argument(
         "--generate",
         action="store_true",
-        help=_("make a new SM2 key pair on the ukey; an existing one is never overwritten"),
+        help=_("make a new key pair on the ukey; an existing one is never overwritten"),
     )
     out.add_argument(
         "--allow-default-pin",

@@ -53,6 +53,8 @@ def only(data: bytes, tag: int) -> bytes:
 def _tag(data: bytes, at: int) -> tuple[int, int]:
     tag = data[at]
     at += 1
+    if tag in (0x00, 0xFF):
+        raise ResponseError("What should be a data object is none")
     if tag & 0x1F == 0x1F:
         for _ in range(2):
             if at >= len(data):

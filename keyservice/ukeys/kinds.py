@@ -11,8 +11,9 @@ from keyservice.core.errors import UkeyUnknown
 
 from .gmt0017 import GMT0017
 from .kind import CardLink, Kind, Setting, Ukey
+from .piv import PIV
 
-KINDS: tuple[Kind, ...] = (GMT0017,)
+KINDS: tuple[Kind, ...] = (GMT0017, PIV)
 
 
 def named(name: str) -> Kind:

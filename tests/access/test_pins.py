@@ -98,7 +98,7 @@ def test_a_slip_is_asked_again(tmp_path: Path, ukey: Softkey) -> None:
         service.bind(ukey)
         for slip, why in (
             ((NEW, WRONG), "was not typed the same way twice"),
-            ((b"short",), "has 6 to 16 bytes"),
+            ((b"short",), "has 6 to 16 bytes, and no control characters"),
             ((WRONG,), "was typed the same as the present one"),  # right or not: nobody knows yet
         ):
             held = await service.hold(change(), WRONG, *slip, NEW, NEW, caller=LOCKER)

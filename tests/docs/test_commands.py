@@ -34,6 +34,7 @@ TYPED = {
     "PIN": PIN.decode(),
     "ADMIN": ADMIN_PIN.decode(),
     "FACTORY": FACTORY_PIN.decode(),
+    "MANAGEMENT": "default",
     "yes": "y",
 }
 
@@ -68,6 +69,15 @@ def test_a_ukey_from_the_factory_is_bound_as_described(running: Host, document: 
     ukey = running.softkey(pin=None)
     run_blocks(document, ukey)
     assert ukey.serial in Path("/etc/usbkey/alice").read_text()
+
+
+def test_a_piv_card_makes_a_pair_as_described(running: Host) -> None:
+    running.user("alice")
+    card = running.pivcard(pairs={})
+    run_blocks("docs/piv.md", card)
+    record = Path("/etc/usbkey/alice").read_text()
+    assert f'"serial": "{card.serial}"' in record
+    assert '"algorithm": "p256"' in record
 
 
 def test_it_is_turned_on_and_taken_back_as_described() -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,13 +98,20 @@ class Enrolled:
         self.config = config
 
 
-def enrol(host: Host, config: str = CONFIG, *, slots: int = SLOTS, **make: Any) -> Enrolled:
+def enrol(
+    host: Host,
+    config: str = CONFIG,
+    *,
+    slots: int = SLOTS,
+    insert: Callable[..., Softkey] | None = None,
+    **make: Any,
+) -> Enrolled:
     """Start pcscd and the keyservice, make ``demo`` and a ukey, and bind it.
 
-    `make`: as for ``Host.softkey``.
+    `insert` makes the ukey, ``Host.softkey`` if it is None, with the arguments `make`.
     """
     pcscd, keyservice = host.pcscd(slots), host.keyservice(config)
-    user, ukey = host.user(), host.softkey(**make)
+    user, ukey = host.user(), (insert or host.softkey)(**make)
     host.bind(user, ukey)
     made = Enrolled(host, pcscd, keyservice, user, ukey, config, slots)
     made.stacks()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from keyservice.contract import names
 from keyservice.core.closing import Closing
@@ -18,6 +18,7 @@ from .authlog import Authlog
 from .crowd import Crowd
 from .network import Far
 from .people import User
+from .pivcards import Pivcard
 from .process import Daemon, HostError, run, wait_until
 from .programs import NOBODY, Outcome, Programs
 from .restore import empty
@@ -27,6 +28,7 @@ from .terminal import Answers, Terminal
 from .ukeys import SLOTS, VPCD_PORT, Softkey
 
 PIN, ADMIN_PIN = b"528491", b"80352917"
+U = TypeVar("U", bound=Softkey)
 
 
 def in_sandbox() -> bool:
@@ -165,6 +167,15 @@ class Host(Closing):
         """
         path = self.folder / f"{name}.ukey"
         made = Softkey(path, slot, pin=pin, admin_pin=admin_pin, inserted=inserted, **make)
+        return self._keep_ukey(made, inserted)
+
+    def pivcard(self, name: str = "card", slot: int = 0, **make: Any) -> Pivcard:
+        """An emulated PIV card, inserted. `make`: as for ``pivcard.state.new``."""
+        given = {"pin": PIN, "admin_pin": ADMIN_PIN, **make}
+        made = Pivcard(self.folder / f"{name}.piv", slot, inserted=True, **given)
+        return self._keep_ukey(made, inserted=True)
+
+    def _keep_ukey(self, made: U, inserted: bool) -> U:
         self._scope.exit.callback(made.close)
         if inserted and daemons.listens(VPCD_PORT):
             made.wait_seen()

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from .example import Example
 from .gmt0017 import GMT0017
+from .piv import PIV
 from .toy import TOY
 
-EXAMPLES: tuple[Example, ...] = (GMT0017, TOY)
+EXAMPLES: tuple[Example, ...] = (GMT0017, PIV, TOY)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# Copyright the pam-ukey authors
+"""PIV cards (NIST SP 800-73-4) over PC/SC, with what vendors add: metadata, serial numbers, SM2."""
+
+from __future__ import annotations
+
+from keyservice.ukeys.kind import Ability, CardLink, Ukey
+
+from .settings import PIN_RULE, SETTINGS
+
+__all__ = ["PIV"]
+
+
+class PivKind:
+    """See :class:`keyservice.ukeys.kind.Kind`."""
+
+    name = "piv"
+    pin_rule = PIN_RULE
+    can = frozenset(Ability)
+    settings = SETTINGS
+    management_key = True
+
+    def prepare(self) -> None:
+        from . import management, ukey
+
+        del ukey
+        management.prepare()
+
+    def recognise(self, card: CardLink) -> Ukey | None:
+        from .ukey import Piv
+
+        return Piv.recognise(card)
+
+
+PIV = PivKind()
