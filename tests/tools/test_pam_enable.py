@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.pamedit.debian import STACKS
+from tests.support import CHECKOUT
 from tests.support.enrolled import CONFIG, Enrolled
 from tests.support.people import User
 from tests.support.process import Daemon, must, run
@@ -27,6 +28,7 @@ from tools.exits import Exit
 from tools.pamedit import files
 
 PAM_D = Path("/etc/pam.d")
+DROP_IN = Path("/etc/ssh/sshd_config.d/10-ukey.conf")
 SERVICES = ("login", "su", "sshd")
 UKEY = COMMANDS["ukey"]
 
@@ -45,6 +47,9 @@ def debian(shared: Shared, buses: list[Daemon]) -> Iterator[Enrolled]:
             made.host.pam.stack(service, STACKS[service])
         made.host.keep(*(path for path in PAM_D.iterdir() if path.is_file()))
         made.host.keep(*(path for path in Path("/var/lib/pam").iterdir() if path.is_file()))
+        Path("/run/sshd").mkdir(exist_ok=True)  # without it, sshd tells nothing of itself
+        made.host.keep(DROP_IN)
+        shutil.copy(CHECKOUT / "pam.d-examples/sshd_config.d/10-ukey.conf", DROP_IN)
         buses.append(made.bus())
         yield made
         shutil.rmtree(files.BACKUPS, ignore_errors=True)
@@ -121,6 +126,15 @@ def test_ssh_has_to_be_allowed_from_afar(debian: Enrolled, rescue: User) -> None
     assert status == Exit.STACK
     assert [(each["service"], each["kind"]) for each in told["findings"]] == [("sshd", "from-afar")]
     assert refused("enable", "login", "--dry-run")[0] == 0
+
+
+@pytest.mark.parametrize("words", [["sshd"], ["--all"]])
+def test_sshd_has_to_pass_prompts_on(debian: Enrolled, rescue: User, words: list[str]) -> None:
+    """Debian's own settings do not: nobody with a ukey would get in by ssh."""
+    DROP_IN.unlink()
+    status, told = refused("enable", *words)
+    assert (status, told["findings"][0]["service"]) == (Exit.STACK, "sshd")
+    assert "none of PAM's prompts" in told["findings"][0]["text"]
 
 
 def test_what_is_not_understood_is_told(debian: Enrolled, rescue: User) -> None:

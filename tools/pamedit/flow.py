@@ -154,7 +154,10 @@ class Flow:
                 backup = files.keep(names, files.BACKUPS, datetime.now().astimezone())
                 undo = files.undo(backup, folder)
                 self.facts |= {"backup": str(backup), "undo": undo}
-                text = _("To undo it, in any root shell, also of a rescue system: {command}")
+                text = _(
+                    "To undo it, in any root shell, also of a rescue system after chroot to this "
+                    "host's disk: {command}"
+                )
                 output.say(text.format(command=undo), Colour.BOLD)
                 self._write()
         except BlockingIOError:

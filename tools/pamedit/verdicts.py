@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tools.language import _
 from tools.pamcheck import check
+from tools.pamcheck.around import ways
 from tools.pamcheck.check import Checked
 from tools.pamcheck.finding import Finding, Severity
 from tools.pamcheck.places import Places
@@ -38,6 +39,15 @@ def reached(places: Places, changes: Sequence[Change]) -> dict[str, Path]:
 
 def _is_service(name: str) -> bool:
     return not name.startswith("common-")
+
+
+def shut_by_sshd(services: Collection[str]) -> list[tuple[str, Finding]]:
+    """What forbids it in sshd's own configuration, which is Debian's where nobody has changed it:
+    its PasswordAuthentication answers each prompt of PAM with the password."""
+    if "sshd" not in services:
+        return []
+    found = ways(only={"ssh"})
+    return [("sshd", each) for each in found if each.severity is Severity.SHUT]
 
 
 class Judge:

@@ -22,7 +22,7 @@ from tools.pamedit.files import BACKUPS
 from tools.pamedit.flow import Flow, Wanted
 from tools.pamedit.people import People
 from tools.pamedit.private import for_libpam, private
-from tools.pamedit.verdicts import Judge, reached
+from tools.pamedit.verdicts import Judge, reached, shut_by_sshd
 from tools.parser import Parser, name
 
 from . import changing
@@ -87,7 +87,8 @@ def command(arguments: Sequence[str]) -> Exit:
     services = reached(places, run.changes)
     with private(places, run.changes) as folder:
         try:
-            run.forbid(Judge(places, services, folder).enabling(wanted.services))
+            forbidden = Judge(places, services, folder).enabling(wanted.services)
+            run.forbid([*forbidden, *shut_by_sshd(services)])
         except Unable:
             raise changing.cannot_judge() from None
         run.facts["services"] = list(services)
