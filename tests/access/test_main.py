@@ -119,7 +119,7 @@ def test_what_is_damaged_does_not_steer_a_terminal() -> None:
     """A record may come from anybody's backup."""
     folder = Path(RECORDS_DIR)
     folder.mkdir(0o700, exist_ok=True)
-    record = folder / "alice\x1b[2J"
+    record = folder / "alice"
     record.write_text('{"version": 1, "\\u001b[2J": 1}')
     record.chmod(0o600)
     try:

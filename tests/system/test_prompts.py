@@ -59,7 +59,7 @@ def answer(terminal: Terminal, question: str, typed: str) -> None:
     asked = terminal.wait_question()
     assert asked is not None, terminal.screen
     assert re.fullmatch(question, asked), terminal.screen
-    terminal.type(typed + "\n")
+    terminal.answer(typed)
 
 
 def test_sudo_asks_for_a_ukey_that_is_not_in(enrolled: Enrolled, sudo: Terminal) -> None:
@@ -69,7 +69,7 @@ def test_sudo_asks_for_a_ukey_that_is_not_in(enrolled: Enrolled, sudo: Terminal)
     assert sudo.wait_question() == f"Insert ukey {serial}. Then press Enter:"
     with enrolled.ukey.asked():
         enrolled.ukey.insert()
-    sudo.type("\n")
+    sudo.answer("")
     answer(sudo, f"PIN of ukey {serial}:", enrolled.pin)
     assert sudo.wait_end() == 0
     assert sudo.screen.endswith("\n0\r\n")
@@ -83,7 +83,7 @@ def test_sudo_says_why_the_attempt_before_failed(enrolled: Enrolled, sudo: Termi
     assert asked is not None
     assert "The PIN is wrong. 9 tries are left.\r\n" in sudo.screen
     assert "(9 tries left)" in asked
-    sudo.type(enrolled.pin + "\n")
+    sudo.answer(enrolled.pin)
     assert sudo.wait_end() == 0
 
 
@@ -97,7 +97,7 @@ def test_sudo_says_why_it_asks_for_no_pin(enrolled: Enrolled, sudo: Terminal) ->
         assert asked is not None
         assert asked.startswith("The record of your ukey on this host cannot be used.")
         assert asked.endswith(" Press Enter:")
-        sudo.type("\n")
+        sudo.answer("")
         assert sudo.wait_question() is not None
     finally:
         sudo.finish()
