@@ -190,4 +190,4 @@ async def _chosen(context: Context, prompt: str, choices: Mapping[str, _T]) -> _
         if choice in choices:
             return choices[choice]
         await context.conversation.error(context.texts.no_such_choice())
-    raise BadRequest(N_("none of the choices was chosen"))
+    raise BadRequest(N_("nothing that was offered was chosen; begin again"))

@@ -101,7 +101,7 @@ class KeyMismatch(UkeyError):
 
 
 class NoKeyPair(UkeyError):
-    """The container holds no SM2 signing key pair."""
+    """The container holds no key pair that signs."""
 
     name, code, exit = ErrorName.NO_KEY_PAIR, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
     text = N_("The ukey holds no key pair to sign with. Add --generate to have it make one.")
