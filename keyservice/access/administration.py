@@ -64,11 +64,16 @@ class Administration:
         inserted = {each.info.serial for each in self._services.ukeys.present() if each.info}
         owners = {each.serial: each for each in kept.bindings if each.serial in inserted}
         told = await self._told(caller, kept, owners.values())
+        given_up = {each.serial for each in kept.revocations or ()}
         rows = []
         for presence in self._services.ukeys.present():
             if caller.root or presence.info is not None:
                 row = self._ukey(caller, presence, owners)
-                rows.append(row | told.get(str(row["user"]), {}) if "user" in row else row)
+                if "user" in row:
+                    row |= told.get(str(row["user"]), {})
+                elif row.get("serial") in given_up:  # it was found again, or never lost
+                    row["revoked"] = True
+                rows.append(row)
         return rows
 
     async def list_bindings(self, caller: Caller) -> list[Row]:

@@ -147,6 +147,20 @@ def test_what_became_of_somebody_is_told_of_their_ukey_alone(tmp_path: Path, mak
     run(tmp_path, scene)
 
 
+def test_a_ukey_that_was_given_up_is_marked_though_it_is_nobodys(
+    tmp_path: Path, make: Make
+) -> None:
+    make()
+
+    async def scene(service: Service) -> None:
+        ask = administration(service)
+        assert "revoked" not in by_reader(await ask.list_ukeys(ROOT))["0"]
+        service.revocations.append(Revocation("0" * 64, True, "", 0, "alice", "SN0"))
+        assert by_reader(await ask.list_ukeys(ROOT))["0"]["revoked"] is True
+
+    run(tmp_path, scene)
+
+
 def by_name(people: dict[str, int], name: str) -> Person:
     if name not in people:
         raise UnknownUser(user=name)
