@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keyservice.contract.pam import PamCode
+from tests.packages import turning_on
 from tests.packages.meanwhile import Meanwhile
 from tests.support.daemons import bus_owned
 from tests.support.host import PIN, Host
@@ -62,6 +63,7 @@ class Journey:
             self.a_host_without_it,
             self.install,
             self.bind,
+            self.turn_it_on_as_the_page_says,
             self.turn_on,
             self.let_nobody_in_without_a_ukey,
             self.upgrade_while_people_log_in,
@@ -108,6 +110,11 @@ class Journey:
         self.ukey = self.host.softkey()
         self.host.bind(self.user, self.ukey)
         assert "alice" in must(["ukey", "bindings"])
+        self.password_alone_lets_in()
+
+    def turn_it_on_as_the_page_says(self) -> None:
+        turning_on.follow(self.host, self.user, self.ukey, self.restart)
+        self.restart("")
         self.password_alone_lets_in()
 
     def turn_on(self) -> None:
@@ -185,7 +192,7 @@ class Journey:
         assert "kept /etc/usbkey" in told
         assert not uses_of_the_module()
         self.password_alone_lets_in()
-        kept = {"/etc/usbkey", "/var/lib/ukey"}
+        kept = {"/etc/usbkey", "/var/lib/ukey", "/var/backups/ukey"}  # the last: an administrator's
         assert set(must([*FIND, "-name", "*ukey*", "-print"]).splitlines()) <= kept
         assert RECORD.exists()
 
@@ -222,6 +229,12 @@ class Journey:
     def start(self) -> None:
         """The keyservice, by hand: there is no systemd."""
         self.keyservice = self.host.keyservice(EDITED.split("\n", 1)[1])
+
+    def restart(self, more: str) -> None:
+        """With more lines in its configuration."""
+        self.keyservice.stop()
+        with self.ukey.asked():
+            self.keyservice = self.host.keyservice(EDITED.split("\n", 1)[1] + more)
 
     def su(self, *answers: str) -> bool:
         return self.host.su(self.user, answers).allowed

@@ -26,7 +26,8 @@ PYTHON
 apt-get purge --yes pam-ukey >/dev/null
 
 # The root has these as packages only (scripts/lib/package-roots.sh).
-apt-get install --yes --no-install-recommends iproute2 openssl vsmartcard-vpcd >/dev/null
+apt-get install --yes --no-install-recommends iproute2 openssh-client \
+    openssh-server openssl vsmartcard-vpcd >/dev/null
 ip link set lo up
 export PYTHONPATH=/usr/src/ukey
 exec python3 -B -m tests.packages.journey "$@"
