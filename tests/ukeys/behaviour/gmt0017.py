@@ -6,16 +6,15 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import cache
-from typing import Any
 
 from keyservice.ukeys.base import KeyRef
 from keyservice.ukeys.gmt0017 import GMT0017 as KIND
 from tests.softkey import sm2
-from tests.softkey.misbehave import Reply
 from tests.softkey.state import Container, Pin, State, StateFile, new
 from tests.softkey.steered import Steered
 
 from .example import Example
+from .steered import SteeredDevice
 
 PIN, ADMIN = b"528491", b"80352917"
 
@@ -43,20 +42,11 @@ def _factory() -> State:
     return new(pin=PIN, admin_pin=ADMIN, empty_containers=("spare",))
 
 
-class Gmt0017Device:
+class Gmt0017Device(SteeredDevice[Steered]):
     """See :class:`tests.ukeys.behaviour.example.Device`."""
 
     def __init__(self, serial: str) -> None:
-        self._steered = Steered(_Memory(serial))
-
-    def reset(self) -> None:
-        self._steered.reset()
-
-    def transmit(self, apdu: bytes, inserted_at: float) -> Reply:
-        return self._steered.transmit(apdu, inserted_at)
-
-    def misbehave(self, switches: dict[str, Any]) -> None:
-        self._steered.misbehave(switches)
+        super().__init__(Steered(_Memory(serial)))
 
     @property
     def authorised(self) -> bool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from copy import deepcopy
 from functools import cache
-from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -18,9 +17,9 @@ from keyservice.ukeys.piv import PIV as KIND
 from tests.pivcard.keys import EcKey
 from tests.pivcard.state import Reference, State, StateFile, new
 from tests.pivcard.steered import Steered
-from tests.softkey.misbehave import Reply
 
 from .example import Example
+from .steered import SteeredDevice
 
 PIN, PUK = b"528491", b"80352917"
 MANAGEMENT_KEY = bytes(range(24))
@@ -56,20 +55,11 @@ def _factory() -> State:
     )
 
 
-class PivDevice:
+class PivDevice(SteeredDevice[Steered]):
     """See :class:`tests.ukeys.behaviour.example.Device`."""
 
     def __init__(self, serial: str) -> None:
-        self._steered = Steered(_Memory(serial))
-
-    def reset(self) -> None:
-        self._steered.reset()
-
-    def transmit(self, apdu: bytes, inserted_at: float) -> Reply:
-        return self._steered.transmit(apdu, inserted_at)
-
-    def misbehave(self, switches: dict[str, Any]) -> None:
-        self._steered.misbehave(switches)
+        super().__init__(Steered(_Memory(serial)))
 
     @property
     def authorised(self) -> bool:
