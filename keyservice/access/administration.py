@@ -29,7 +29,7 @@ from keyservice.core.reasons import Reason, carried, told
 from keyservice.core.threads import Budget, Late
 from keyservice.crypto import algorithms
 from keyservice.store.people import NO_UID, Event, now
-from keyservice.store.records import Binding, Inventory
+from keyservice.store.records import Binding, Inventory, Purpose
 from keyservice.store.revocations import Revocation
 
 from . import accounts, shares
@@ -132,11 +132,13 @@ class Administration:
         message = foreign_message(challenge)
         person = await threads.call(_budget(caller), self._services.resolve, user)
         enrolment = await self._records.enrolled(person, _budget(caller))
-        if enrolment is None:
+        theirs = enrolment.of(Purpose.LOGIN) if enrolment is not None else ()
+        held = next(iter(theirs), None)
+        if held is None:
             raise NotEnrolled(user=person.name)
-        if enrolment.damage is not None:
-            raise enrolment.damage
-        binding, revoked = enrolment.binding, enrolment.revoked
+        if held.damage is not None:
+            raise held.damage
+        binding, revoked = held.binding, held.revoked
         right = algorithms.verify(binding.key, message, signature)
         verdict = right and not revoked
         self._services.audit.event(

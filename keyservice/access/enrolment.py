@@ -61,7 +61,8 @@ async def bind(context: Context) -> Verdict:
     person = await identity.identify(context)
     existing = await identity.enrolled(context, person)
     if existing is not None:
-        raise AlreadyBound(user=existing.binding.user, serial=existing.binding.serial)
+        bound = existing.held[0].binding
+        raise AlreadyBound(user=bound.user, serial=bound.serial)
     kept = await context.services.records.inventory(lookups.budget(context))
     for error in kept.damaged:
         raise error
@@ -131,7 +132,7 @@ async def unbind(context: Context) -> Verdict:
     force = Flag.FORCE in context.request.flags
     name, by, records = await _record_name(context), doer(context.caller), context.services.records
     try:
-        binding = await records.named(name, lookups.budget(context))
+        (binding,) = await records.named(name, lookups.budget(context))
     except RecordDamaged:
         if not force:
             raise
@@ -155,12 +156,12 @@ async def unbind(context: Context) -> Verdict:
 
 
 async def _discard(context: Context, name: str) -> Verdict:
-    """Remove the record that cannot be used any more; revoke the key that is known to be in it."""
+    """Remove the record that cannot be used any more; revoke the keys known to be in it."""
     records = context.services.records
-    known = await records.last(name, lookups.budget(context))
+    events = await records.lasts(name, lookups.budget(context))
     detail: dict[str, str | int | bool] = {"user": name}
     text = context.texts.discarded(name)
-    if known is not None and known.event is Kind.BOUND and known.key:
+    for known in (each for each in events if each.event is Kind.BOUND and each.key):
         await _revoke(context, known.key, name, known.serial)
         context.serial = known.serial
         detail |= {"serial": known.serial, "key": known.key}

@@ -17,7 +17,7 @@ from keyservice.core.errors import (
     UnknownUser,
 )
 from keyservice.core.username import Person, file_name
-from keyservice.store.records import Enrolment
+from keyservice.store.records import Enrolment, Held
 
 from . import locality, lookups, policy
 from .context import Context
@@ -55,7 +55,7 @@ def judge(context: Context) -> locality.Place:
 
 
 async def enrolled(context: Context, person: Person) -> Enrolment | None:
-    """The person's binding, None if it is proven that there is none."""
+    """The person's credentials, None if it is proven that there are none, of any purpose."""
     try:
         return await context.services.records.enrolled(person, lookups.budget(context))
     except RecordForeign as error:
@@ -80,15 +80,15 @@ async def _is_shared(context: Context, error: RecordForeign, person: Person) -> 
     return other == Person(str(facts["record_user"]), person.uid)
 
 
-async def check_still(context: Context, enrolment: Enrolment) -> None:
+async def check_still(context: Context, held: Held) -> None:
     """Check again after a prompt: it may have stood for a minute, in which root may have unbound
     or revoked.
 
     Raises :class:`NotEnrolled` and :class:`Revoked`.
     """
-    now = await context.services.records.still(enrolment, lookups.budget(context))
+    now = await context.services.records.still(held, lookups.budget(context))
     if now is None:
-        user = enrolment.binding.user
+        user = held.binding.user
         raise NotEnrolled("The binding was changed meanwhile", user=user)
     check_revoked(now)
 
@@ -109,10 +109,10 @@ async def check_never_had(context: Context, person: Person) -> None:
         )
 
 
-def check_revoked(enrolment: Enrolment) -> None:
+def check_revoked(held: Held) -> None:
     """A revocation wins over any record. Raises :class:`Revoked`, and why it cannot be told."""
-    binding = enrolment.binding
-    if enrolment.damage is not None:
-        raise enrolment.damage
-    if enrolment.revoked:
+    binding = held.binding
+    if held.damage is not None:
+        raise held.damage
+    if held.revoked:
         raise Revoked(serial=binding.serial, key=binding.fingerprint, user=binding.user)

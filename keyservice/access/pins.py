@@ -26,7 +26,7 @@ from keyservice.core.errors import (
 )
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person
-from keyservice.store.records import Binding
+from keyservice.store.records import Binding, Purpose
 from keyservice.store.throttle import PinName
 from keyservice.ukeys.base import KeyRef, TryReserve
 from keyservice.ukeys.operations import (
@@ -134,7 +134,8 @@ async def _meant(context: Context) -> tuple[UkeyHandle, KeyRef]:
     else:
         person = await identity.identify(context)
         enrolment = await identity.enrolled(context, person)
-        binding = enrolment.binding if enrolment is not None else None
+        theirs = enrolment.of(Purpose.LOGIN) if enrolment is not None else ()
+        binding = next((each.binding for each in theirs), None)
         if binding is None and (request.user or not root):
             raise NotEnrolled(user=person.name)
         if binding is not None and request.serial not in ("", binding.serial):

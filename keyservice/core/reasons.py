@@ -76,6 +76,7 @@ class Reason(StrEnum):
     EVENT = "event", N_("line {number} tells of no binding")
     CUT = "cut", N_("its last line is cut off")
     GONE = "gone", N_("it is gone, and its ukey was not unbound")
+    MISSING = "missing", N_("{lost} is gone from it, and was not unbound")
     VANISHED = "vanished", N_("it was there and is gone")
     SHRUNK = "shrunk", N_("it has {size} bytes, and had {length}")
     CHANGED = "changed", N_("its first {length} bytes are not what they were")

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Who owns which ukey: one record per person, a text file that can be read and compared."""
+"""Whose each key is: one record per person, with all of their credentials."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 
 from keyservice.core.errors import (
     AlreadyBound,
@@ -18,17 +17,15 @@ from keyservice.core.errors import (
     UkeyError,
 )
 from keyservice.core.reasons import Fact, Reason, Unfit
-from keyservice.core.username import Person, check, file_name, is_file_name
-from keyservice.crypto import algorithms
+from keyservice.core.username import Person, file_name, is_file_name
 
-from . import lines, uniqueness
+from . import uniqueness
 from .files import PrivateDirectory, Taken
 from .people import NO_UID, Event, Kind, People, now
+from .record_text import RECORD_MAX, parse, serialize
 from .records import Binding
 from .revocations import Revocations
 
-VERSION = 1
-RECORD_MAX = 8192  #: bytes
 _NAME_MAX = 255  #: bytes of a file name (NAME_MAX of every file system in use)
 
 
@@ -39,35 +36,34 @@ class Bindings:
         self._folder, self._people, self._revocations = folder, people, revocations
         self._writing = threading.RLock()
 
-    def of(self, person: Person) -> Binding | None:
-        """The binding of `person`, or None if it is proven that there is none.
+    def of(self, person: Person) -> tuple[Binding, ...]:
+        """The bindings of `person`, none if it is proven that there is none.
 
         Raises as ``uniqueness.theirs``. As long as any record or history is damaged or gone,
         nobody is proven to have none: :class:`RecordDamaged`.
         """
         return self.own(person) or self.search(person)
 
-    def own(self, person: Person) -> Binding | None:
-        """The record under the name of `person`: one small file, which is read quickly.
+    def own(self, person: Person) -> tuple[Binding, ...]:
+        """What is in the record under the name of `person`: one small file, read quickly.
 
-        None proves nothing yet. Raises :class:`RecordForeign` if it is another uid's.
+        Nothing there proves nothing yet. Raises :class:`RecordForeign` if it is another uid's.
         """
-        own = self._read(file_name(person.name))
-        return None if own is None else uniqueness.theirs([own], person)
+        return uniqueness.theirs(self._read(file_name(person.name)), person)
 
-    def search(self, person: Person) -> Binding | None:
-        """The record of `person`, after a look at all: None proves that there is none."""
+    def search(self, person: Person) -> tuple[Binding, ...]:
+        """What is `person`'s, after a look at all: nothing proves that there is nothing."""
         everyone, damaged = self.all()
         found = uniqueness.theirs(everyone, person)
-        if found is not None:  # it was bound since :meth:`own`
+        if found:  # it was bound since :meth:`own`
             return found
         for error in damaged:
             raise error
         self.adopt(everyone)
-        return None
+        return ()
 
-    def named(self, user: str) -> Binding | None:
-        """The record under the name `user`, whatever person has that name now. For removing it."""
+    def named(self, user: str) -> tuple[Binding, ...]:
+        """What is in the record under the name `user`, whatever person has that name now."""
         return self._read(file_name(user))
 
     def all(self) -> tuple[list[Binding], list[UkeyError]]:
@@ -83,12 +79,9 @@ class Bindings:
                 if not is_file_name(name):
                     self._check_stray(name, names)
                     continue
-                binding = self._read(name)
+                bindings += self._read(name)
             except (RecordDamaged, StoreFailed) as error:
                 damaged.append(error)
-            else:
-                if binding is not None:  # removed meanwhile
-                    bindings.append(binding)
         damaged += self._shared(bindings)
         for look in (self._revocations.all, self._people.bound):
             try:
@@ -96,7 +89,7 @@ class Bindings:
             except (RecordDamaged, StoreFailed) as error:
                 damaged.append(error)
                 return bindings, damaged
-        return bindings, damaged + [self._folder.damaged(*each) for each in self._gone(bindings)]
+        return bindings, damaged + self._gone(bindings)
 
     def strays(self) -> list[UkeyError]:
         """An error for each file that can be nobody's record, as an editor's backup: it counts for
@@ -116,28 +109,33 @@ class Bindings:
         record that was renamed, of a person whom neither a record nor the history knows."""
         try:  # whoever may write it: it lets nobody in
             content = self._folder.read(name, RECORD_MAX, trusted=False)
-            binding = parse(content or b"")
+            user = parse(content or b"")[0].user
         except (ValueError, RecordDamaged):
             return
-        own = file_name(binding.user)
-        if own not in names and self._people.last(binding.user) is None:
+        own = file_name(user)
+        if own not in names and not self._people.lasts(user):
             raise self._folder.damaged(name, Reason.OTHER_NAME, file=own)
 
     def _shared(self, bindings: list[Binding]) -> Iterator[RecordDamaged]:
-        """An error for each record whose ukey, or key, another one names too."""
+        """An error for each record with a ukey, or a key, that another one names too."""
         for pair in uniqueness.shared(bindings):
             for one, two in (pair, pair[::-1]):
                 yield self._folder.damaged(file_name(one.user), Reason.SHARED, other=two.user)
 
     def gone(self) -> list[Event]:
-        """All people whose record is gone though their ukey was neither unbound nor revoked."""
-        return [
-            event
-            for event in self._people.bound()
-            if not self._there(file_name(event.user))
-            and self._revocations.find(event.key) is None
-            and self._people.last(event.user) == event  # not unbound meanwhile
-        ]
+        """All keys that are in no record though they were neither unbound nor revoked."""
+        return [event for event in self._people.bound() if self._is_gone(event)]
+
+    def incomplete(self, bindings: Sequence[Binding]) -> UkeyError | None:
+        """Why nobody can tell whether these are all of a person's; None if they are."""
+        keys, user = {each.fingerprint for each in bindings}, bindings[0].user
+        try:
+            for event in self._people.lasts(user):
+                if event.event is Kind.BOUND and event.key not in keys and self._is_gone(event):
+                    return self._missing(event)
+        except UkeyError as error:
+            return error
+        return None
 
     def check_gone(self, user: str) -> None:
         """Raise :class:`RecordDamaged` if the record under the name `user` is gone."""
@@ -145,18 +143,33 @@ class Bindings:
             if event.user == user:
                 raise self._folder.damaged(file_name(user), Reason.GONE)
 
-    def _gone(self, bindings: list[Binding]) -> list[tuple[str, str]]:
-        """(file name, reason) of each record that is gone; few files have to be looked for."""
-        there = {binding.user for binding in bindings}
-        if all(event.user in there for event in self._people.bound()):
+    def _gone(self, bindings: list[Binding]) -> list[RecordDamaged]:
+        """An error for each record that is gone, and for each key that is gone from its record;
+        few files have to be looked for."""
+        there = {(each.user, each.fingerprint) for each in bindings}
+        if all((event.user, event.key) in there for event in self._people.bound()):
             return []
-        return [(file_name(event.user), Reason.GONE) for event in self.gone()]
+        gone, users = self.gone(), {each.user for each in bindings}
+        records = dict.fromkeys(each.user for each in gone if each.user not in users)
+        return [self._folder.damaged(file_name(user), Reason.GONE) for user in records] + [
+            self._missing(each) for each in gone if each.user in users
+        ]
 
-    def _there(self, name: str) -> bool:
+    def _missing(self, event: Event) -> RecordDamaged:
+        lost = event.serial or event.key
+        return self._folder.damaged(file_name(event.user), Reason.MISSING, lost=lost)
+
+    def _is_gone(self, event: Event) -> bool:
+        """Whether the key of a binding is in no record, and was neither unbound nor revoked."""
         try:
-            return self._folder.read(name, RECORD_MAX) is not None
+            found = self._read(file_name(event.user))
         except RecordDamaged:
-            return True
+            return False  # which is told
+        return (
+            all(each.fingerprint != event.key for each in found)
+            and self._revocations.find(event.key) is None
+            and event in self._people.lasts(event.user)  # not unbound meanwhile
+        )
 
     def adopt(self, bindings: list[Binding], *, wait: bool = False) -> None:
         """Note records that came from elsewhere in the history, so that their loss is noticed.
@@ -170,35 +183,34 @@ class Bindings:
             new = [
                 _event(Kind.BOUND, each, each.bound_by, each.bound_at)
                 for each in self._unknown(bindings)
-                if self._read(file_name(each.user)) == each
+                if each in self._read(file_name(each.user))
             ]
             if new:
                 self._people.append(*new)
         finally:
             self._writing.release()
 
-    def _unknown(self, bindings: list[Binding]) -> list[Binding]:
-        """The bindings that are not the last known event under their names."""
-        lasts = self._people.lasts()
+    def _unknown(self, bindings: Iterable[Binding]) -> list[Binding]:
+        """The bindings that are not the last known event of their key under their names."""
         return [
             each
             for each in bindings
-            if (last := lasts.get(each.user)) is None
+            if (last := self._people.last(each.user, each.fingerprint)) is None
             or last != _event(Kind.BOUND, each, last.by, last.at)
         ]
 
-    def check_free(self, serial: str, key: str) -> None:
+    def check_free(self, binding: Binding) -> None:
         """Raise as ``uniqueness.check_free``.
 
         Raises the error of a damaged record too: it might hold that ukey or key.
         """
         everyone, damaged = self.all()
-        uniqueness.check_free(everyone, serial=serial, key=key)
+        uniqueness.check_free(everyone, **uniqueness.names(binding))
         for error in damaged:
             raise error
 
-    def add(self, binding: Binding) -> None:
-        """Store a new binding. One user, one ukey; one ukey, one user.
+    def add(self, binding: Binding, *, limit: int = 1) -> None:
+        """Store a new binding. As ``Records.add``; one ukey, one user.
 
         Raises :class:`AlreadyBound`, :class:`RecordForeign` and :class:`StoreFailed`. Then the
         records are unchanged, or whole with the new one if the disk failed at the very end.
@@ -206,98 +218,71 @@ class Bindings:
         person = Person(binding.user, binding.uid)
         with self._writing:
             existing = self.of(person)
-            if existing is not None:
-                raise AlreadyBound(Reason.HAS_UKEY, user=existing.user, serial=existing.serial)
-            self.check_free(binding.serial, binding.fingerprint)
-            name = file_name(binding.user)
-            try:
-                self._folder.create(name, serialize(binding))
-            except Taken:
-                raise AlreadyBound(Reason.HAS_UKEY, user=binding.user) from None
+            uniqueness.check_room(existing, binding, limit)
+            self.check_free(binding)
+            self._write((*existing, binding), before=existing)
             try:
                 self.adopt([binding])
             except UkeyError:
                 if self._unknown([binding]):  # else its loss would be noticed, and nobody let pass
-                    self._folder.remove(name)
+                    self._write(existing, before=(*existing, binding))
                 raise
 
     def remove(self, binding: Binding, *, by: int = 0) -> None:
-        """Remove `binding`; the history keeps that the person had a ukey.
+        """Remove `binding` alone; the history keeps that the person had that ukey.
 
         Raises :class:`NotEnrolled` if it is not the stored one any more.
         """
         name = file_name(binding.user)
         with self._writing:
-            if self._read(name) != binding:
+            found = self._read(name)
+            if binding not in found:
                 raise NotEnrolled("The binding is gone or was changed", user=binding.user)
             self._people.append(_event(Kind.UNBOUND, binding, by, now()))
-            self._folder.remove(name)
+            self._write(tuple(each for each in found if each != binding), before=found)
 
     def discard(self, user: str, *, by: int = 0) -> None:
         """Remove the record under the name `user` that cannot be read, or is gone."""
         with self._writing:
-            known = self._people.last(user) or Event(Kind.UNBOUND, user, NO_UID, "", "", "", by)
-            self._people.append(replace(known, event=Kind.UNBOUND, at=now(), by=by))
+            known = self._people.lasts(user)
+            bound = [each for each in known if each.event is Kind.BOUND] or known[-1:]
+            unbound = bound or [Event(Kind.UNBOUND, user, NO_UID, "", "", "", by)]
+            self._people.append(
+                *(replace(each, event=Kind.UNBOUND, at=now(), by=by) for each in unbound)
+            )
             self._folder.remove(file_name(user))
 
-    def _read(self, name: str) -> Binding | None:
+    def _write(self, bindings: Sequence[Binding], *, before: Sequence[Binding]) -> None:
+        """Write a record whose bindings were `before`; without bindings there is none."""
+        name = file_name((*bindings, *before)[0].user)
+        if not bindings:
+            self._folder.remove(name)
+        elif before:
+            self._folder.replace(name, serialize(bindings))
+        else:
+            try:
+                self._folder.create(name, serialize(bindings))
+            except Taken:
+                raise AlreadyBound(Reason.HAS_UKEY, user=bindings[0].user) from None
+
+    def _read(self, name: str) -> tuple[Binding, ...]:
+        """What is in the record of that name; nothing if there is no record."""
         if len(name) > _NAME_MAX:
-            return None  # no file can have that name
+            return ()  # no file can have that name
         content = self._folder.read(name, RECORD_MAX)
         if content is None:
-            return None
+            return ()
         try:
-            binding = parse(content)
+            bindings = parse(content)
         except ValueError as error:
             facts: dict[str, Fact] = dict(error.facts) if isinstance(error, Unfit) else {}
             why = facts.pop("why", Reason.NO_JSON)
             raise self._folder.damaged(name, why, **facts) from None
-        own = file_name(binding.user)
+        own = file_name(bindings[0].user)
         if own != name:
             raise self._folder.damaged(name, Reason.OTHER_NAME, file=own)
-        return binding
+        return bindings
 
 
 def _event(kind: Kind, binding: Binding, by: int, at: str) -> Event:
     return Event(kind, binding.user, binding.uid, binding.serial, binding.fingerprint, at, by)
-
-
-def serialize(binding: Binding) -> bytes:
-    """The record's text: JSON, one field a line, ASCII."""
-    return lines.encode(VERSION, binding, indent=2)
-
-
-def parse(content: bytes) -> Binding:
-    """The binding in a record's text. Raises :class:`Unfit`."""
-    binding = Binding(**lines.decode(content, VERSION, Binding))
-    _check(binding)
-    return binding
-
-
-def _check(binding: Binding) -> None:
-    try:
-        check(binding.user)
-    except UkeyError as error:
-        raise Unfit(error.reason or Reason.USER_CHARACTERS) from None
-    if not 0 <= binding.uid < 2**32 - 1 or not -1 <= binding.bound_by < 2**32:
-        raise Unfit(Reason.UID)
-    if not binding.serial or not binding.kind:
-        raise Unfit(Reason.EMPTY)
-    _check_key(binding)
-    try:
-        datetime.fromisoformat(binding.bound_at)
-    except ValueError:
-        raise Unfit(Reason.TIME) from None
-
-
-def _check_key(binding: Binding) -> None:
-    if binding.algorithm not in algorithms.ALGORITHMS:
-        raise Unfit(Reason.ALGORITHM)
-    try:
-        key = binding.key
-    except ValueError:
-        raise Unfit(Reason.KEY) from None
-    if len(binding.public_key) != 2 * len(key.encoded):  # bytes.fromhex ignores spaces
-        raise Unfit(Reason.KEY)
-    if not algorithms.has_form(key):
-        raise Unfit(Reason.KEY)

@@ -12,7 +12,7 @@ from keyservice.core.threads import Budget
 from keyservice.core.username import Person
 
 from .people import Event
-from .records import Binding, Enrolment, Inventory
+from .records import Binding, Enrolment, Held, Inventory
 from .revocations import Revocation
 from .state import State
 
@@ -32,17 +32,17 @@ class FileRecords:
     async def enrolled(self, person: Person, budget: Budget) -> Enrolment | None:
         return await threads.call(budget, self._state.enrolled, person)
 
-    async def still(self, enrolment: Enrolment, budget: Budget) -> Enrolment | None:
-        return await threads.call(budget, self._state.still, enrolment)
+    async def still(self, held: Held, budget: Budget) -> Held | None:
+        return await threads.call(budget, self._state.still, held)
 
     async def inventory(self, budget: Budget) -> Inventory:
         return await self._inventory.call(budget.seconds)
 
-    async def named(self, user: str, budget: Budget) -> Binding:
+    async def named(self, user: str, budget: Budget) -> tuple[Binding, ...]:
         return await threads.call(budget, self._state.named, user)
 
-    async def last(self, user: str, budget: Budget) -> Event | None:
-        return await threads.call(budget, self._state.people.last, user)
+    async def lasts(self, user: str, budget: Budget) -> list[Event]:
+        return await threads.call(budget, self._state.people.lasts, user)
 
     async def had(self, person: Person, budget: Budget) -> Event | None:
         return await threads.call(budget, self._state.people.had, person)
@@ -53,8 +53,8 @@ class FileRecords:
     async def revocations(self, budget: Budget) -> list[Revocation]:
         return await threads.call(budget, self._state.revocations.all)
 
-    async def add(self, binding: Binding, budget: Budget) -> None:
-        await self._changes.call(budget, self._state.bindings.add, binding)
+    async def add(self, binding: Binding, budget: Budget, limit: int = 1) -> None:
+        await self._changes.call(budget, partial(self._state.bindings.add, limit=limit), binding)
 
     async def remove(self, binding: Binding, by: int, budget: Budget) -> None:
         await self._changes.call(budget, partial(self._state.bindings.remove, by=by), binding)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +14,30 @@ from keyservice.core.reasons import Reason, Unfit
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-#: A field's type as annotated; a field of any other type is a text on the disk.
 _FACT_MAX = 100  #: characters that are shown of a text that cannot be read
+#: A field's type as annotated; a field of any other type is a text on the disk.
 _TYPES: dict[str, type] = {"int": int, "bool": bool}
 
 
-def encode(version: int, record: DataclassInstance, *, indent: int | None = None) -> bytes:
-    """The text of `record`, ASCII, with its last line ended."""
-    return (json.dumps({"version": version, **asdict(record)}, indent=indent) + "\n").encode()
+def encode(version: int, record: DataclassInstance) -> bytes:
+    """The line of `record`, ASCII, with its end."""
+    return text({"version": version, **asdict(record)})
 
 
 def decode(content: bytes, version: int, kind: type[DataclassInstance]) -> dict[str, Any]:
     """The fields of a `kind`, each of its type. Raises :class:`Unfit`."""
+    found = read(content)
+    check_version(found, version)
+    return checked(found, {each.name: _TYPES.get(str(each.type), str) for each in fields(kind)})
+
+
+def text(found: Mapping[str, Any], *, indent: int | None = None) -> bytes:
+    """An object as text, ASCII, with its last line ended."""
+    return (json.dumps(found, indent=indent) + "\n").encode()
+
+
+def read(content: bytes) -> dict[str, Any]:
+    """The object in a text. Raises :class:`Unfit`."""
     try:
         found = json.loads(content.decode("ascii"), object_pairs_hook=_unique)
     except Unfit:
@@ -33,9 +46,23 @@ def decode(content: bytes, version: int, kind: type[DataclassInstance]) -> dict[
         raise Unfit(Reason.NO_JSON) from None
     except ValueError as error:
         raise Unfit(Reason.BAD_JSON, detail=str(error)[:_FACT_MAX]) from None
-    if not isinstance(found, dict) or found.pop("version", None) != version:
-        raise Unfit(Reason.VERSION, version=version)
-    wanted = {each.name: _TYPES.get(str(each.type), str) for each in fields(kind)}
+    if not isinstance(found, dict):
+        raise Unfit(Reason.NO_JSON)
+    return found
+
+
+def check_version(found: dict[str, Any], *versions: int) -> int:
+    """Take the version out of the object `found`. Raises :class:`Unfit` if it is none of these."""
+    version = found.pop("version", None)
+    if type(version) is not int or version not in versions:
+        raise Unfit(Reason.VERSION, version=versions[-1])
+    return version
+
+
+def checked(found: object, wanted: Mapping[str, type]) -> dict[str, Any]:
+    """`found` as an object with exactly these fields of these types. Raises :class:`Unfit`."""
+    if not isinstance(found, dict):
+        raise Unfit(Reason.NO_JSON)
     if found.keys() != wanted.keys():
         strange = ", ".join(sorted(found.keys() ^ wanted.keys()))
         raise Unfit(Reason.FIELDS, names=strange[:_FACT_MAX])

@@ -51,8 +51,8 @@ class _Known:
     """What follows from the lines."""
 
     def __init__(self) -> None:
-        #: the last that was bound or unbound under a name
-        self.last: dict[str, Event] = {}
+        #: the last of each key that was bound or unbound under a name, oldest first
+        self.last: dict[str, dict[str, Event]] = {}
         #: everybody who had one, by name and uid
         self.had: dict[tuple[str, int], Event] = {}
         self.keys: set[str] = set()
@@ -60,7 +60,9 @@ class _Known:
     def add(self, event: Event) -> None:
         match event.event:
             case Kind.BOUND | Kind.UNBOUND:
-                self.last[event.user] = event
+                keys = self.last.setdefault(event.user, {})
+                keys.pop(event.key, None)
+                keys[event.key] = event
                 self.had[event.user, event.uid] = event
                 self.keys.add(event.key)
             case Kind.FORGOTTEN:
@@ -86,13 +88,13 @@ class People:
         self.history = History(folder, FILE, FILE_MAX, witness)
         self._known: tuple[bytes, _Known] = (b"", _Known())
 
-    def last(self, user: str) -> Event | None:
-        """The last binding or unbinding under the name `user`."""
-        return self.lasts().get(user)
+    def last(self, user: str, key: str) -> Event | None:
+        """The last binding or unbinding of the key with this fingerprint under the name `user`."""
+        return self._current().last.get(user, {}).get(key)
 
-    def lasts(self) -> dict[str, Event]:
-        """The last binding or unbinding for every name."""
-        return self._current().last
+    def lasts(self, user: str) -> list[Event]:
+        """The last binding or unbinding of each key under the name `user`, oldest first."""
+        return list(self._current().last.get(user, {}).values())
 
     def had(self, person: Person) -> Event | None:
         """The last event of a ukey of `person`, by name or by uid; None: they never had one."""
@@ -105,8 +107,9 @@ class People:
         return [had[pair] for pair in _of(had, user, uid)]
 
     def bound(self) -> list[Event]:
-        """Everybody who has a ukey bound."""
-        return [each for each in self._current().last.values() if each.event is Kind.BOUND]
+        """All keys that are bound, each with the person whose it is."""
+        everyone = self._current().last.values()
+        return [each for keys in everyone for each in keys.values() if each.event is Kind.BOUND]
 
     def keys(self) -> set[str]:
         """The fingerprints of all keys that were ever bound."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""What a store is, and what it keeps: who owns which ukey, who had one, and which keys are revoked.
+"""What a store is, and what it keeps: whose each key is, who had one, and which keys are revoked.
 
 ``file_records`` is the first store. Another one is another class with the type :class:`Records`.
 """
@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from keyservice.core.errors import UkeyError
@@ -19,15 +20,29 @@ from keyservice.crypto.key import PublicKey
 from .people import Event
 from .revocations import Revocation
 
+#: Characters of a label.
+LABEL_MAX = 64
+
+
+class Purpose(StrEnum):
+    """What a key is for. One key has one purpose: what signs a login's challenge never signs what
+    somebody else worded."""
+
+    LOGIN = "login"  #: the ukey is in a reader of this host
+    SSH = "ssh"  #: sshd has verified it
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The ukey `serial`, which holds the key `public_key`, is `user`'s."""
+    """One credential of a person: the key `public_key` is `user`'s, on the ukey `serial`.
+
+    An ssh key that came from a file has no serial, application and container.
+    """
 
     user: str  #: ``pw_name``
     uid: int
     serial: str
-    kind: str  #: the ukey's kind, by its driver's name
+    kind: str  #: the ukey's kind, by its driver's name; ``ssh`` or ``sk`` for a key from a file
     application: str
     container: str
     algorithm: str  #: of the key, by its name in ``crypto.algorithms``
@@ -35,6 +50,8 @@ class Binding:
     attested: bool  #: whether an issuer's certificate vouches that the key was made on the ukey
     bound_at: str  #: UTC, ISO 8601
     bound_by: int  #: the login uid, or else the uid, of the person who bound it
+    purpose: Purpose = Purpose.LOGIN
+    label: str = ""  #: how its owner tells it from their others; at most ``LABEL_MAX`` characters
 
     @property
     def key(self) -> PublicKey:
@@ -47,13 +64,32 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
-    """Somebody's binding, and whether its key is revoked, as read at one time."""
+class Held:
+    """A credential of somebody's, and whether its key is revoked, as read at one time."""
 
     binding: Binding
     revoked: bool
     #: Why nobody can tell whether the key is revoked; then it counts as revoked.
     damage: UkeyError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """All credentials of a person, one at least, as read at one time."""
+
+    held: tuple[Held, ...]
+    #: Why nobody can tell whether the person has others too.
+    damage: UkeyError | None = None
+
+    def of(self, purpose: Purpose) -> tuple[Held, ...]:
+        """Those with this purpose, in the order in which they were bound.
+
+        Raises `damage` if there is none: nothing that is lost looks like what never was.
+        """
+        found = tuple(each for each in self.held if each.binding.purpose is purpose)
+        if not found and self.damage is not None:
+            raise self.damage
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +115,29 @@ class Records(Protocol):
     # -- looks
 
     async def enrolled(self, person: Person, budget: Budget) -> Enrolment | None:
-        """The binding of `person`, None if it is proven that there is none.
+        """The credentials of `person`, None if it is proven that they have none, of any purpose.
 
         Raises as ``uniqueness.theirs`` too.
         """
         ...
 
-    async def still(self, enrolment: Enrolment, budget: Budget) -> Enrolment | None:
-        """The same, read again; None if the record has changed since, or is gone."""
+    async def still(self, held: Held, budget: Budget) -> Held | None:
+        """The same credential, read again; None if it has changed since, or is gone."""
         ...
 
     async def inventory(self, budget: Budget) -> Inventory:
         """All that is kept. It is read once for all who ask before that begins."""
         ...
 
-    async def named(self, user: str, budget: Budget) -> Binding:
-        """The binding under the name `user`, whatever person has that name now. For removing it.
+    async def named(self, user: str, budget: Budget) -> tuple[Binding, ...]:
+        """All bindings under the name `user`, whatever person has that name now. For removing them.
 
         Raises :class:`NotEnrolled`, and :class:`RecordDamaged` if it is gone without being unbound.
         """
         ...
 
-    async def last(self, user: str, budget: Budget) -> Event | None:
-        """The last binding or unbinding under the name `user`."""
+    async def lasts(self, user: str, budget: Budget) -> list[Event]:
+        """The last binding or unbinding of each key under the name `user`, oldest first."""
         ...
 
     async def had(self, person: Person, budget: Budget) -> Event | None:
@@ -118,12 +154,15 @@ class Records(Protocol):
 
     # -- changes
 
-    async def add(self, binding: Binding, budget: Budget) -> None:
-        """Keep a new binding. Raises :class:`AlreadyBound` and :class:`RecordForeign`."""
+    async def add(self, binding: Binding, budget: Budget, limit: int = 1) -> None:
+        """Keep a new binding, with which the person has at most `limit` of its purpose.
+
+        Raises :class:`AlreadyBound` and :class:`RecordForeign`.
+        """
         ...
 
     async def remove(self, binding: Binding, by: int, budget: Budget) -> None:
-        """Remove it; that the person had a ukey stays known.
+        """Remove it, and none of the person's others; that they had it stays known.
 
         Raises :class:`NotEnrolled` if it is not the stored one any more.
         """

@@ -22,7 +22,7 @@ from keyservice.core.username import Person
 from .bindings import Bindings
 from .files import PrivateDirectory
 from .people import NO_UID, Event, Kind, People, now
-from .records import Binding, Enrolment, Inventory
+from .records import Binding, Enrolment, Held, Inventory
 from .revocations import Revocations
 from .witness import FILE, HIDDEN, Witness
 
@@ -78,25 +78,27 @@ class State:
         return told + damaged + [str(error) for error in self.bindings.strays()]
 
     def enrolled(self, person: Person) -> Enrolment | None:
-        """The binding of `person`, None if it is proven that there is none.
+        """What is bound to `person`, None if it is proven that there is nothing.
 
         Raises as :meth:`Bindings.of`.
         """
-        binding = self.bindings.of(person)
-        return None if binding is None else self._enrolment(binding)
+        found = self.bindings.of(person)
+        if not found:
+            return None
+        return Enrolment(tuple(map(self._held, found)), self.bindings.incomplete(found))
 
-    def still(self, enrolment: Enrolment) -> Enrolment | None:
-        """The same, read again; None if the record has changed since, or is gone."""
-        binding = self.bindings.named(enrolment.binding.user)
-        return self._enrolment(binding) if binding == enrolment.binding else None
+    def still(self, held: Held) -> Held | None:
+        """The same credential, read again; None if it has changed since, or is gone."""
+        binding = held.binding
+        return self._held(binding) if binding in self.bindings.named(binding.user) else None
 
-    def named(self, user: str) -> Binding:
-        """The binding under the name `user`. As ``Records.named``."""
-        binding = self.bindings.named(user)
-        if binding is None:
+    def named(self, user: str) -> tuple[Binding, ...]:
+        """All bindings under the name `user`. As ``Records.named``."""
+        bindings = self.bindings.named(user)
+        if not bindings:
             self.bindings.check_gone(user)
             raise NotEnrolled(user=user)
-        return binding
+        return bindings
 
     def inventory(self) -> Inventory:
         """All that is kept, as read at one time."""
@@ -111,12 +113,12 @@ class State:
         except (RecordDamaged, StoreFailed):  # which is among `damaged`
             return Inventory(bindings, damaged, None, strays)
 
-    def _enrolment(self, binding: Binding) -> Enrolment:
+    def _held(self, binding: Binding) -> Held:
         try:
             revoked = self.revocations.find(binding.fingerprint) is not None
-            return Enrolment(binding, revoked)
+            return Held(binding, revoked)
         except UkeyError as error:
-            return Enrolment(binding, revoked=True, damage=error)
+            return Held(binding, revoked=True, damage=error)
 
     def damage(self) -> list[UkeyError]:
         """Everything that cannot be trusted or is gone."""
@@ -132,10 +134,9 @@ class State:
         :class:`AlreadyBound` if one of these people has a ukey bound.
         """
         known = self.people.known(user, uid)
-        for event in known:
-            last = self.people.last(event.user)
-            theirs = last is not None and (last.user == user or last.uid == uid)
-            if last is not None and theirs and last.event is Kind.BOUND:
+        names = dict.fromkeys(event.user for event in known)
+        for last in (each for name in names for each in self.people.lasts(name)):
+            if last.event is Kind.BOUND and (last.user == user or last.uid == uid):
                 raise AlreadyBound(Reason.HAS_UKEY, user=last.user, serial=last.serial)
         if known:
             self.people.append(Event(Kind.FORGOTTEN, user, uid, "", "", now(), by))
@@ -144,8 +145,8 @@ class State:
     def accept(self, by: int) -> list[UkeyError]:
         """Accept the histories and the set of records as they are. Returns what was not right.
 
-        A revocation whose line only lost its end stays in force; half a line goes. All people whose
-        record is gone count as unbound. Damaged records stay damaged. Raises
+        A revocation whose line only lost its end stays in force; half a line goes. All keys that
+        are gone from their records count as unbound. Damaged records stay damaged. Raises
         :class:`RecordDamaged` for a history with a line that cannot be read.
         """
         for folder in (self._records, self._state):
@@ -167,8 +168,9 @@ class State:
     def _adopt(self) -> None:
         """Note bindings and revocations that another version, or a person by hand, has made."""
         bindings, _ = self.bindings.all()
-        there, known = {each.user for each in bindings}, self.people.keys()
-        bound = {each.key: each for each in self.people.bound() if each.user not in there}
+        there = {(each.user, each.fingerprint) for each in bindings}
+        everyone, known = self.people.bound(), self.people.keys()
+        bound = {each.key: each for each in everyone if (each.user, each.key) not in there}
         new = {}
         for each in self.revocations.lines():
             if each.key in bound:

@@ -149,9 +149,9 @@ def test_a_bind_ends_at_its_deadline_wherever_it_hangs_on_its_way_to_the_disk(
 
         add = service.bindings.add
 
-        def hang(binding: Binding) -> None:
+        def hang(binding: Binding, *, limit: int) -> None:
             disk.hang(SYNC, before)
-            add(binding)
+            add(binding, limit=limit)
 
         monkeypatch.setattr(service.bindings, "add", hang)
         asked = request(operations.BIND, serial=ukey.serial)
@@ -187,7 +187,7 @@ def test_binds_that_follow_one_that_hangs_end_in_time_and_are_not_done_later(
         disk.release()
         assert "event=unbind user=bob" in (await service.next_lines())[0]
         await asyncio.sleep(0.05)
-        assert service.bindings.named("alice") is None
+        assert service.bindings.named("alice") == ()
 
     run(tmp_path, scene)
 

@@ -15,7 +15,7 @@ from keyservice.access.settings import Rules, ServiceRule
 from keyservice.access.shares import SESSIONS, Share
 from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.core.username import Person
-from keyservice.store.bindings import serialize
+from keyservice.store.record_text import serialize
 from keyservice.store.revocations import Revocation
 from tests.support.ukeys import Softkey
 
@@ -98,7 +98,7 @@ def test_a_record_of_a_uid_with_another_name_now(tmp_path: Path, ukey: Softkey) 
         binding = service.bind(ukey)
         renamed = dataclasses.replace(binding, user="renamed")
         (service.records.path / "alice").rename(service.records.path / "renamed")
-        (service.records.path / "renamed").write_bytes(serialize(renamed))
+        (service.records.path / "renamed").write_bytes(serialize([renamed]))
         held = await service.login(flags=Flag.NOUSEROK)
         refused(held, Code.AUTHINFO_UNAVAIL, ErrorName.RECORD_DAMAGED, asked=False)
         (line,) = service.lines()

@@ -12,8 +12,8 @@ import pytest
 
 from keyservice import config
 from keyservice.contract.names import DEADLINE_DEFAULT, DEADLINE_MAX, Code
-from keyservice.store.bindings import RECORD_MAX, parse
 from keyservice.store.people import Event, Kind
+from keyservice.store.record_text import RECORD_MAX, parse
 from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 from pam_ukey.options import Options
@@ -94,4 +94,4 @@ def test_the_page_s_record_is_one() -> None:
     assert match
     fields = json.loads(re.sub(r"\\f[IR]", "", match[0]).replace("\\-", "-"))
     fields["public_key"] = "0" * 128
-    assert parse(json.dumps(fields).encode()).user == "alice"
+    assert parse(json.dumps(fields).encode())[0].user == "alice"

@@ -151,14 +151,14 @@ async def without_decoys(context: Context) -> Verdict:
 def damaged_is_none(patch: Patch) -> None:
     read = Bindings.own
 
-    def own(records: Bindings, person: Person) -> Binding | None:
+    def own(records: Bindings, person: Person) -> tuple[Binding, ...]:
         try:
             return read(records, person)
         except RecordDamaged:
-            return None
+            return ()
 
     patch.setattr(Bindings, "own", own)
-    patch.setattr(Bindings, "search", nothing)
+    patch.setattr(Bindings, "search", lambda records, person: ())
     patch.setattr(identity, "check_never_had", soon_nothing)
 
 

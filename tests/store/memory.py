@@ -15,7 +15,7 @@ from keyservice.core.threads import Budget
 from keyservice.core.username import Person
 from keyservice.store import uniqueness
 from keyservice.store.people import NO_UID, Event, Kind, now
-from keyservice.store.records import Binding, Enrolment, Inventory
+from keyservice.store.records import Binding, Enrolment, Held, Inventory
 from keyservice.store.revocations import Revocation
 
 
@@ -23,27 +23,34 @@ class MemoryRecords:
     """See :class:`~keyservice.store.records.Records`. No call takes any time."""
 
     def __init__(self) -> None:
-        self._bindings: dict[str, Binding] = {}
+        self._bindings: list[Binding] = []
         self._revoked: dict[str, Revocation] = {}
         self._events: list[Event] = []
 
     async def enrolled(self, person: Person, budget: Budget) -> Enrolment | None:
-        return self._enrolment(uniqueness.theirs(self._bindings.values(), person))
+        found = uniqueness.theirs(self._bindings, person)
+        return Enrolment(tuple(map(self._held, found))) if found else None
 
-    async def still(self, enrolment: Enrolment, budget: Budget) -> Enrolment | None:
-        binding = self._bindings.get(enrolment.binding.user)
-        return self._enrolment(binding) if binding == enrolment.binding else None
+    async def still(self, held: Held, budget: Budget) -> Held | None:
+        return self._held(held.binding) if held.binding in self._bindings else None
 
     async def inventory(self, budget: Budget) -> Inventory:
-        return Inventory(list(self._bindings.values()), [], list(self._revoked.values()))
+        bindings = sorted(self._bindings, key=lambda each: each.user)
+        return Inventory(bindings, [], list(self._revoked.values()))
 
-    async def named(self, user: str, budget: Budget) -> Binding:
-        if user not in self._bindings:
+    async def named(self, user: str, budget: Budget) -> tuple[Binding, ...]:
+        found = tuple(each for each in self._bindings if each.user == user)
+        if not found:
             raise NotEnrolled(user=user)
-        return self._bindings[user]
+        return found
 
-    async def last(self, user: str, budget: Budget) -> Event | None:
-        return next((each for each in reversed(self._events) if each.user == user), None)
+    async def lasts(self, user: str, budget: Budget) -> list[Event]:
+        newest: dict[str, Event] = {}
+        for each in self._events:
+            if each.user == user:
+                newest.pop(each.key, None)
+                newest[each.key] = each
+        return list(newest.values())
 
     async def had(self, person: Person, budget: Budget) -> Event | None:
         theirs = self._known(person.name, person.uid)
@@ -55,27 +62,25 @@ class MemoryRecords:
     async def revocations(self, budget: Budget) -> list[Revocation]:
         return list(self._revoked.values())
 
-    async def add(self, binding: Binding, budget: Budget) -> None:
-        self.put(binding)
+    async def add(self, binding: Binding, budget: Budget, limit: int = 1) -> None:
+        self.put(binding, limit=limit)
 
-    def put(self, binding: Binding) -> None:
-        person, kept = Person(binding.user, binding.uid), self._bindings.values()
-        own = uniqueness.theirs(kept, person)
-        if own is not None:
-            raise AlreadyBound(Reason.HAS_UKEY, user=own.user, serial=own.serial)
-        uniqueness.check_free(kept, serial=binding.serial, key=binding.fingerprint)
-        self._bindings[binding.user] = binding
+    def put(self, binding: Binding, *, limit: int = 1) -> None:
+        own = uniqueness.theirs(self._bindings, Person(binding.user, binding.uid))
+        uniqueness.check_room(own, binding, limit)
+        uniqueness.check_free(self._bindings, **uniqueness.names(binding))
+        self._bindings.append(binding)
         self._note(Kind.BOUND, binding, binding.bound_by, binding.bound_at)
 
     async def remove(self, binding: Binding, by: int, budget: Budget) -> None:
-        if self._bindings.get(binding.user) != binding:
+        if binding not in self._bindings:
             raise NotEnrolled(user=binding.user)
-        self._note(Kind.UNBOUND, self._bindings.pop(binding.user), by, now())
+        self._bindings.remove(binding)
+        self._note(Kind.UNBOUND, binding, by, now())
 
     async def discard(self, user: str, by: int, budget: Budget) -> None:
-        binding = self._bindings.pop(user, None)
-        if binding is not None:
-            self._note(Kind.UNBOUND, binding, by, now())
+        for each in [each for each in self._bindings if each.user == user]:
+            await self.remove(each, by, budget)
 
     async def revoke(self, event: Revocation, budget: Budget) -> None:
         self._revoked.pop(event.key, None)
@@ -84,7 +89,7 @@ class MemoryRecords:
 
     async def forget(self, user: str, uid: int, by: int, budget: Budget) -> list[Event]:
         known = self._known(user, uid)
-        for each in self._bindings.values():
+        for each in self._bindings:
             if each.user == user or each.uid == uid != NO_UID:
                 raise AlreadyBound(Reason.HAS_UKEY, user=each.user, serial=each.serial)
         self._events = [each for each in self._events if each not in known]
@@ -93,8 +98,8 @@ class MemoryRecords:
     async def accept(self, by: int, budget: Budget) -> list[UkeyError]:
         return []
 
-    def _enrolment(self, binding: Binding | None) -> Enrolment | None:
-        return None if binding is None else Enrolment(binding, binding.fingerprint in self._revoked)
+    def _held(self, binding: Binding) -> Held:
+        return Held(binding, binding.fingerprint in self._revoked)
 
     def _known(self, user: str, uid: int) -> list[Event]:
         return [each for each in self._events if each.user == user or each.uid == uid != NO_UID]

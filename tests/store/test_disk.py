@@ -54,9 +54,9 @@ def test_binding_on_a_full_disk_loses_nothing(small: PrivateDirectory) -> None:
     with pytest.raises(StoreFailed, match="No space"):
         bindings.add(binding("bob", 1001, "SN2", 2))
     assert sorted(path.name for path in small.path.iterdir()) == before
-    assert bindings.of(ALICE) == binding()
+    assert bindings.of(ALICE) == (binding(),)
     filler.unlink()
-    assert bindings.of(BOB) is None
+    assert bindings.of(BOB) == ()
     bindings.add(binding("bob", 1001, "SN2", 2))
 
 
@@ -65,7 +65,7 @@ def test_unbinding_works_on_a_full_disk(small: PrivateDirectory) -> None:
     bindings.add(binding())
     fill(small)
     bindings.remove(binding())
-    assert bindings.of(ALICE) is None
+    assert bindings.of(ALICE) == ()
 
 
 def test_what_cannot_be_remembered_is_not_unbound(small: PrivateDirectory, tmp_path: Path) -> None:
@@ -75,14 +75,14 @@ def test_what_cannot_be_remembered_is_not_unbound(small: PrivateDirectory, tmp_p
     filler = fill(small)
     with pytest.raises(StoreFailed, match="No space"):
         state.bindings.remove(binding())
-    assert state.bindings.of(ALICE) == binding()
+    assert state.bindings.of(ALICE) == (binding(),)
     filler.unlink()
     state.bindings.remove(binding())
     assert state.people.had(ALICE) is not None
     fill(small)
     with pytest.raises(StoreFailed, match="No space"):
         state.bindings.add(binding())
-    assert state.bindings.of(ALICE) is None, "nobody would miss it"
+    assert state.bindings.of(ALICE) == (), "nobody would miss it"
 
 
 def test_a_revocation_that_does_not_fit_leaves_no_half(

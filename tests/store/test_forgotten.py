@@ -43,7 +43,7 @@ def test_what_was_bound_to_them_since_is_no_hindrance_and_stays_known(
     assert [each.user for each in state.forget("bob", 1001, 0)] == ["bob"]
     state = started(folder)
     assert state.people.had(BOB) is None
-    assert state.bindings.of(CAROL_NOW) == since
+    assert state.bindings.of(CAROL_NOW) == (since,)
     (folder.path / "carol").unlink()
     assert len(state.damage()) == 1, "a loss is missed as before"
 

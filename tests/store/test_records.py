@@ -16,7 +16,7 @@ from keyservice.core.username import Person
 from keyservice.store.file_records import FileRecords
 from keyservice.store.files import PrivateDirectory
 from keyservice.store.people import Kind
-from keyservice.store.records import Enrolment, Records
+from keyservice.store.records import Enrolment, Held, Purpose, Records
 from keyservice.store.revocations import Revocation
 
 from .conftest import binding, started
@@ -48,18 +48,19 @@ def test_what_is_bound_is_found_until_it_is_unbound(play: Play) -> None:
         await records.add(HERS, SOON)
         await records.add(HIS, SOON)
         enrolment = await records.enrolled(ALICE, SOON)
-        assert enrolment == Enrolment(HERS, revoked=False)
-        assert await records.still(enrolment, SOON) == enrolment
-        assert await records.named("alice", SOON) == HERS
+        assert enrolment == Enrolment((Held(HERS, revoked=False),))
+        (held,) = enrolment.of(Purpose.LOGIN)
+        assert await records.still(held, SOON) == held
+        assert await records.named("alice", SOON) == (HERS,)
         kept = await records.inventory(SOON)
         assert (kept.bindings, kept.damaged, kept.revocations) == ([HERS, HIS], [], [])
         await records.remove(HERS, 7, SOON)
         assert await records.enrolled(ALICE, SOON) is None
-        assert await records.still(enrolment, SOON) is None
+        assert await records.still(held, SOON) is None
         had = await records.had(ALICE, SOON)
         assert had is not None
         assert (had.event, had.user, had.serial, had.by) == (Kind.UNBOUND, "alice", "SN1", 7)
-        assert await records.last("alice", SOON) == had
+        assert await records.lasts("alice", SOON) == [had]
         for gone in (records.named("alice", SOON), records.remove(HERS, 7, SOON)):
             with pytest.raises(NotEnrolled):
                 await gone
@@ -105,10 +106,10 @@ def test_a_revocation_is_in_force_until_it_is_taken_back(play: Play) -> None:
         assert await records.revocation(revoked.key, SOON) == revoked
         assert await records.revocations(SOON) == [revoked]
         assert (await records.inventory(SOON)).revocations == [revoked]
-        assert await records.enrolled(ALICE, SOON) == Enrolment(HERS, revoked=True)
+        assert await records.enrolled(ALICE, SOON) == Enrolment((Held(HERS, revoked=True),))
         await records.revoke(replace(revoked, revoked=False), SOON)
         assert await records.revocations(SOON) == []
-        assert await records.enrolled(ALICE, SOON) == Enrolment(HERS, revoked=False)
+        assert await records.enrolled(ALICE, SOON) == Enrolment((Held(HERS, revoked=False),))
 
     play(scene)
 

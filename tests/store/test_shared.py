@@ -8,8 +8,8 @@ import pytest
 
 from keyservice.core.errors import AlreadyBound, RecordDamaged
 from keyservice.core.username import Person
-from keyservice.store.bindings import serialize
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.record_text import serialize
 from keyservice.store.records import Binding
 
 from .conftest import binding, started, state_of
@@ -28,7 +28,7 @@ def test_a_record_that_came_back_beside_another_s_is_damage(
     state.bindings.add(HERS)
     state.bindings.remove(HERS)
     state.bindings.add(bobs)
-    folder.create("alice", serialize(HERS))
+    folder.create("alice", serialize([HERS]))
     again = state_of(folder)
     assert len(again.start()) == 2
     assert [each.facts for each in again.damage()] == [
@@ -38,8 +38,8 @@ def test_a_record_that_came_back_beside_another_s_is_damage(
     with pytest.raises(RecordDamaged):
         again.bindings.of(DAVE)
     with pytest.raises(AlreadyBound):
-        again.bindings.check_free(bobs.serial, bobs.fingerprint)
+        again.bindings.check_free(bobs)
     again.bindings.remove(HERS)
     assert again.damage() == []
-    assert again.bindings.of(BOB) == bobs
-    assert again.bindings.of(DAVE) is None
+    assert again.bindings.of(BOB) == (bobs,)
+    assert again.bindings.of(DAVE) == ()

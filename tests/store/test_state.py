@@ -14,8 +14,8 @@ import pytest
 
 from keyservice.core.errors import RecordDamaged, StoreFailed
 from keyservice.core.username import Person
-from keyservice.store.bindings import serialize
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.record_text import serialize
 from keyservice.store.revocations import Revocation
 from keyservice.store.witness import FILE, HIDDEN
 
@@ -49,7 +49,7 @@ def test_a_first_start_is_silent_and_a_later_one_knows(folder: PrivateDirectory)
     started(folder)
     assert (folder.path / HIDDEN).read_bytes() == (histories(folder).path / FILE).read_bytes()
     started(folder)
-    assert state_of(folder).bindings.of(ALICE) is None
+    assert state_of(folder).bindings.of(ALICE) == ()
 
 
 def test_an_upgrade_is_silent_and_takes_notice_of_all_that_is_there(full: PrivateDirectory) -> None:
@@ -68,7 +68,7 @@ def test_what_an_older_version_did_in_between_is_taken_notice_of(full: PrivateDi
     with revoked(full).open("ab") as file:
         file.write(line(lost))
     (full.path / "alice").unlink()
-    hers = serialize(binding("carol", 1002, "SN3", 3))
+    hers = serialize([binding("carol", 1002, "SN3", 3)])
     full.create("carol", hers)
     state = started(full)
     state.revocations.append(dataclasses.replace(lost, revoked=False))
@@ -79,8 +79,8 @@ def test_what_an_older_version_did_in_between_is_taken_notice_of(full: PrivateDi
 
 def test_a_record_from_elsewhere_is_missed_when_it_goes(full: PrivateDirectory) -> None:
     state = started(full)
-    full.create("carol", serialize(binding("carol", 1002, "SN3", 3)))
-    assert state.bindings.of(Person("dave", 7)) is None
+    full.create("carol", serialize([binding("carol", 1002, "SN3", 3)]))
+    assert state.bindings.of(Person("dave", 7)) == ()
     full.remove("carol")
     with pytest.raises(RecordDamaged) as caught:
         state.bindings.of(Person("dave", 7))
@@ -111,7 +111,7 @@ def test_whatever_is_lost_proves_nobody_to_have_none_until_it_is_back(
     for path in both:
         shutil.rmtree(path, ignore_errors=True)
         path.with_name(f"{path.name}.backup").rename(path)
-    assert started(full).bindings.of(CAROL) is None
+    assert started(full).bindings.of(CAROL) == ()
 
 
 @pytest.mark.parametrize("lose", LOST_REVOCATIONS)
@@ -154,7 +154,7 @@ def test_damage_says_what_it_is(
 def test_those_whose_records_are_there_are_still_known(full: PrivateDirectory) -> None:
     for lose in (a_record_gone, people_gone):
         lose(full)
-    assert state_of(full).bindings.own(BOB) == HIS
+    assert state_of(full).bindings.own(BOB) == (HIS,)
 
 
 def test_a_lost_witness_is_told_and_written_again(full: PrivateDirectory) -> None:
@@ -182,7 +182,7 @@ def test_records_from_an_older_backup_are_right_but_for_what_came_since(
     state = state_of(full)
     (error,) = state.damage()
     assert places([error]) == {"carol"}
-    assert state.bindings.own(ALICE) == HERS
+    assert state.bindings.own(ALICE) == (HERS,)
     assert state.revocations.find("ef" * 32) is not None
 
 
@@ -209,7 +209,7 @@ def test_records_copied_to_another_host(full: PrivateDirectory, tmp_path: Path) 
     (there.path / HIDDEN).unlink()
     state = state_of(there, "ef" * 16)
     assert state.start() == []
-    assert state.bindings.of(ALICE) == HERS
+    assert state.bindings.of(ALICE) == (HERS,)
 
 
 def line(event: Revocation) -> bytes:

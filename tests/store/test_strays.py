@@ -12,8 +12,9 @@ import pytest
 from keyservice.core.errors import RecordDamaged
 from keyservice.core.reasons import Reason
 from keyservice.core.username import Person, file_name, is_file_name
-from keyservice.store.bindings import Bindings, serialize
+from keyservice.store.bindings import Bindings
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.record_text import serialize
 from keyservice.store.records import Binding
 
 from .conftest import binding
@@ -44,9 +45,9 @@ def test_a_stray_file_keeps_nobody_out_and_is_told(
     bindings: Bindings, folder: PrivateDirectory, alice: Binding, content: bytes | None, mode: int
 ) -> None:
     bindings.add(alice)
-    path = write(folder, "alice~", serialize(alice) if content is None else content, mode)
+    path = write(folder, "alice~", serialize([alice]) if content is None else content, mode)
     assert bindings.all() == ([alice], [])
-    assert bindings.of(BOB) is None
+    assert bindings.of(BOB) == ()
     bindings.add(binding("bob", 1001, "SN2", 2))
     (told,) = bindings.strays()
     assert told.facts == {"path": str(path), "why": Reason.STRAY}
@@ -56,16 +57,16 @@ def test_a_copy_of_what_was_unbound_is_only_that(
     bindings: Bindings, folder: PrivateDirectory, alice: Binding
 ) -> None:
     bindings.add(alice)
-    write(folder, "alice~", serialize(alice))
+    write(folder, "alice~", serialize([alice]))
     bindings.remove(alice)
-    assert bindings.of(BOB) is None
+    assert bindings.of(BOB) == ()
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o644])
 def test_what_may_be_all_that_is_left_of_a_record_keeps_it_open(
     bindings: Bindings, folder: PrivateDirectory, alice: Binding, mode: int
 ) -> None:
-    path = write(folder, "alice~", serialize(alice), mode)
+    path = write(folder, "alice~", serialize([alice]), mode)
     with pytest.raises(RecordDamaged) as caught:
         bindings.of(BOB)
     facts = {"path": str(path), "why": Reason.OTHER_NAME, "file": "alice"}

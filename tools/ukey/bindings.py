@@ -30,6 +30,8 @@ KEYS = (
     ("attested", N_("whether its issuer vouches that the key was made on the ukey")),
     ("bound_at", N_("when it was bound: UTC, ISO 8601")),
     ("bound_by", N_("the number of the user who bound it")),
+    ("purpose", N_("what the key is for: login or ssh")),
+    ("label", N_("how its owner tells it from their others")),
     *owner.KEYS,
 )
 

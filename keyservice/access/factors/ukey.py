@@ -13,8 +13,10 @@ from keyservice.access.context import Context
 from keyservice.access.proof import Proof
 from keyservice.access.services import UkeyHandle
 from keyservice.contract.names import Flag
+from keyservice.core.errors import NotEnrolled
 from keyservice.core.username import Person
-from keyservice.store.records import Enrolment
+from keyservice.store import records
+from keyservice.store.records import Held
 
 
 class Ukey:
@@ -27,16 +29,19 @@ class Ukey:
         enrolment = await identity.enrolled(context, person)
         if enrolment is None:
             return None
-        binding = enrolment.binding
+        held = next(iter(enrolment.of(records.Purpose.LOGIN)), None)
+        if held is None:
+            raise NotEnrolled(user=person.name)  # they have another key: never "not enrolled"
+        binding = held.binding
         context.serial = binding.serial
         request, rules = context.request, context.services.rules
         place = identity.judge(context)
         if not place.local and not _allowed_from_afar(context, person):
             raise locality.refusal(place, request.service)
-        identity.check_revoked(enrolment)
+        identity.check_revoked(held)
         patience = 0 if Flag.UNIFORM in request.flags else rules.patience(request.service)
         handle = await presence.find(context, binding.serial, patience)
-        return Inserted(person, enrolment, handle)
+        return Inserted(person, held, handle)
 
 
 def _allowed_from_afar(context: Context, person: Person) -> bool:
@@ -55,11 +60,11 @@ class Inserted:
     """Somebody's ukey, which is inserted."""
 
     person: Person
-    enrolment: Enrolment
+    held: Held
     handle: UkeyHandle
 
     async def prove(self, context: Context) -> None:
-        binding, handle = self.enrolment.binding, self.handle
+        binding, handle = self.held.binding, self.handle
         await presence.check_key(context, handle, binding)
         ref, reserve = presence.ref_of(binding), tries.reserve(context)
         await tries.check_pause(context, handle, ref)
@@ -71,4 +76,4 @@ class Inserted:
         pin = await tries.ask_pin(context, handle, prompt)
         proof = Proof(Purpose.LOGIN, self.person, handle, ref, binding.key)
         await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
-        await identity.check_still(context, self.enrolment)
+        await identity.check_still(context, self.held)
