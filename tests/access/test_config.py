@@ -202,6 +202,7 @@ def test_the_installed_file_says_the_defaults_and_every_key() -> None:
     assert ReaderSettings(quirks=changed.readers.quirks) == changed.readers
     assert keys(uncommented) == keys(EVERY_KEY) | {
         *("reader", "serial", "byte_order", "expected_length", "pin_hash", "new_pair"),
+        *("pin_block", "size_order"),
     }
 
 

@@ -81,7 +81,8 @@ def generate_key_pair(card: Card, apdu: Command) -> bytes:
     """AppID ‖ ContID ‖ bits u32; user logged in. Replaces a pair that is there. X ‖ Y."""
     container = _opened(card, apdu.data[: 2 * ID_BYTES])
     card.open[apdu.data[:ID_BYTES]].require(USER)
-    if card.u32.unpack_from(apdu.data, 2 * ID_BYTES) != (_BITS,):
+    asked = apdu.data[2 * ID_BYTES :]
+    if card.u32.unpack(asked[::-1] if card.traits.size_order == "other" else asked) != (_BITS,):
         raise Status(SW.BAD_DATA)
     before, container.key = container.key, KeyPair.generate()
     card.save(lambda: setattr(container, "key", before))

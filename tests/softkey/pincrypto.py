@@ -46,6 +46,18 @@ def acceptable(padded: bytes) -> bool:
     return len(padded) == PIN_FIELD and len(pin) >= PIN_MINIMUM and b"\0" not in pin
 
 
+def sized(data: bytes) -> bytes:
+    """One vendor's blocks: the length in 2 bytes, low byte first ‖ data ‖ 80 ‖ 00…"""
+    block = len(data).to_bytes(2, "little") + data + b"\x80"
+    return block + bytes(-len(block) % BLOCK)
+
+
+def unsized(blocks: bytes) -> bytes:
+    """The data in one vendor's blocks, padded with 00 to a PIN's field; empty if they hold none."""
+    data = blocks[2 : 2 + int.from_bytes(blocks[:2], "little")]
+    return data.ljust(PIN_FIELD, b"\0") if sized(data) == blocks else b""
+
+
 class Sm4:
     """SM4 under one key, its schedule kept: a block costs about 1 µs."""
 
@@ -58,9 +70,10 @@ class Sm4:
         self.encrypt = cipher.encryptor().update
         self.decrypt = cipher.decryptor().update
 
-    def respond(self, challenge: bytes) -> bytes:
-        """The 16-byte proof of knowing the key: SM4-ECB(rnd8 ‖ 00×8)."""
-        return self.encrypt(challenge + _CHALLENGE_PADDING)
+    def respond(self, challenge: bytes, block: str = "padded") -> bytes:
+        """The 16-byte proof of knowing the key: SM4-ECB(rnd8 ‖ 00×8), or of the sized rnd8."""
+        padded = challenge + _CHALLENGE_PADDING
+        return self.encrypt(sized(challenge) if block == "sized" else padded)
 
     def mac(self, challenge: bytes, message: bytes) -> bytes:
         """MAC4: the first 4 bytes of the CBC-MAC, IV rnd8 ‖ 00×8, padding 80 00…"""

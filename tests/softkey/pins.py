@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 commands = Commands()
 
 _ROLES = (ADMIN, USER)
-_NEW_PIN = (ID_BYTES + pincrypto.PIN_FIELD + pincrypto.MAC_BYTES,)
+#: The second only where blocks are sized, for PINs of 14 to 16 bytes.
+_NEW_PIN = tuple(ID_BYTES + blocks * pincrypto.BLOCK + pincrypto.MAC_BYTES for blocks in (1, 2))
 
 
 @commands(0x14, data=(ID_BYTES,), p1p2=_ROLES, answer=3)
@@ -32,9 +33,11 @@ def verify_pin(card: Card, apdu: Command) -> bytes:
     application = card.application(apdu.data[:ID_BYTES])
     proof = apdu.data[ID_BYTES:]
     pin = application.pin(apdu.p2)
-    cipher = pincrypto.sm4(pin.key)
+    cipher, block = pincrypto.sm4(pin.key), card.traits.pin_block
     application.roles.discard(apdu.p2)
-    card.present(pin, lambda challenge: hmac.compare_digest(proof, cipher.respond(challenge)))
+    card.present(
+        pin, lambda challenge: hmac.compare_digest(proof, cipher.respond(challenge, block))
+    )
     card.file.write_tries(card.state)
     application.roles.add(apdu.p2)
     return b""
@@ -71,6 +74,8 @@ def _set_pin(card: Card, apdu: Command, application: OpenApplication, *, by: int
     cipher = pincrypto.sm4(pin.key)
     card.present(pin, lambda challenge: hmac.compare_digest(mac, cipher.mac(challenge, message)))
     padded = cipher.decrypt(body[ID_BYTES:])
+    if card.traits.pin_block == "sized":
+        padded = pincrypto.unsized(padded)
     if not pincrypto.acceptable(padded):
         card.file.write_tries(card.state)
         raise Status(SW.BAD_DATA)
@@ -87,9 +92,10 @@ def _set_pin(card: Card, apdu: Command, application: OpenApplication, *, by: int
 
 
 def _mac_header(card: Card, apdu: Command) -> bytes:
-    """``CLA INS P1 P2 ‖ Lc(2) ‖ 00 00``, in front of the data."""
+    """``CLA INS P1 P2 ‖ Lc(2) ‖ 00 00``, in front of the data, or one vendor's ``00 ‖ Lc(2)``."""
     counted = len(apdu.data)
     if card.traits.mac_lc == "data":
         counted -= pincrypto.MAC_BYTES
     length = counted.to_bytes(2, "little" if card.traits.mac_lc == "swapped" else "big")
-    return bytes((apdu.cla, apdu.ins, apdu.p1, apdu.p2)) + length + b"\0\0"
+    length = b"\0" + length if card.traits.mac_lc == "wire" else length + b"\0\0"
+    return bytes((apdu.cla, apdu.ins, apdu.p1, apdu.p2)) + length

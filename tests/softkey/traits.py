@@ -22,7 +22,15 @@ class Traits:
         "data",
         "data+mac",
         "swapped",
-        help="what a MAC's Lc counts: the data (0012), also the MAC (0016), or that swapped (1600)",
+        "wire",
+        help="what a MAC's Lc counts: the data (0012), also the MAC (0016), that swapped (1600), "
+        "or as the command has it (000016)",
+    )
+    pin_block: str = choice(
+        "padded", "sized", help="what is encrypted: data, 00…; or its u16, data, 80, 00…"
+    )
+    size_order: str = choice(
+        "same", "other", help="GenECCKeyPair's bits in the order of all integers, or the other one"
     )
     name_length: int = choice(32, 48, help="bytes of CreateApplication's name")
     info_le: str = choice("any", "0120", "0000", help="the Le that GetDevInfo takes")

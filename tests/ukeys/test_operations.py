@@ -134,6 +134,12 @@ def test_what_a_kind_cannot_do_its_ukey_is_not_asked(
     run(scenario)
 
 
+#: Two blocks, where its length is in front of it.
+LONG = b"87654321876543"
+#: What one vendor's library sends, and what its ukeys want.
+VENDORS = {"mac_length": "wire", "pin_block": "sized", "size_order": "other"}
+
+
 @pytest.mark.parametrize(
     ("traits", "quirks"),
     [
@@ -141,6 +147,7 @@ def test_what_a_kind_cannot_do_its_ukey_is_not_asked(
         ({"mac_lc": "data+mac"}, {"mac_length": "command"}),
         ({"mac_lc": "swapped"}, {"mac_length": "swapped"}),
         ({"pin_hash": "sm3"}, {"pin_hash": "sm3"}),
+        ({"mac_lc": "wire", "pin_block": "sized", "size_order": "other"}, VENDORS),
         ({"info_le": "0000", "le": "exact"}, {}),
         ({"more_data": True}, {}),
         ({"wrong_key": "shifted"}, {}),
@@ -168,6 +175,14 @@ def test_makes_of_ukeys_by_configuration(
                 CHANGE_PIN, Arguments(REF, pin=old, new_pin=new, reserve=TryReserve.LAST), soon()
             )
         assert await sign(handle, NEW)
+        with Secret(NEW) as old, Secret(LONG) as new:
+            await handle.do(
+                CHANGE_PIN, Arguments(REF, pin=old, new_pin=new, reserve=TryReserve.LAST), soon()
+            )
+        with Secret(LONG) as pin:
+            more = Arguments(KeyRef(REF.application, "more"), pin=pin, reserve=TryReserve.LAST)
+            made = await handle.do(GENERATE, more, soon())
+        assert made == await handle.public_key(more.place, soon())
 
     run(scenario, ReaderSettings(allow_virtual_readers=True, quirks=(rule,)))
 

@@ -13,7 +13,7 @@ from keyservice.core.secret import Secret
 from keyservice.crypto import blocks as block_ciphers
 from keyservice.crypto import library, sm4
 from keyservice.ukeys.gmt0017 import pins
-from keyservice.ukeys.gmt0017.settings import MacLength, PinHash
+from keyservice.ukeys.gmt0017.settings import MacLength, PinBlock, PinHash
 from tests.support import CHECKOUT
 from tests.support.process import must
 
@@ -25,7 +25,8 @@ APP = bytes.fromhex("0100")
 def test_the_key_and_the_proof() -> None:
     with pins.key_of(PIN, PinHash.SHA1) as key:
         assert key.hex() == "002fe525cb3afa592e4011157437c666"
-        assert pins.proof(key, CHALLENGE).hex() == "8be3bbed00b1eaa93c458d79769b7499"
+        proof = pins.proof(key, CHALLENGE, PinBlock.PADDED)
+        assert proof.hex() == "8be3bbed00b1eaa93c458d79769b7499"
     assert key == bytes(16)  # wiped
 
 
@@ -36,14 +37,30 @@ def test_the_key_and_the_proof() -> None:
         ("84160001", MacLength.COMMAND, "65447d23"),
         ("84160001", MacLength.SWAPPED, "8e430361"),
         ("841a0000", MacLength.DATA, "ff48a77c"),
+        ("84160001", MacLength.WIRE, "f61f8b21"),
     ],
 )
 def test_a_new_pin_and_its_mac(header: str, length: MacLength, mac: str) -> None:
     with pins.key_of(PIN, PinHash.SHA1) as key:
-        encrypted = pins.encrypted(key, NEW)
+        encrypted = pins.encrypted(key, NEW, PinBlock.PADDED)
         assert encrypted.hex() == "f57f188f8986af91fd6408b567500f11"
         data = APP + encrypted
         assert pins.mac(key, CHALLENGE, bytes.fromhex(header), data, length).hex() == mac
+
+
+def test_one_vendors_blocks_begin_with_a_length() -> None:
+    """The values are openssl's: ``enc -sm4-ecb`` and ``-sm4-cbc`` over blocks written by hand."""
+    with pins.key_of(PIN, PinHash.SHA1) as key:
+        proof = pins.proof(key, CHALLENGE, PinBlock.SIZED)
+        assert proof.hex() == "e1d74bd88e7713bacd0ca60a9b2435b1"
+        new = pins.encrypted(key, NEW, PinBlock.SIZED)
+        assert new.hex() == "ca26749871396afa5c0e03357d74ff55"
+        mac = pins.mac(key, CHALLENGE, bytes.fromhex("84160001"), APP + new, MacLength.WIRE)
+        assert mac.hex() == "4d32435f"
+        with Secret(b"87654321876543") as longer:  # does not fit into one block with its length
+            assert pins.encrypted(key, longer, PinBlock.SIZED).hex() == (
+                "ef65e7d95bb3f5da164c0cb182ef2a2a4fbe7ddb3c013c09b56437163c9fc04e"
+            )
 
 
 def test_sm3_makes_another_key() -> None:

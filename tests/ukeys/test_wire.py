@@ -43,7 +43,9 @@ T = TypeVar("T")
 REF = KeyRef("app", "登录")
 ODD: dict[str, str | int] = {
     "byte_order": "big",
-    "mac_length": "swapped",
+    "mac_length": "wire",
+    "pin_block": "sized",
+    "size_order": "other",
     "expected_length": "any",
     "pin_hash": "sm3",
     "name_length": 48,

@@ -18,7 +18,7 @@ from keyservice.core.errors import PinRefused
 from keyservice.core.secret import Secret, wipe
 from keyservice.crypto import sm4
 
-from .settings import PIN_RULE, MacLength, PinHash
+from .settings import PIN_RULE, MacLength, PinBlock, PinHash
 
 CHALLENGE_BYTES = 8
 MAC_BYTES = 4
@@ -61,31 +61,43 @@ def key_of(pin: Secret, pin_hash: PinHash) -> Iterator[bytearray]:
         wipe(key)
 
 
-def proof(key: bytearray, challenge: bytes) -> bytes:
-    """SM4-ECB(K, challenge ‖ 00×8), 16 bytes: what VerifyPIN sends."""
-    return sm4.encrypt(key, _block(challenge))
+def proof(key: bytearray, challenge: bytes, shape: PinBlock) -> bytes:
+    """The challenge, encrypted under K: what VerifyPIN sends, 16 bytes."""
+    return _encrypted(key, challenge, shape)
 
 
-def encrypted(key: bytearray, new: Secret) -> bytes:
-    """SM4-ECB(K, new PIN padded with 00 to 16 bytes), 16 bytes."""
-    padded = new.padded(PIN_RULE.maximum)
+def encrypted(key: bytearray, new: Secret, shape: PinBlock) -> bytes:
+    """A new PIN, encrypted under K: 16 bytes, or 32 for a sized one of 14 to 16."""
+    with new.view() as pin:
+        return _encrypted(key, pin, shape)
+
+
+def _encrypted(key: bytearray, data: bytes | memoryview, shape: PinBlock) -> bytes:
+    """SM4-ECB(K, `data` in its blocks)."""
+    front = len(data).to_bytes(2, "little") if shape is PinBlock.SIZED else b""
+    back = b"\x80" if shape is PinBlock.SIZED else b""
+    length = len(front) + len(data) + len(back)
+    # as long as it will be: one that grows leaves its content behind
+    blocks = bytearray(length + -length % sm4.BLOCK_BYTES)
     try:
-        return sm4.encrypt(key, padded)
+        for at, part in ((0, front), (len(front), data), (length - len(back), back)):
+            blocks[at : at + len(part)] = part
+        return sm4.encrypt(key, blocks)
     finally:
-        wipe(padded)
+        wipe(blocks)
 
 
 def mac(
     key: bytearray, challenge: bytes, header: bytes, data: bytes, mac_length: MacLength
 ) -> bytes:
     """MAC4 over ``CLA INS P1 P2 ‖ Lc ‖ 00 00 ‖ data``, padded with 80 00…: the first 4 bytes of
-    SM4-CBC-MAC with IV challenge ‖ 00×8."""
+    SM4-CBC-MAC with IV challenge ‖ 00×8. ``wire`` has ``00 ‖ Lc`` in the place of ``Lc ‖ 00 00``.
+    """
     lc = len(data) + (0 if mac_length is MacLength.DATA else MAC_BYTES)
     order: Literal["little", "big"] = "little" if mac_length is MacLength.SWAPPED else "big"
-    message = header + lc.to_bytes(2, order) + bytes(2) + data + b"\x80"
+    counted = lc.to_bytes(2, order)
+    counted = bytes(1) + counted if mac_length is MacLength.WIRE else counted + bytes(2)
+    message = header + counted + data + b"\x80"
     message += bytes(-len(message) % sm4.BLOCK_BYTES)
-    return sm4.cbc_mac(key, _block(challenge), message)[:MAC_BYTES]
-
-
-def _block(challenge: bytes) -> bytes:
-    return challenge + bytes(sm4.BLOCK_BYTES - CHALLENGE_BYTES)
+    iv = challenge + bytes(sm4.BLOCK_BYTES - CHALLENGE_BYTES)
+    return sm4.cbc_mac(key, iv, message)[:MAC_BYTES]

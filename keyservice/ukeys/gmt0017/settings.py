@@ -23,6 +23,21 @@ class MacLength(StrEnum):
     DATA = "data"  #: without the MAC: 0012
     COMMAND = "command"  #: with it: 0016
     SWAPPED = "swapped"  #: with it, low byte first: 1600
+    WIRE = "wire"  #: with it, and the three bytes as the command has them: 000016, then the data
+
+
+class PinBlock(StrEnum):
+    """What becomes of a challenge, or of a new PIN, before SM4 encrypts it under a PIN's key."""
+
+    PADDED = "padded"  #: itself ‖ 00…, 16 bytes
+    SIZED = "sized"  #: its length in 2 bytes, low byte first ‖ itself ‖ 80 ‖ 00…, whole blocks
+
+
+class SizeOrder(StrEnum):
+    """The order of bytes of the key size that GenECCKeyPair is sent."""
+
+    SAME = "same"  #: as in data: ``byte_order``
+    OTHER = "other"
 
 
 class ExpectedLength(StrEnum):
@@ -48,6 +63,8 @@ NAME_LENGTHS = (32, 48)
 SETTINGS = (
     Setting("byte_order", tuple(ByteOrder)),
     Setting("mac_length", tuple(MacLength)),
+    Setting("pin_block", tuple(PinBlock)),
+    Setting("size_order", tuple(SizeOrder)),
     Setting("expected_length", tuple(ExpectedLength)),
     Setting("pin_hash", tuple(PinHash)),
     Setting("name_length", NAME_LENGTHS),
@@ -60,6 +77,8 @@ class Quirks:
 
     byte_order: ByteOrder = ByteOrder.LITTLE
     mac_length: MacLength = MacLength.DATA
+    pin_block: PinBlock = PinBlock.PADDED
+    size_order: SizeOrder = SizeOrder.SAME
     expected_length: ExpectedLength = ExpectedLength.EXACT
     pin_hash: PinHash = PinHash.SHA1
     name_length: int = NAME_LENGTHS[0]
@@ -72,7 +91,16 @@ class Quirks:
         return cls(
             ByteOrder(str(chosen["byte_order"])),
             MacLength(str(chosen["mac_length"])),
+            PinBlock(str(chosen["pin_block"])),
+            SizeOrder(str(chosen["size_order"])),
             ExpectedLength(str(chosen["expected_length"])),
             PinHash(str(chosen["pin_hash"])),
             int(chosen["name_length"]),
         )
+
+    @property
+    def asked_order(self) -> ByteOrder:
+        """The order of bytes of the key size that GenECCKeyPair is sent."""
+        if self.size_order is SizeOrder.SAME:
+            return self.byte_order
+        return ByteOrder.BIG if self.byte_order is ByteOrder.LITTLE else ByteOrder.LITTLE

@@ -202,7 +202,7 @@ class Gmt0017:
             with self._cleared(app):
                 self._verify(app, state, pin)
                 make = Ins.CREATE_CONTAINER if missing else Ins.OPEN_CONTAINER
-                data = app + self._container(app, ref, make) + build_bits(self.quirks.byte_order)
+                data = app + self._container(app, ref, make) + build_bits(self.quirks.asked_order)
                 point = self._send(Ins.GEN_ECC_KEY_PAIR, data, le=POINT_BYTES)
                 if len(point) != POINT_BYTES:
                     raise ResponseError(f"GenECCKeyPair brings {len(point)} bytes, not 64")
@@ -316,7 +316,7 @@ class Gmt0017:
         """Spend a try on the user PIN; its new state."""
         challenge = self._challenge()
         with pins.key_of(pin, self.quirks.pin_hash) as key:
-            proof = pins.proof(key, challenge)
+            proof = pins.proof(key, challenge, self.quirks.pin_block)
         _, sw = self._exchange(Ins.VERIFY_PIN, app + proof, p2=Role.USER)
         self._check_pin_answer(Ins.VERIFY_PIN, sw, app, Role.USER, state)
         self.seen_pin = replace(state, left=state.maximum)
@@ -329,7 +329,7 @@ class Gmt0017:
         p2 = role if ins is Ins.CHANGE_PIN else 0
         challenge = self._challenge()
         with pins.key_of(authority, self.quirks.pin_hash) as key:
-            data = app + pins.encrypted(key, new)
+            data = app + pins.encrypted(key, new, self.quirks.pin_block)
             header = bytes((CLA_MAC, ins, 0, p2))
             data += pins.mac(key, challenge, header, data, self.quirks.mac_length)
         return self._commands.exchange(CLA_MAC, ins, 0, p2, data)[1]
