@@ -32,7 +32,7 @@ from keyservice.store.people import NO_UID, Event, now
 from keyservice.store.records import Binding, Inventory, Purpose
 from keyservice.store.revocations import Revocation
 
-from . import accounts, shares
+from . import accounts, examination, shares
 from .challenge import foreign_message
 from .conversation import Caller
 from .enrolment import doer
@@ -75,6 +75,12 @@ class Administration:
                     row["revoked"] = True
                 rows.append(row)
         return rows
+
+    async def probe(self, caller: Caller) -> tuple[list[Row], list[Row]]:
+        """The readers and what each kind of ukeys finds in them, without a PIN. For root."""
+        _root(caller)
+        await self._pcscd()
+        return await examination.rows(self._services.ukeys)
 
     async def list_bindings(self, caller: Caller) -> list[Row]:
         """The bindings, for root also the records that cannot be trusted."""

@@ -136,6 +136,11 @@ class Bus(Closing):
         """One mapping per present ukey; ``docs/dbus-api.md`` says of what."""
         return _mappings(self._ask("ListUkeys"))
 
+    def probe(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The readers, and each kind's look at what is in them. For root."""
+        readers, looks = _shaped(self._ask("Probe"), 2)
+        return [_mapping(each) for each in readers], [_mapping(each) for each in looks]
+
     def list_bindings(self) -> list[dict[str, Any]]:
         return _mappings(self._ask("ListBindings"))
 

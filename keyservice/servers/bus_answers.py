@@ -27,6 +27,7 @@ class Administration(Protocol):
     """``access.administration.Administration``: what can be asked without a session."""
 
     async def list_ukeys(self, caller: Caller) -> Sequence[Row]: ...
+    async def probe(self, caller: Caller) -> tuple[Sequence[Row], Sequence[Row]]: ...
     async def list_bindings(self, caller: Caller) -> Sequence[Row]: ...
     async def list_revocations(self, caller: Caller) -> Sequence[Row]: ...
     async def unrevoke(self, caller: Caller, key: str) -> None: ...
@@ -58,6 +59,7 @@ class Answers:
             "Continue": self._continue,
             "Cancel": self._cancel,
             "ListUkeys": self._list_ukeys,
+            "Probe": self._probe,
             "ListBindings": self._list_bindings,
             "ListRevocations": self._list_revocations,
             "Unrevoke": self._unrevoke,
@@ -91,6 +93,10 @@ class Answers:
 
     async def _list_ukeys(self, call: Call) -> list[Any]:
         return [list(map(_row, await self._administration.list_ukeys(call.caller)))]
+
+    async def _probe(self, call: Call) -> list[Any]:
+        readers, looks = await self._administration.probe(call.caller)
+        return [list(map(_row, readers)), list(map(_row, looks))]
 
     async def _list_bindings(self, call: Call) -> list[Any]:
         return [list(map(_row, await self._administration.list_bindings(call.caller)))]

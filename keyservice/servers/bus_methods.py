@@ -76,6 +76,11 @@ _ALL = (
     Method("Continue", Right.BEGINNER, (_SESSION,), _STEP),
     Method("Cancel", Right.BEGINNER, (_SESSION,)),
     Method("ListUkeys", Right.ANYONE, gives=(Argument("ukeys", "aa{sv}"),)),
+    Method(
+        "Probe",
+        Right.ROOT,
+        gives=(Argument("readers", "aa{sv}"), Argument("looks", "aa{sv}")),
+    ),
     Method("ListBindings", Right.ANYONE, gives=(Argument("bindings", "aa{sv}"),)),
     Method("ListRevocations", Right.ROOT, gives=(Argument("revocations", "aa{sv}"),)),
     Method("Unrevoke", Right.ROOT, (Argument("fingerprint", "s", 64),)),

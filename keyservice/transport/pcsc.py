@@ -170,6 +170,13 @@ class Card:
             code = scard.SCARD_W_REMOVED_CARD
         raise self._failure(code)
 
+    def atr(self) -> bytes:
+        """The card's answer to reset, inside a transaction."""
+        code, _reader, _state, _protocol, atr = scard.SCardStatus(self._handle)
+        if code != scard.SCARD_S_SUCCESS:
+            raise self._failure(code)
+        return bytes(atr)
+
     def reset(self) -> None:
         """Reset the card, inside a transaction, which goes on."""
         self._reconnect(scard.SCARD_RESET_CARD)

@@ -42,8 +42,13 @@ class Ability(Enum):
 class CardLink(Protocol):
     """A card in a reader, as a driver uses it: ``transport.pcsc.Card``."""
 
-    reader: str
-    generation: int  #: grows whenever the card may have forgotten what it was told
+    @property
+    def reader(self) -> str: ...
+
+    @property
+    def generation(self) -> int:
+        """A number that grows whenever the card may have forgotten what it was told."""
+        ...
 
     def transmit(self, command: bytes | bytearray) -> tuple[bytes, int]:
         """As :class:`keyservice.transport.iso7816.Link` has it."""
@@ -172,4 +177,9 @@ class Kind(Protocol):
 
     def recognise(self, card: CardLink) -> Ukey | None:
         """The ukey behind `card`, or None for any other card, which is left as it was."""
+        ...
+
+    def pointed(self, ukey: Ukey) -> Values:
+        """The settings, other than the usual ones, that the answers of a ukey of this kind point
+        to. It is asked nothing that needs a PIN; many settings show with a PIN only."""
         ...

@@ -12,6 +12,7 @@ from keyservice.core.secret import Secret
 
 from . import results
 from .base import KeyRef, TryReserve
+from .examination import Card, examine
 from .kind import Ability, Ukey
 from .results import Result
 
@@ -48,10 +49,15 @@ class Operation(Generic[T]):
     number: int  #: on the wire, 1 to 63
     result: Result[T]
     run: Callable[[Ukey, Arguments], T]
+    on_card: Callable[[Card], T] | None = None  #: in its place: for any card, a ukey or not
     recognises: bool = False  #: the card in the reader is asked again what it is, before
     needs: Ability | None = None  #: what a kind must be able to do for it
     touches: bool = False  #: a person may have to touch the ukey for it
     seconds: float = 0.0  #: that a slow ukey works, beside what any operation may take
+
+
+def _of_no_ukey(_ukey: Ukey, _arguments: Arguments) -> Any:
+    raise ValueError("the operation is for the card in the reader, a ukey or not")
 
 
 PROBE = Operation(0x01, results.INFO, lambda ukey, _: ukey.info(), recognises=True)
@@ -90,6 +96,7 @@ GENERATE = Operation(
 )
 APPLICATIONS = Operation(0x0A, results.NAMES, lambda ukey, _: ukey.applications())
 KEY_USE = Operation(0x0B, results.KEY_USE, lambda ukey, a: ukey.key_use(a.place))
+EXAMINE = Operation(0x10, results.EXAMINATION, _of_no_ukey, on_card=examine)
 
 #: The operations by their numbers; a worker obeys no other.
 OPERATIONS: dict[int, Operation[Any]] = {
@@ -106,5 +113,6 @@ OPERATIONS: dict[int, Operation[Any]] = {
         GENERATE,
         APPLICATIONS,
         KEY_USE,
+        EXAMINE,
     )
 }

@@ -24,12 +24,12 @@ from keyservice.core.text import plain
 from keyservice.transport.state import ReaderState
 
 from .handle import UkeyHandle
-from .reader import Reader, ReaderEvent, ReaderStatus
+from .reader import Examined, Reader, ReaderEvent, ReaderStatus
 from .settings import ReaderSettings
 from .source import Source
 from .sources import SOURCES
 
-__all__ = ["ReaderEvent", "ReaderStatus", "UkeyHandle", "Ukeys"]
+__all__ = ["Examined", "ReaderEvent", "ReaderStatus", "UkeyHandle", "Ukeys"]
 
 log = logging.getLogger(__name__)
 
@@ -148,6 +148,19 @@ class Ukeys:
             if reader.refused and reader.present:
                 raise ReaderRefused(reader=reader.presence().reader)
         raise UkeyAbsent(serial=serial)
+
+    async def examine(self, deadline: float) -> list[Examined]:
+        """What each reader's card answers to each kind, all readers at once."""
+        readers = [reader for _, reader in sorted(self._readers.items(), key=lambda it: it[0][1])]
+        found = await asyncio.gather(
+            *(reader.examine(deadline) for reader in readers), return_exceptions=True
+        )
+        rows = []
+        for reader, result in zip(readers, found, strict=True):
+            if isinstance(result, BaseException) and not isinstance(result, UkeyError):
+                raise result
+            rows.append(Examined(reader.presence(), result))
+        return rows
 
     def check_not_held(self, serial: str = "") -> None:
         """Raise :class:`UkeyHeld` if there is a card that could not be asked what it is, since

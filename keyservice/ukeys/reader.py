@@ -18,8 +18,9 @@ from keyservice.crypto.key import PublicKey
 from keyservice.transport.state import ReaderState
 
 from .base import KeyRef, KeyUse, PinState, UkeyInfo
+from .examination import Examination
 from .kind import Values
-from .operations import PROBE
+from .operations import EXAMINE, PROBE
 from .quirks import choose
 from .settings import ReaderSettings, is_virtual
 from .source import Source
@@ -53,6 +54,14 @@ class ReaderEvent:
     reader: str
     inserted: bool
     info: UkeyInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A reader, and what came of the examination of its card; None if that was not touched."""
+
+    status: ReaderStatus
+    result: Examination | UkeyError | None
 
 
 class Reader:
@@ -123,6 +132,17 @@ class Reader:
     def probe_again(self) -> None:
         """Probe a card that has failed now, rather than later: somebody is waiting for it."""
         self._hurry.set()
+
+    async def examine(self, deadline: float) -> Examination | None:
+        """Have each kind look at the card; None if there is none, or it may not be touched.
+
+        Raises what keeps them from it before `deadline` (monotonic).
+        """
+        if self.queue is None or not self.present:
+            return None
+        limit = min(deadline, self._now() + self._settings.operation_deadline)
+        message = build_request(EXAMINE)
+        return await self.queue.submit(message, limit, lambda answer: answer.take(EXAMINE))
 
     async def close(self, error: UkeyError) -> None:
         """The reader has gone, or the service ends; what is under way fails with `error`."""

@@ -4,15 +4,28 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import starmap
 from typing import Generic, TypeVar
 
+from keyservice.core.text import is_plain
 from keyservice.crypto.key import PublicKey
 
+from . import kinds
 from .base import Container, KeyRef, KeyUse, PinState, Remark, UkeyInfo
+from .examination import (
+    ATR_MAX,
+    EXCHANGES_MAX,
+    HEADER_BYTES,
+    Examination,
+    Exchange,
+    Look,
+)
 from .fields import Fields, WireError, bytes_of, exactly, plain_of, some, text_of
+from .kind import Values
 from .text import is_name, is_serial
 
 T = TypeVar("T")
@@ -38,6 +51,8 @@ class Tag(IntEnum):
     NAMES = 0x17  # NUL between them
     ALGORITHM = 0x18  # of KEY
     KEY_USE = 0x1A  # needs the PIN, touch, remarks
+    ATR = 0x30
+    LOOKS = 0x31
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +173,69 @@ def _take_key_use(fields: Fields) -> KeyUse:
     return KeyUse(bool(needs_pin), bool(touch), Remark(remarks))
 
 
+_EXCHANGE = struct.Struct(f">{HEADER_BYTES}sHH")
+#: Known, exchanges; then bytes of the kind's name, of the error, and of the settings.
+_LOOK = struct.Struct(">BBBBB")
+
+
+def _pack_examination(examination: Examination) -> Mapping[int, bytes]:
+    packed = b""
+    for look in examination.looks:
+        kind, error, values = look.kind.encode(), look.error.encode(), _pack_values(look.values)
+        packed += _LOOK.pack(look.known, len(look.exchanges), *map(len, (kind, error, values)))
+        for each in look.exchanges:
+            packed += _EXCHANGE.pack(each.header.ljust(HEADER_BYTES, b"\0"), each.sw, each.length)
+        packed += kind + error + values
+    return {Tag.ATR: examination.atr, Tag.LOOKS: packed}
+
+
+def _take_examination(fields: Fields) -> Examination:
+    atr, packed = bytes_of(fields, Tag.ATR), bytes_of(fields, Tag.LOOKS)
+    if len(atr) > ATR_MAX:
+        raise WireError("an ATR that cannot be one")
+    looks = []
+    try:
+        while packed:
+            known, count, *lengths = _LOOK.unpack_from(packed)
+            packed = packed[_LOOK.size :]
+            ends = count * _EXCHANGE.size
+            if known > 1 or count > EXCHANGES_MAX or len(packed) < ends + sum(lengths):
+                raise WireError("a look that cannot be one")
+            exchanges = tuple(starmap(Exchange, _EXCHANGE.iter_unpack(packed[:ends])))
+            texts = []
+            for length in lengths:
+                texts.append(packed[ends : ends + length])
+                ends += length
+            kind, error = texts[0].decode(), texts[1].decode()
+            if not is_plain(kind + error):
+                raise WireError("a look is not plain text")
+            looks.append(Look(kind, bool(known), exchanges, _take_values(texts[2]), error))
+            packed = packed[ends:]
+    except (struct.error, UnicodeDecodeError):
+        raise WireError("a look is cut off, or is not UTF-8") from None
+    return Examination(atr, tuple(looks))
+
+
+def _pack_values(values: Values) -> bytes:
+    """A pair of bytes for each: the index of the setting, and that of the choice."""
+    known = kinds.settings()
+    return bytes(
+        number
+        for index, name in enumerate(known)
+        if name in values
+        for number in (index, known[name].choices.index(values[name]))
+    )
+
+
+def _take_values(packed: bytes) -> Values:
+    known = list(kinds.settings().values())
+    try:
+        pairs = [(known[one], two) for one, two in zip(packed[::2], packed[1::2], strict=True)]
+        return {setting.name: setting.choices[choice] for setting, choice in pairs}
+    except (ValueError, IndexError):
+        raise WireError("a setting that is not known") from None
+
+
 NOTHING = Result(_pack_nothing, _take_nothing)
 INFO = Result(_pack_info, _take_info)
 NAMES = Result(_pack_names, _take_names)
@@ -166,3 +244,4 @@ KEY = Result(_pack_key, _take_key)
 SIGNATURE = Result(_pack_signature, _take_signature)
 PIN_STATE = Result(_pack_pin_state, _take_pin_state)
 KEY_USE = Result(_pack_key_use, _take_key_use)
+EXAMINATION = Result(_pack_examination, _take_examination)

@@ -50,6 +50,11 @@ class Worker:
 
     def _do(self, request: Request) -> bytearray:
         operation = request.operation
+        if operation.on_card is not None:
+            try:
+                return wire.build_done(operation, operation.on_card(self._card), None)
+            finally:  # connected again, a ukey is identified again: it may have been told much
+                self._card.release()
         if operation.recognises:
             self._ukey = None
         ukey = self._recognised()

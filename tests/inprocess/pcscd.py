@@ -281,6 +281,14 @@ class Pcscd:
             self._changed.notify_all()
             return OK
 
+    def SCardStatus(self, card: int) -> tuple[int, str, int, int, list[int]]:
+        with self._call():
+            code, handle = self._find(card)
+            if handle is None:
+                return code, "", 0, 0, []
+            self._await_turn(handle.reader, handle)
+            return OK, handle.reader.name, 0, scard.SCARD_PROTOCOL_T1, list(ATR)
+
     def SCardTransmit(self, card: int, protocol: int, command: list[int]) -> tuple[int, list[int]]:
         assert protocol == scard.SCARD_PCI_T1
         with self._call():

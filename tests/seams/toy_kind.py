@@ -164,6 +164,9 @@ class ToyKind:
 
     def prepare(self) -> None: ...
 
+    def pointed(self, ukey: Ukey) -> Values:
+        return {}
+
     def recognise(self, card: CardLink) -> Ukey | None:
         with card.transaction():
             serial = _serial_of(Commands(card))

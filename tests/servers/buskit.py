@@ -96,6 +96,12 @@ class ScriptedAdministration:
         await self._note("list_ukeys", caller)
         return [{"reader": "Reader 0", "mine": True, "left": 3}]
 
+    async def probe(
+        self, caller: Caller
+    ) -> tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]:
+        await self._note("probe", caller)
+        return [{"reader": "Reader 0"}], [{"kind": "piv", "known": False}]
+
     async def list_bindings(self, caller: Caller) -> Sequence[Mapping[str, Any]]:
         await self._note("list_bindings", caller)
         return []

@@ -88,6 +88,7 @@ def test_questions_are_put_with_their_caller(stage: Stage) -> None:
     def ask() -> None:
         with Bus(timeout=5) as client:
             assert client.list_ukeys() == [{"reader": "Reader 0", "mine": True, "left": 3}]
+            assert client.probe() == ([{"reader": "Reader 0"}], [{"kind": "piv", "known": False}])
             assert client.list_bindings() == []
             assert client.list_revocations() == [{"key": "00" * 32}]
             client.unrevoke("ab" * 32)
@@ -101,6 +102,7 @@ def test_questions_are_put_with_their_caller(stage: Stage) -> None:
         await asyncio.to_thread(ask)
         assert stage.administration.seen == [
             ("list_ukeys", 0, ()),
+            ("probe", 0, ()),
             ("list_bindings", 0, ()),
             ("list_revocations", 0, ()),
             ("unrevoke", 0, ("ab" * 32,)),

@@ -23,6 +23,7 @@ from keyservice.client.session import Bus, Conversation, EventKind, SocketSessio
 from keyservice.contract import operations
 from keyservice.contract.names import BUS_NAME, ROOT_SOCKET, Code, ErrorName
 from keyservice.contract.steps import Prompt, Verdict
+from tests.softkey.link import ATR
 from tests.support import CHECKOUT
 from tests.support.host import Host
 from tests.support.process import wait_until, wake_ups
@@ -77,6 +78,11 @@ def test_both_fronts_lead_to_the_same_verdicts(host: Host) -> None:
     with Bus(timeout=20) as client:
         (row,) = (each for each in client.list_ukeys() if each["card"])
         assert (row["serial"], row["user"]) == (ukey.serial, "demo")
+        readers, looks = client.probe()  # by a confined worker, through the real pcscd
+        (atr,) = (each["atr"] for each in readers if each["card"])
+        assert bytes.fromhex(atr) == bytes(ATR)
+        found = {each["kind"]: each["known"] for each in looks}
+        assert (found["gmt0017"], found["piv"]) == (True, False)
         (binding,) = client.list_bindings()
         assert (binding["user"], binding["revoked"]) == ("demo", False)
         events = client.events(10)
@@ -99,7 +105,7 @@ out = {}
 with Bus(timeout=10) as bus:
     out["ukeys"], out["bindings"] = bus.list_ukeys(), bus.list_bindings()
     out["status"] = bus.status()
-    for name, ask in (("revocations", bus.list_revocations),
+    for name, ask in (("revocations", bus.list_revocations), ("probe", bus.probe),
                       ("unrevoke", lambda: bus.unrevoke("0" * 64)),
                       ("forget", lambda: bus.forget("demo")),
                       ("accept", bus.accept_state),
@@ -149,6 +155,7 @@ def test_a_user_sees_and_may_only_what_is_his(host: Host) -> None:
         assert "bindings" not in found["status"]
         for question in ("revocations", "unrevoke", "forget", "accept", "throttle", "verify"):
             assert found[question] == "NotAllowed"
+        assert found["probe"] == "NotAllowed"
         for kind in ("Bus", "SocketSession"):
             for operation in FUNCTIONS:
                 assert found[f"{kind} {operation.name}"] == "NotAllowed", (kind, operation)

@@ -34,8 +34,8 @@ def _mapping(row: dict[str, Any]) -> dict[str, tuple[str, Any]]:
 
 
 class BusService:
-    """Answers with :attr:`answers`: rows, a mapping, None for nothing, or (error, text), with or
-    without a reason."""
+    """Answers with :attr:`answers`: rows, two lists of them, a mapping, None for nothing, or
+    (error, text), with or without a reason."""
 
     def __init__(self, **answers: Any) -> None:
         self.answers: dict[str, Any] = answers
@@ -80,6 +80,9 @@ class BusService:
             case (str(name), str(text), dict(reason)):
                 body = (text, _mapping(reason))
                 return new_error(call, f"{NAME}.Error.{name}", "sa{sv}", body)
+            case (list(one), list(two)):
+                both = [[_mapping(row) for row in rows] for rows in (one, two)]
+                return new_method_return(call, "aa{sv}aa{sv}", tuple(both))
             case dict(mapping):
                 return new_method_return(call, "a{sv}", (_mapping(mapping),))
             case rows:

@@ -27,6 +27,7 @@ MANUAL = Manual(
         ("accept-state", N_("take what is kept on this host for right, whatever was lost")),
         ("throttle", N_("end the pause after wrong PINs")),
         ("status", N_("how the keyservice is, and what its configuration allows")),
+        ("probe", N_("why is a ukey not recognised, or not used?")),
         ("watch", N_("tell of each insertion and removal as it happens")),
         ("pam", N_("who gets in by which PAM stack, and whether it asks for a ukey")),
     ),

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from keyservice.ukeys.kind import Ability, CardLink, Ukey
+from keyservice.ukeys.kind import Ability, CardLink, Ukey, Values
 
 from .settings import PIN_RULE, SETTINGS
 
@@ -21,15 +21,20 @@ class Gmt0017Kind:
     management_key = False
 
     def prepare(self) -> None:
-        from . import pins, ukey
+        from . import pins, pointers, ukey
 
-        del ukey
+        del pointers, ukey
         pins.prepare()
 
     def recognise(self, card: CardLink) -> Ukey | None:
         from .ukey import Gmt0017
 
         return Gmt0017.recognise(card)
+
+    def pointed(self, ukey: Ukey) -> Values:
+        from .pointers import pointed
+
+        return pointed(ukey)
 
 
 GMT0017 = Gmt0017Kind()

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from keyservice.ukeys.kind import Ability, CardLink, Ukey
+from keyservice.ukeys.kind import Ability, CardLink, Ukey, Values
 
 from .settings import PIN_RULE, SETTINGS
 
@@ -30,6 +30,9 @@ class PivKind:
         from .ukey import Piv
 
         return Piv.recognise(card)
+
+    def pointed(self, ukey: Ukey) -> Values:
+        return {}  # its setting is a wish, and no difference between cards
 
 
 PIV = PivKind()
