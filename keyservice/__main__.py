@@ -17,6 +17,7 @@ from keyservice import __version__, descriptors, inspection, rescue
 from keyservice.access.administration import Administration
 from keyservice.access.admissions import Admissions
 from keyservice.access.audit import Audit
+from keyservice.access.insertions import Insertions
 from keyservice.access.services import Services, machine_id
 from keyservice.access.session import Sessions
 from keyservice.access.throttle import Throttle, boot_id
@@ -124,6 +125,7 @@ async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
         everything = _services(config, log, ukeys)
         sessions = Sessions(everything)
         sockets = Sockets(sessions)
+        insertions = Insertions(everything)  # before the first of them is told
         taken = listeners.take_over(os.environ) or listeners.create(socket_dir)
         await ukeys.start()
         bus = _join_bus(everything, sessions) if config.bus else None
@@ -139,6 +141,7 @@ async def _serve(config: Config, log: LogSocket, socket_dir: Path) -> None:
             if bus is not None:
                 bus.cancel()
                 await asyncio.wait({bus})
+            insertions.stop()
             await ukeys.stop()
     _log.info("stopped")
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from keyservice.contract.names import SSHD_JUNK, WaitFor
+from keyservice.contract.names import SSHD_JUNK, Flag, WaitFor
 from keyservice.core.errors import (
     PinLocked,
     PinRefused,
@@ -43,10 +43,14 @@ async def check_tries(
 ) -> PinState | None:
     """The tries as last seen. If these allow none to be spent, the ukey itself is asked.
 
-    Raises :class:`PinLocked` and :class:`TryWithheld`, so that no PIN is asked in vain.
+    It is asked too if none were seen since its insertion, so that the prompt can tell them. Under
+    ``uniform`` no prompt does. Raises :class:`PinLocked` and :class:`TryWithheld`, so that no PIN
+    is asked in vain.
     """
     known = handle.known_pin(ref)
-    if known is None or known.left > reserve.tries(known.maximum):
+    if known is None and Flag.UNIFORM in context.request.flags:
+        return None
+    if known is not None and known.left > reserve.tries(known.maximum):
         return known
     state = await handle.do(PIN_STATE, Arguments(ref), lookups.deadline(context))
     require_tries(state, handle.info.serial, reserve)

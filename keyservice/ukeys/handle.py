@@ -76,8 +76,15 @@ class UkeyHandle:
             use = await self.do(KEY_USE, Arguments(ref), deadline)
         return use
 
-    async def do(self, operation: Operation[T], arguments: Arguments, deadline: float) -> T:
-        """Have the ukey do it, when its turn comes.
+    async def do(
+        self,
+        operation: Operation[T],
+        arguments: Arguments,
+        deadline: float,
+        *,
+        idle: bool = False,
+    ) -> T:
+        """Have the ukey do it, when its turn comes; if `idle`, that is when nobody else waits.
 
         `deadline` is a monotonic time for queueing and work together; the work alone is also
         limited by the configuration, but for what a person's finger takes. Raises what
@@ -111,7 +118,7 @@ class UkeyHandle:
             more = operation.seconds
             if operation.touches and ref is not None and reader.uses.get(ref, KeyUse()).touch:
                 more += TOUCH_SECONDS
-            return await queue.submit(message, deadline, take, note, more=more)
+            return await queue.submit(message, deadline, take, note, more=more, idle=idle)
         except (UkeyMute, UkeyFailed):
             reader.pins.pop(application, None)  # a try may or may not have been spent
             raise

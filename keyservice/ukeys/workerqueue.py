@@ -70,6 +70,7 @@ class WorkerQueue:
         self._now = monotonic
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Job] = deque()
+        self._idle: deque[_Job] = deque()  #: those that wait until nobody else does
         self._current: _Job | None = None
         self._worker: Operator | None = None
         self._started = 0.0
@@ -84,9 +85,11 @@ class WorkerQueue:
         note: Callable[[Answer], None] = lambda _: None,
         *,
         more: float = 0.0,
+        idle: bool = False,
     ) -> asyncio.Future[T]:
         """Have `message` done before `deadline` (monotonic); it is wiped, whatever happens.
-        `more`: seconds that it may take beside what any operation may.
+        `more`: seconds that it may take beside what any operation may. `idle`: it begins only when
+        no other request waits.
 
         Every answer is shown to `note`, and one that succeeded to `take`, even when nobody waits
         any more. The future holds what `take` makes of it. The future raises the answer's error,
@@ -100,14 +103,15 @@ class WorkerQueue:
             job.future.set_exception(self._late())
             return job.future
         job.timer = self._loop.call_later(left, self._expire, job)
-        self._queue.append(job)
+        (self._idle if idle else self._queue).append(job)
         self._pump()
         return job.future
 
     async def close(self, error: UkeyError) -> None:
         """End the worker; what is waiting fails with `error`."""
-        jobs = [*self._queue, *([self._current] if self._current else [])]
+        jobs = [*self._queue, *self._idle, *([self._current] if self._current else [])]
         self._queue.clear()
+        self._idle.clear()
         self._current = None
         self._retire()
         for job in jobs:
@@ -131,8 +135,8 @@ class WorkerQueue:
 
     def _pump(self) -> None:
         """Send the next request, unless one is under way."""
-        while self._current is None and self._queue:
-            job = self._queue.popleft()
+        while self._current is None and (waiting := self._queue or self._idle):
+            job = waiting.popleft()
             if job.future.done():  # its caller went away while it was waiting
                 continue
             if self._worker is None:
@@ -176,7 +180,7 @@ class WorkerQueue:
             self._current = None
             self._restart()
         else:
-            self._queue.remove(job)
+            (self._queue if job in self._queue else self._idle).remove(job)
         _fail(job, self._late())
         self._pump()
 

@@ -11,6 +11,7 @@ import pytest
 from keyservice.core.errors import (
     DeadlinePassed,
 )
+from keyservice.ukeys.operations import PIN_STATE, Arguments
 from keyservice.ukeys.pool import Ukeys
 from tests.support.ukeys import Softkey
 from tests.ukeys.desks import Desk
@@ -26,6 +27,7 @@ from tests.ukeys.real import (
     until,
 )
 
+PIN_INFO = 0x14
 GET_DEV_INFO, OPEN_APPLICATION, OPEN_CONTAINER, EXPORT = 0x04, 0x26, 0x42, 0x88
 
 
@@ -44,6 +46,25 @@ def test_sixty_four_at_once_on_one_ukey_each_in_turn(softkey: Softkey) -> None:
         assert all(await asyncio.gather(*map(one, range(64))))
         assert order == list(range(64))
         assert commands(softkey) == LOGIN * 64
+
+    run(scenario)
+
+
+def test_what_is_for_an_idle_ukey_comes_after_all_others(softkey: Softkey) -> None:
+    async def scenario(ukeys: Ukeys) -> None:
+        handle = await found(ukeys)
+        await sign(handle)
+        softkey.control.misbehave(slow=20)
+        commands(softkey)
+        first = asyncio.ensure_future(sign(handle))
+        await asyncio.sleep(0)
+        look = asyncio.ensure_future(handle.do(PIN_STATE, Arguments(REF), soon(), idle=True))
+        await asyncio.sleep(0)
+        with pytest.raises(DeadlinePassed):
+            await handle.do(PIN_STATE, Arguments(REF), soon(0.01), idle=True)
+        assert await asyncio.gather(first, *(sign(handle) for _ in range(3)))
+        await look
+        assert commands(softkey) == [*LOGIN * 4, PIN_INFO]
 
     run(scenario)
 
