@@ -16,7 +16,7 @@ from keyservice.core.errors import NotEnrolled, UkeyError
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person
 
-from . import identity, lookups, prompted
+from . import identity, lookups, presence, prompted
 from .context import Context
 from .conversation import Conversation
 from .factors import FACTORS
@@ -110,7 +110,8 @@ async def _login(context: Context) -> Verdict:
             await identity.check_never_had(context, person)
             return Verdict(Code.IGNORE)
         raise NotEnrolled(user=person.name)
-    await ready.prove(context)
+    async with presence.in_use(context):
+        await ready.prove(context)
     admit = context.services.admissions.add
     left = lookups.left(context)
     await admit(context.caller, context.request, person, context.serial, left)

@@ -51,6 +51,7 @@ TRIES_MAX = 10
 _STORES = (StoreFailed, RecordDamaged, LookUpLate)
 
 
+@presence.used
 async def bind(context: Context) -> Verdict:
     """Bind a ukey to the requested person, once it has proven its key with the PIN.
 
@@ -122,6 +123,7 @@ async def _made(context: Context, handle: UkeyHandle, ref: KeyRef, make: Argumen
     return await tries.spend(context, handle, ref, making, lasting=True)
 
 
+@presence.used
 async def unbind(context: Context) -> Verdict:
     """Remove the requested person's binding: with the ukey and its PIN, or by force.
 

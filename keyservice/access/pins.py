@@ -46,6 +46,7 @@ from .services import UkeyHandle
 ASKED = 3
 
 
+@presence.used
 async def change_pin(context: Context) -> Verdict:
     """Change the PIN of the caller's own ukey, or for root of any: old, new, new again.
 
@@ -79,6 +80,7 @@ async def _password_alone(context: Context) -> bool:
     return True
 
 
+@presence.used
 async def unblock_pin(context: Context) -> Verdict:
     """Set a new PIN with the admin PIN. Its tries are shown first, and its last try is kept."""
     handle, ref = await _meant(context)
@@ -105,6 +107,7 @@ async def unblock_pin(context: Context) -> Verdict:
     return Verdict(Code.SUCCESS, context.texts.pin_unblocked(serial), detail={"serial": serial})
 
 
+@presence.used
 async def verify_pin(context: Context) -> Verdict:
     """Check whether a PIN is right. A wrong one costs a try."""
     reserve = tries.reserve(context)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
@@ -96,8 +96,9 @@ async def _within(seconds: float, changed: asyncio.Event, look: Callable[[], _T]
 
 
 @asynccontextmanager
-async def in_use(context: Context, serial: str) -> AsyncIterator[None]:
-    """For what is done with a ukey that was there: if it goes, the error says whether it is back.
+async def in_use(context: Context) -> AsyncIterator[None]:
+    """For all that is done with a ukey once it was found, and for all prompts between: if it goes,
+    the error says whether it is back.
 
     If it is, as when its reader is reset and found again, :class:`UkeyRestarted`; if it is not,
     somebody took it out: :class:`UkeyRemoved`. Under ``uniform`` nobody waits to learn that.
@@ -105,11 +106,22 @@ async def in_use(context: Context, serial: str) -> AsyncIterator[None]:
     try:
         yield
     except (UkeyRemoved, ReaderAbsent) as error:
+        serial = context.serial
         if isinstance(error, ReaderAbsent) and "reader" not in error.facts:
             raise  # it is not the reader that has gone
         if Flag.UNIFORM not in context.request.flags and await _comes_back(context, serial):
             raise UkeyRestarted(serial=serial, why=Reason.CAME_BACK) from error
         raise UkeyRemoved(serial=serial) from error
+
+
+def used(operation: Callable[[Context], Awaitable[_T]]) -> Callable[[Context], Awaitable[_T]]:
+    """`operation` as a whole is what is done with a ukey (:func:`in_use`)."""
+
+    async def told(context: Context) -> _T:
+        async with in_use(context):
+            return await operation(context)
+
+    return told
 
 
 async def _comes_back(context: Context, serial: str) -> bool:

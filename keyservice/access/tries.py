@@ -22,7 +22,7 @@ from keyservice.ukeys.base import KeyRef, PinState, TryReserve
 from keyservice.ukeys.kind import PinRule
 from keyservice.ukeys.operations import PIN_STATE, Arguments
 
-from . import identity, lookups, policy, presence
+from . import identity, lookups, policy
 from .context import Context
 from .services import UkeyHandle
 from .turns import unbroken
@@ -159,13 +159,10 @@ async def in_turn(
     """
     turns = context.services.turns
     try:
-        async with (
-            presence.in_use(context, serial),
-            turns.of(
-                serial,
-                lambda: context.conversation.wait(context.texts.wait_for_turn(), WaitFor.TURN),
-            ) as waited,
-        ):
+        async with turns.of(
+            serial,
+            lambda: context.conversation.wait(context.texts.wait_for_turn(), WaitFor.TURN),
+        ) as waited:
             if context.tick is not None:
                 context.tick.start(waited, turns.seconds(serial))
             return await unbroken(
