@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from keyservice.contract.shell import word
 from keyservice.core.errors import (
-    AlreadyBound,
     BadRequest,
     Cancelled,
     NoKeyPair,
+    NoneFree,
     NoneMadeHere,
     NotOnUkey,
     ReaderRefused,
@@ -39,7 +39,7 @@ NEW_CONTAINER = "pam-ukey"
 async def ukey(context: Context, taken: Sequence[Binding] = ()) -> UkeyHandle:
     """The named ukey, or the one that is inserted, or the one that is chosen among several.
 
-    The ukeys in `taken` do not count. Raises :class:`AlreadyBound` if only such are inserted, and
+    The ukeys in `taken` do not count. Raises :class:`NoneFree` if only such are inserted, and
     what ``presence.find`` raises.
     """
     serial, patience = context.request.serial, context.services.rules.wait_for_ukey
@@ -71,14 +71,28 @@ async def _serial(context: Context, inserted: Sequence[UkeyInfo], taken: Sequenc
     owners = {binding.serial: binding.user for binding in taken}
     free = {info.serial: info.label for info in inserted if info.serial not in owners}
     if not free:
-        serial = inserted[0].serial
-        if {info.serial for info in inserted} == {serial}:
-            return serial  # it may be another ukey of that serial
-        raise AlreadyBound(user=owners[serial], serial=serial)
+        return await _another(context, [info.serial for info in inserted], taken)
     if len(free) == 1:
         return next(iter(free))
     await context.conversation.info(context.texts.ukeys_present(free.items()))
     return await _chosen(context, context.texts.which_ukey(), {serial: serial for serial in free})
+
+
+async def _another(context: Context, serials: Sequence[str], taken: Sequence[Binding]) -> str:
+    """Of the `serials`, which are all bound, the one that another ukey has as well.
+
+    That the only one is bound, or which user has its serial, is told by the caller.
+    """
+    bound = {each.serial: each for each in taken}
+    if len(set(serials)) == 1:
+        return serials[0]
+    for serial in serials:
+        handles = context.services.ukeys.claiming(serial)
+        shown = [await presence.is_bound_one(context, each, bound[serial]) for each in handles]
+        if not all(shown):
+            return serial
+    told = ", ".join(f"{word(serial)} ({word(bound[serial].user)})" for serial in serials)
+    raise NoneFree(serials=told)
 
 
 async def key_pair(context: Context, handle: UkeyHandle) -> KeyRef:

@@ -16,7 +16,6 @@ from keyservice.core.errors import (
     DefaultPin,
     HalfUnbound,
     LookUpLate,
-    NoKeyPair,
     NotRevoked,
     RecordDamaged,
     Revoked,
@@ -232,13 +231,7 @@ async def _check_serial(context: Context, handle: UkeyHandle, taken: list[Bindin
     """Refuse a ukey that is bound, or whose serial another one that is bound has."""
     serial = handle.info.serial
     for each in taken:
-        if each.serial != serial:
-            continue
-        try:
-            shown = await handle.public_key(presence.ref_of(each), lookups.deadline(context))
-        except NoKeyPair:
-            raise SerialTaken(user=each.user, serial=serial) from None
-        if shown != each.key:
+        if each.serial == serial and not await presence.is_bound_one(context, handle, each):
             raise SerialTaken(user=each.user, serial=serial)
     uniqueness.check_free(taken, serial=serial)
     if not serial.strip("0"):

@@ -25,7 +25,7 @@ from .settings import Rules
 _FACT_MAX = 200  #: characters of a fact in a text
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 #: Facts of several words; the odd ones among these are quoted already.
-_SENTENCES = frozenset({"message", "why", "applications", "readers"})
+_SENTENCES = frozenset({"message", "why", "applications", "readers", "serials"})
 
 
 class Texts:

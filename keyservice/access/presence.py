@@ -7,13 +7,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 from keyservice.contract.names import Flag, WaitFor
 from keyservice.core.errors import (
     KeyMismatch,
+    NoKeyPair,
     ReaderAbsent,
     ReaderRefused,
+    SerialTwice,
     UkeyAbsent,
     UkeyAmbiguous,
     UkeyHeld,
@@ -24,7 +27,7 @@ from keyservice.core.reasons import Reason
 from keyservice.store.records import Binding
 from keyservice.ukeys.base import KeyRef
 
-from . import lookups
+from . import lookups, twins
 from .context import Context
 from .services import UkeyHandle
 
@@ -43,11 +46,15 @@ _ASKED, _MOMENT = 3, 2.5
 async def find(context: Context, serial: str, patience: float) -> UkeyHandle:
     """The ukey `serial`; if it is absent, ask for it and wait up to `patience` seconds.
 
-    Raises :class:`ReaderAbsent`, :class:`UkeyAbsent`, :class:`UkeyAmbiguous`, :class:`UkeyHeld`,
+    Raises :class:`ReaderAbsent`, :class:`UkeyAbsent`, :class:`SerialTwice`, :class:`UkeyHeld`,
     :class:`ReaderRefused`.
     """
     await context.services.ukeys.settled(lookups.deadline(context), serial)
-    handle = await present(context, serial, patience, lambda: context.services.ukeys.find(serial))
+    try:
+        look = partial(context.services.ukeys.find, serial)
+        handle = await present(context, serial, patience, look)
+    except SerialTwice as error:
+        raise await twins.told_apart(context, error) from None
     if handle.info.virtual and not context.services.rules.allow_virtual_readers:
         raise ReaderRefused("Virtual readers are not allowed", reader=handle.info.reader)
     return handle
@@ -142,6 +149,14 @@ async def check_key(context: Context, handle: UkeyHandle, binding: Binding) -> N
     shown = await handle.public_key(ref_of(binding), lookups.deadline(context))
     if shown != binding.key:
         raise KeyMismatch(serial=binding.serial, reader=handle.info.reader)
+
+
+async def is_bound_one(context: Context, handle: UkeyHandle, binding: Binding) -> bool:
+    """Whether it shows the bound key, and not only the serial."""
+    try:
+        return await handle.public_key(ref_of(binding), lookups.deadline(context)) == binding.key
+    except NoKeyPair:
+        return False
 
 
 def ref_of(binding: Binding) -> KeyRef:

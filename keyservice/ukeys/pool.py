@@ -131,11 +131,7 @@ class Ukeys:
         as a reader event.
         """
         self.check_there()
-        found = [
-            UkeyHandle(reader, reader.info)
-            for reader in self._readers.values()
-            if reader.info is not None and reader.info.serial == serial
-        ]
+        found = self.claiming(serial)
         if len(found) > 1:
             readers = sorted(each.info.reader for each in found)
             raise SerialTwice(serial=serial, readers=", ".join(readers))
@@ -161,6 +157,14 @@ class Ukeys:
                 raise result
             rows.append(Examined(reader.presence(), result))
         return rows
+
+    def claiming(self, serial: str) -> list[UkeyHandle]:
+        """All present ukeys that claim the serial, in any reader."""
+        return [
+            UkeyHandle(reader, reader.info)
+            for reader in self._readers.values()
+            if reader.info is not None and reader.info.serial == serial
+        ]
 
     def check_not_held(self, serial: str = "") -> None:
         """Raise :class:`UkeyHeld` if there is a card that could not be asked what it is, since

@@ -26,6 +26,7 @@ from .pins import Throttled as Throttled
 from .pins import TryWithheld as TryWithheld
 from .records import AlreadyBound as AlreadyBound
 from .records import HalfUnbound as HalfUnbound
+from .records import NoneFree as NoneFree
 from .records import NotEnrolled as NotEnrolled
 from .records import NotRevoked as NotRevoked
 from .records import RecordDamaged as RecordDamaged
@@ -60,6 +61,8 @@ from .ukeys import NotTouched as NotTouched
 from .ukeys import PcscdAbsent as PcscdAbsent
 from .ukeys import ReaderAbsent as ReaderAbsent
 from .ukeys import ReaderRefused as ReaderRefused
+from .ukeys import SeenTwice as SeenTwice
+from .ukeys import SerialShared as SerialShared
 from .ukeys import SerialTwice as SerialTwice
 from .ukeys import SignatureWrong as SignatureWrong
 from .ukeys import TryLimitTooHigh as TryLimitTooHigh

@@ -44,6 +44,15 @@ class SerialTaken(AlreadyBound):
     )
 
 
+class NoneFree(AlreadyBound):
+    """Several ukeys are inserted, and all are bound."""
+
+    text = N_(
+        "All ukeys that are inserted are bound already: {serials}. Insert the one to bind, or free"
+        " one with 'rmpubkey USER'."
+    )
+
+
 class Revoked(UkeyError):
     """The key was revoked on this host."""
 

@@ -84,6 +84,25 @@ class SerialTwice(UkeyAmbiguous):
     )
 
 
+class SeenTwice(SerialTwice):
+    """Several readers show one ukey: it has one serial and one key in all of them."""
+
+    text = N_(
+        "Several readers show one and the same ukey, {serial}: {readers}. Leave it in or on one of"
+        " them. If that cannot be, as with two interfaces of one reader, an administrator keeps"
+        " all but one of them out by readers.deny in keyservice.toml."
+    )
+
+
+class SerialShared(SerialTwice):
+    """Several ukeys have one serial, and different keys."""
+
+    text = N_(
+        "Several ukeys with the serial {serial} are inserted ({readers}). They have different keys:"
+        " their maker gave them one serial. Leave only yours inserted."
+    )
+
+
 class ReaderRefused(UkeyError):
     """The configuration does not allow this reader."""
 
