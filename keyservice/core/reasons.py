@@ -54,6 +54,15 @@ class Reason(StrEnum):
     ALGORITHM = "algorithm", N_("its algorithm is unknown")
     KEY = "key", N_("the public key is none of its algorithm")
     TIME = "time", N_("bound_at is no time")
+    PURPOSE = "purpose", N_("its purpose is unknown")
+    LABEL = (
+        "label",
+        N_("a label has at most {limit} printable characters, no space around"),
+    )
+    TEXT_LONG = "text-long", N_("{name} has more than {limit} characters")
+    NO_KEYS = "no-keys", N_("there is no key in it")
+    MANY_KEYS = "many-keys", N_("there are more than {limit} keys of one purpose in it")
+    KEY_TWICE = "key-twice", N_("a key, or a ukey, stands in it twice")
     OTHER_NAME = (
         "other-name",
         N_(

@@ -26,7 +26,8 @@ ENCODED_MAX = 1024
 
 class Algorithm(Protocol):
     """How keys of one kind sign. `key` is encoded as records hold it: X ‖ Y, 64 bytes, for ``sm2``;
-    SubjectPublicKeyInfo (RFC 5280), DER, for all others. Safe from several threads."""
+    the blob that ssh sends for FIDO tokens; SubjectPublicKeyInfo (RFC 5280), DER, for all others.
+    Safe from several threads."""
 
     @property
     def name(self) -> str:
@@ -64,7 +65,12 @@ _KNOWN = {
     "rsa": ("rsa", "RSA"),
     "ed25519": ("ed25519", "ED25519"),
 }
+#: Those of the keys that log in with a ukey in a reader here.
 ALGORITHMS = frozenset(_KNOWN)
+#: Those that only sshd verifies.
+_OF_SSH = {"sk-ed25519": ("sk", "SK_ED25519"), "sk-p256": ("sk", "SK_P256")}
+#: Those of the keys that sshd may have verified: of all ukeys but SM2's, which ssh has not.
+SSH_ALGORITHMS = (ALGORITHMS | frozenset(_OF_SSH)) - {SM2.name}
 
 
 def check(key: PublicKey) -> None:
@@ -104,13 +110,13 @@ def engines() -> dict[str, str]:
 
 
 def _of(key: PublicKey) -> Algorithm:
-    if key.algorithm not in ALGORITHMS:
+    if key.algorithm not in ALGORITHMS | SSH_ALGORITHMS:
         raise UkeyFailed("The ukey's key is of an unknown algorithm")
     return _loaded(key.algorithm)
 
 
 @cache
 def _loaded(name: str) -> Algorithm:
-    module, attribute = _KNOWN[name]
+    module, attribute = (_KNOWN | _OF_SSH)[name]
     found: Algorithm = getattr(import_module(f".{module}", __package__), attribute)
     return found

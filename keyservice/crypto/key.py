@@ -12,4 +12,4 @@ class PublicKey:
     """Nothing is known of it before :func:`keyservice.crypto.algorithms.check`."""
 
     algorithm: str  #: its name in ``crypto.algorithms``
-    encoded: bytes  #: X ‖ Y, 64 bytes, for ``sm2``; SubjectPublicKeyInfo, DER, for all others
+    encoded: bytes  #: As ``algorithms.Algorithm`` says: X ‖ Y, 64 bytes, for ``sm2``

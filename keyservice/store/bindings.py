@@ -257,13 +257,19 @@ class Bindings:
         name = file_name((*bindings, *before)[0].user)
         if not bindings:
             self._folder.remove(name)
-        elif before:
-            self._folder.replace(name, serialize(bindings))
-        else:
-            try:
-                self._folder.create(name, serialize(bindings))
-            except Taken:
-                raise AlreadyBound(Reason.HAS_UKEY, user=bindings[0].user) from None
+            return
+        try:
+            content = serialize(bindings)
+        except Unfit as error:
+            path = f"{self._folder.path}/{name}"
+            raise StoreFailed("Cannot write", **{"path": path, **error.facts}) from None
+        if before:
+            self._folder.replace(name, content)
+            return
+        try:
+            self._folder.create(name, content)
+        except Taken:
+            raise AlreadyBound(Reason.HAS_UKEY, user=bindings[0].user) from None
 
     def _read(self, name: str) -> tuple[Binding, ...]:
         """What is in the record of that name; nothing if there is no record."""

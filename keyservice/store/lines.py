@@ -55,7 +55,7 @@ def check_version(found: dict[str, Any], *versions: int) -> int:
     """Take the version out of the object `found`. Raises :class:`Unfit` if it is none of these."""
     version = found.pop("version", None)
     if type(version) is not int or version not in versions:
-        raise Unfit(Reason.VERSION, version=versions[-1])
+        raise Unfit(Reason.VERSION, version=", ".join(map(str, versions)))
     return version
 
 

@@ -20,8 +20,8 @@ from keyservice.crypto.key import PublicKey
 from .people import Event
 from .revocations import Revocation
 
-#: Characters of a label.
-LABEL_MAX = 64
+LABEL_MAX = 64  #: characters
+CREDENTIALS_MAX = 8  #: of one person and one purpose
 
 
 class Purpose(StrEnum):

@@ -16,7 +16,7 @@ from keyservice.core.errors import AlreadyBound, RecordForeign
 from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
 
-from .records import Binding, Purpose
+from .records import CREDENTIALS_MAX, Binding, Purpose
 
 
 class Names(TypedDict):
@@ -75,9 +75,10 @@ def check_free(
 
 
 def check_room(theirs: Sequence[Binding], binding: Binding, limit: int) -> None:
-    """Raise :class:`AlreadyBound` if `theirs` are `limit` bindings with the purpose of this one."""
+    """Raise :class:`AlreadyBound` if `theirs` are `limit` bindings with the purpose of this one, or
+    as many as a record holds."""
     same = [each for each in theirs if each.purpose is binding.purpose]
-    if len(same) >= limit:
+    if len(same) >= min(limit, CREDENTIALS_MAX):
         raise AlreadyBound(Reason.HAS_UKEY, user=same[0].user, serial=same[0].serial)
 
 

@@ -152,7 +152,9 @@ DAMAGED = {
     "no object": b"[]",
     "deep": b"[" * 5000,
     "not ASCII": b'{"user": "\xff"}',
-    "another version": spoilt(lambda f: f.update(version=2)),
+    "another version": spoilt(lambda f: f.update(version=3)),
+    "one key as a list has it": spoilt(lambda f: f.update(version=2)),
+    "a version that is true": spoilt(lambda f: f.update(version=True)),
     "no version": spoilt(lambda f: f.pop("version")),
     "a field missing": spoilt(lambda f: f.pop("serial")),
     "a field too many": spoilt(lambda f: f.update(admin=True)),
@@ -169,7 +171,7 @@ DAMAGED = {
     "another user": spoilt(lambda f: f.update(user="bob")),
     "a user that cannot be": spoilt(lambda f: f.update(user="../alice")),
     "no time": spoilt(lambda f: f.update(bound_at="yesterday")),
-    "too large": serialize([binding()]) + b" " * 9000,
+    "too large": serialize([binding()]) + b" " * 70000,
 }
 
 

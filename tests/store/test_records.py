@@ -20,10 +20,12 @@ from keyservice.store.records import Enrolment, Held, Purpose, Records
 from keyservice.store.revocations import Revocation
 
 from .conftest import binding, started
+from .credentials import of_ssh, spare
 from .memory import MemoryRecords
 
 ALICE, BOB, CAROL = Person("alice", 1000), Person("bob", 1001), Person("carol", 1002)
 HERS, HIS = binding(), binding("bob", 1001, "SN2", 2)
+SPARE, SSH = spare(), of_ssh()
 SOON = Budget(0, 10.0)
 Play = Callable[[Callable[[Records], Awaitable[None]]], None]
 
@@ -80,6 +82,84 @@ def test_one_person_one_ukey_one_key(play: Play, other: object) -> None:
         with pytest.raises(AlreadyBound):
             await records.add(other, SOON)  # type: ignore[arg-type]
         assert (await records.inventory(SOON)).bindings == [HERS, HIS]
+
+    play(scene)
+
+
+def test_each_of_several_is_bound_and_unbound_by_itself(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        await records.add(HERS, SOON)
+        await records.add(SPARE, SOON, 2)
+        await records.add(SSH, SOON)  # one of each purpose is one
+        for each in (spare(3), of_ssh(5)):
+            with pytest.raises(AlreadyBound):
+                await records.add(each, SOON, 2 if each.purpose is Purpose.LOGIN else 1)
+        enrolment = await records.enrolled(ALICE, SOON)
+        assert enrolment is not None
+        assert [each.binding for each in enrolment.held] == [HERS, SPARE, SSH]
+        assert [each.binding for each in enrolment.of(Purpose.LOGIN)] == [HERS, SPARE]
+        assert await records.named("alice", SOON) == (HERS, SPARE, SSH)
+        assert [each.key for each in await records.lasts("alice", SOON)] == [
+            each.fingerprint for each in (HERS, SPARE, SSH)
+        ]
+        await records.remove(HERS, 7, SOON)
+        first, *others = enrolment.held
+        assert await records.still(first, SOON) is None
+        for held in others:
+            assert await records.still(held, SOON) == held
+        with pytest.raises(AlreadyBound):
+            await records.forget("alice", 1000, 0, SOON)
+        for each in (SPARE, SSH):
+            await records.remove(each, 0, SOON)
+        assert await records.enrolled(ALICE, SOON) is None
+
+    play(scene)
+
+
+def test_one_of_several_is_revoked_by_itself(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        await records.add(HERS, SOON)
+        await records.add(SPARE, SOON, 2)
+        lost = Revocation(SPARE.fingerprint, True, "2026-01-02T03:04:05Z", 0, "alice", "PIV2")
+        await records.revoke(lost, SOON)
+        enrolment = await records.enrolled(ALICE, SOON)
+        assert enrolment is not None
+        assert [each.revoked for each in enrolment.of(Purpose.LOGIN)] == [False, True]
+
+    play(scene)
+
+
+def test_a_ukey_has_one_key_for_each_purpose_of_one_person(play: Play) -> None:
+    """And a key has one owner and one purpose."""
+    card = spare(4, purpose=Purpose.SSH, serial=SPARE.serial, container="9c", label="")
+
+    async def scene(records: Records) -> None:
+        await records.add(SPARE, SOON)
+        await records.add(card, SOON)
+        await records.add(SSH, SOON, 8)
+        for bad in (
+            replace(spare(5), serial=SPARE.serial),
+            replace(HIS, serial=SPARE.serial),
+            replace(spare(6), user="bob", uid=1001, serial=SPARE.serial, purpose=Purpose.SSH),
+            replace(SPARE, serial="SN7", purpose=Purpose.SSH),
+            replace(SSH, user="bob", uid=1001),
+        ):
+            with pytest.raises(AlreadyBound):
+                await records.add(bad, SOON, 8)
+        # keys from files have no serial, which is not one that they share
+        await records.add(replace(of_ssh(7), user="bob", uid=1001), SOON)
+
+    play(scene)
+
+
+def test_nobody_has_more_than_eight_of_a_purpose(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        for number in range(1, 9):
+            await records.add(spare(number), SOON, 8)
+            await records.add(of_ssh(20 + number), SOON, 8)
+        for each in (spare(9), of_ssh(29)):
+            with pytest.raises(AlreadyBound):
+                await records.add(each, SOON, 100)
 
     play(scene)
 
