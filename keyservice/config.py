@@ -16,6 +16,7 @@ from keyservice.contract.names import DEADLINE_MAX
 from keyservice.core import tables
 from keyservice.core.tables import Table
 from keyservice.core.text import plain
+from keyservice.crypto.algorithms import ALGORITHMS
 from keyservice.glass import serial_of, ttys_of
 from keyservice.ukeys import kinds
 from keyservice.ukeys.quirks import QuirkRule
@@ -64,7 +65,7 @@ def _config(top: Table) -> Config:
     service, bus, crypto = top.table("service"), top.table("bus"), top.table("crypto")
     reading, locality = top.table("readers"), top.table("locality")
     login, throttle = top.table("authentication"), top.table("throttle")
-    pins = top.table("pins")
+    pins, policy = top.table("pins"), top.table("policy")
     virtual = top.boolean("allow_virtual_readers", False)
     config = Config(
         Rules(
@@ -79,6 +80,7 @@ def _config(top: Table) -> Config:
             pin_run=pins.number("run", rules.pin_run, 1, PIN_MAX),
             allow_virtual_readers=virtual,
             shared_pcsc=top.boolean("shared_pcsc", False),
+            algorithms=policy.words("algorithms", rules.algorithms, ALGORITHMS),
             services={
                 table.name: ServiceRule(
                     allow_remote=table.optional_boolean("allow_remote"),

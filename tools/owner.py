@@ -12,6 +12,10 @@ from .output import Cell, Colour
 KEYS = (
     ("revoked", N_("whether the key was revoked, and so is not accepted; null: not known")),
     (
+        "algorithm_refused",
+        N_("whether policy.algorithms in keyservice.toml does not accept the key's algorithm"),
+    ),
+    (
         "account",
         N_(
             "what became of that user: there, gone, renumbered (the name has another number now), "
@@ -28,6 +32,8 @@ def note(row: Row) -> Cell:
     said = []
     if row.get("revoked"):
         said.append(_("revoked: not accepted"))
+    if row.get("algorithm_refused"):
+        said.append(_("not accepted: policy.algorithms"))
     match row.get("account"):
         case "gone":
             said.append(_("no such user any more"))

@@ -32,7 +32,7 @@ from keyservice.store.people import NO_UID, Event, now
 from keyservice.store.records import Binding, Inventory, Purpose
 from keyservice.store.revocations import Revocation
 
-from . import accounts, examination, shares
+from . import accounts, examination, policy, shares
 from .challenge import foreign_message
 from .conversation import Caller
 from .enrolment import doer
@@ -62,7 +62,10 @@ class Administration:
         await self._pcscd()  # a ukey that is still being recognised would look like a foreign card
         kept, _unread = await self._kept(caller)
         inserted = {each.info.serial for each in self._services.ukeys.present() if each.info}
-        owners = {each.serial: each for each in kept.bindings if each.serial in inserted}
+        login, mine = Purpose.LOGIN, [each for each in kept.bindings if each.serial in inserted]
+        # a ukey that has two keys is told by the one for the login
+        mine.sort(key=lambda each: each.purpose is login)
+        owners = {each.serial: each for each in mine}
         told = await self._told(caller, kept, owners.values())
         given_up = {each.serial for each in kept.revocations or ()}
         rows = []
@@ -70,7 +73,7 @@ class Administration:
             if caller.root or presence.info is not None:
                 row = self._ukey(caller, presence, owners)
                 if "user" in row:
-                    row |= told.get(str(row["user"]), {})
+                    row |= told[owners[str(row["serial"])].fingerprint]
                 elif row.get("serial") in given_up:  # it was found again, or never lost
                     row["revoked"] = True
                 rows.append(row)
@@ -90,7 +93,7 @@ class Administration:
         mine = [each for each in kept.bindings if caller.root or each.uid == caller.uid]
         told = await self._told(caller, kept, mine)
         rows = [
-            {**asdict(each), "key": each.fingerprint, **told.get(each.user, {})} for each in mine
+            {**asdict(each), "key": each.fingerprint, **told[each.fingerprint]} for each in mine
         ]
         if caller.root:
             rows.extend(map(_damage, kept.damaged))
@@ -116,6 +119,7 @@ class Administration:
             kept, unread = await self._kept(caller)
             if unread is None:
                 row["bindings"] = len(kept.bindings)
+                row["refused_bindings"] = sum(map(self._is_refused, kept.bindings))
             row["damaged_records"] = len(kept.damaged)
             for error in kept.damaged[:1]:
                 first = _damage(error)
@@ -145,6 +149,7 @@ class Administration:
         if held.damage is not None:
             raise held.damage
         binding, revoked = held.binding, held.revoked
+        policy.check_algorithm(self._services.rules, binding.algorithm, binding.serial)
         right = algorithms.verify(binding.key, message, signature)
         verdict = right and not revoked
         self._services.audit.event(
@@ -291,19 +296,26 @@ class Administration:
     async def _told(
         self, caller: Caller, kept: Inventory, bindings: Collection[Binding]
     ) -> dict[str, Row]:
-        """What lists say of bindings beside what is in the record, by their users."""
+        """What lists say of bindings beside what is in the record, by the keys' fingerprints."""
         services = self._services
         try:
             look, by_name, by_uid = accounts.look, services.resolve, services.resolve_uid
             found = await threads.call(_budget(caller), look, bindings, by_name, by_uid)
         except LookUpLate:  # nobody waits longer for a name service; the rest is known
             found = {}
-        told: dict[str, Row] = {each.user: {**found.get(each.user, {})} for each in bindings}
-        if kept.revocations is not None:
-            revoked = {each.key for each in kept.revocations}
-            for each in bindings:
-                told[each.user]["revoked"] = each.fingerprint in revoked
+        revoked = None if kept.revocations is None else {each.key for each in kept.revocations}
+        told: dict[str, Row] = {}
+        for each in bindings:
+            name = each.fingerprint
+            told[name] = {**found.get(each.user, {}), "algorithm_refused": self._is_refused(each)}
+            if revoked is not None:
+                told[name]["revoked"] = name in revoked
         return told
+
+    def _is_refused(self, binding: Binding) -> bool:
+        """Whether the configuration does not accept the algorithm of a key for logins."""
+        accepted = self._services.rules.algorithms
+        return binding.purpose is Purpose.LOGIN and binding.algorithm not in accepted
 
     def _ukey(self, caller: Caller, presence: ReaderStatus, owners: dict[str, Binding]) -> Row:
         info = presence.info

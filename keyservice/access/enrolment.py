@@ -36,7 +36,7 @@ from keyservice.store.revocations import Revocation
 from keyservice.ukeys.base import KeyRef, TryReserve
 from keyservice.ukeys.operations import GENERATE, PIN_STATE, Arguments
 
-from . import choosing, identity, lookups, presence, tries
+from . import choosing, identity, lookups, policy, presence, tries
 from .challenge import Purpose
 from .context import Context
 from .conversation import Caller
@@ -75,6 +75,7 @@ async def bind(context: Context) -> Verdict:
     if generate:
         handle.check_can(GENERATE)
         ref = await choosing.new_pair(context, handle)
+        policy.check_algorithm(context.services.rules, handle.makes, handle.info.serial)
     else:
         ref = await choosing.key_pair(context, handle)
         shown = await handle.public_key(ref, lookups.deadline(context))
@@ -241,7 +242,9 @@ async def _check_serial(context: Context, handle: UkeyHandle, taken: list[Bindin
 async def _check_key(
     context: Context, key: PublicKey, handle: UkeyHandle, taken: list[Binding]
 ) -> None:
-    """Refuse a key that cannot be one, that is bound, or that is revoked."""
+    """Refuse a key that cannot be one, of an algorithm that is not accepted, that is bound, or that
+    is revoked."""
+    policy.check_algorithm(context.services.rules, key.algorithm, handle.info.serial)
     # in a thread: the first key of its algorithm loads a library
     await lookups.look_up(context, algorithms.check, key)
     name = algorithms.fingerprint(key)

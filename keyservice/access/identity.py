@@ -109,6 +109,13 @@ async def check_never_had(context: Context, person: Person) -> None:
         )
 
 
+def check_accepted(context: Context, held: Held) -> None:
+    """Raise as :func:`check_revoked`, and :class:`AlgorithmRefused`."""
+    check_revoked(held)
+    binding = held.binding
+    policy.check_algorithm(context.services.rules, binding.algorithm, binding.serial)
+
+
 def check_revoked(held: Held) -> None:
     """A revocation wins over any record. Raises :class:`Revoked`, and why it cannot be told."""
     binding = held.binding

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from keyservice.contract.names import DEADLINE_MAX, Flag
 from keyservice.contract.operations import AUTHENTICATION, Operation
-from keyservice.core.errors import BadRequest, NotAllowed
+from keyservice.core.errors import AlgorithmRefused, BadRequest, NotAllowed
 from keyservice.core.marks import N_
 from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
 from keyservice.ukeys.base import TryReserve
 
 from .conversation import Caller, Request
+from .settings import Rules
 
 
 def check_begin(caller: Caller, request: Request) -> None:
@@ -44,6 +45,12 @@ def check_begin(caller: Caller, request: Request) -> None:
         raise BadRequest("decoy is for uniform stacks: say both")
     if not 0 <= request.timeout <= DEADLINE_MAX:
         raise BadRequest(f"A timeout has 0 to {DEADLINE_MAX} seconds")
+
+
+def check_algorithm(rules: Rules, algorithm: str, serial: str) -> None:
+    """Raise :class:`AlgorithmRefused` unless this host accepts keys of that algorithm."""
+    if algorithm not in rules.algorithms:
+        raise AlgorithmRefused(algorithm=algorithm, serial=serial)
 
 
 def check_own(caller: Caller, person: Person) -> None:

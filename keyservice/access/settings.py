@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from keyservice.contract.pam import SAME_SERVICE
+from keyservice.crypto.algorithms import ALGORITHMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Rules:
     pin_run: int = 3  #: digits or letters of a new PIN that may count up or down in a row
     allow_virtual_readers: bool = False
     shared_pcsc: bool = False
+    algorithms: frozenset[str] = ALGORITHMS  #: of the keys that this host accepts
     services: Mapping[str, ServiceRule] = field(default_factory=dict)
 
     def service(self, name: str) -> ServiceRule:

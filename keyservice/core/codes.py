@@ -37,6 +37,7 @@ class ErrorName(StrEnum):
     NOT_ENROLLED = "NotEnrolled"
     ALREADY_BOUND = "AlreadyBound"
     REVOKED = "Revoked"
+    ALGORITHM_REFUSED = "AlgorithmRefused"
     RECORD_DAMAGED = "RecordDamaged"
     STORE_FAILED = "StoreFailed"
     READER_ABSENT = "ReaderAbsent"

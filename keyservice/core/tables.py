@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
@@ -159,6 +159,16 @@ class Table:
             self.complain(key, f"is a list of {what}")
             return default
         return tuple(value)
+
+    def words(self, key: str, default: Collection[str], words: Collection[str]) -> frozenset[str]:
+        """Some of `words`, one at least."""
+        value = self._take(key, sorted(default))
+        if not isinstance(value, list):
+            value = []
+        if value and all(isinstance(each, str) and each in words for each in value):
+            return frozenset(value)
+        self.complain(key, f"is a list of one or more of {', '.join(sorted(words))}")
+        return frozenset(default)
 
     def table(self, key: str) -> Table:
         value = self._take(key, {})

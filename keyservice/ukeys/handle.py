@@ -49,6 +49,11 @@ class UkeyHandle:
         """Whether it makes a pair with a management key, not with the PIN."""
         return kinds.named(self.info.kind).management_key
 
+    @property
+    def makes(self) -> str:
+        """The algorithm of a pair that it makes."""
+        return kinds.named(self.info.kind).makes(self._reader.values)
+
     def can(self, operation: Operation[Any]) -> bool:
         """Whether ukeys of its kind can do it."""
         return operation.needs is None or operation.needs in kinds.named(self.info.kind).can

@@ -171,6 +171,10 @@ class Kind(Protocol):
         """Whether a pair is made with a management key, not with the PIN."""
         ...
 
+    def makes(self, values: Values) -> str:
+        """The algorithm of the pair that its ukeys make, by its name in ``crypto.algorithms``."""
+        ...
+
     def prepare(self) -> None:
         """Load what a device worker needs later: once it is confined, it can load nothing."""
         ...

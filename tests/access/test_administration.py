@@ -61,6 +61,7 @@ def test_ukeys(tmp_path: Path, make: Make) -> None:
             "maximum": 10,
             "user": "alice",
             "revoked": False,
+            "algorithm_refused": False,
             "account": "there",
         }
         assert rows["1"]["user"] == "bob"
@@ -209,6 +210,7 @@ def test_status(tmp_path: Path, make: Make) -> None:
             "readers": 2,
             "pcscd": True,
             "bindings": 0,
+            "refused_bindings": 0,
             "damaged_records": 0,
             "revocations": 0,
             "sessions": 0,

@@ -49,6 +49,8 @@ longest = 300
 [pins]
 same = 16
 run = 2
+[policy]
+algorithms = ["p256", "sm2"]
 [services.sshd]
 allow_remote = true
 [services."a.b"]
@@ -77,6 +79,7 @@ def test_every_key_arrives() -> None:
             throttle_longest=300,
             pin_same=16,
             pin_run=2,
+            algorithms=frozenset({"p256", "sm2"}),
             allow_virtual_readers=True,
             shared_pcsc=True,
             services={
@@ -139,6 +142,10 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
         *(
             (f'[readers]\nusb = ["163c:*", "{wrong}"]', "readers.usb is a list of USB ids")
             for wrong in ("163C:*", "163c", "63c:*0417", "163c:417", "163c:04170", "163c:0417 ")
+        ),
+        *(
+            (f"[policy]\nalgorithms = {wrong}", "is a list of one or more of ed25519, p256, p384")
+            for wrong in ("[]", '"sm2"', '["sm2", "SM2"]', "[1]", '[["sm2"]]', '["sk-p256"]')
         ),
         ("service = 5", "service is a table"),
         ("services = []", "services is a table"),

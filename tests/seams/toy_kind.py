@@ -162,6 +162,9 @@ class ToyKind:
     settings: tuple[Setting, ...] = (Setting("colour", ("red", "blue")),)
     management_key = False
 
+    def makes(self, values: Values) -> str:
+        return "sm2"
+
     def prepare(self) -> None: ...
 
     def pointed(self, ukey: Ukey) -> Values:

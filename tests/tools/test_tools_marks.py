@@ -18,6 +18,7 @@ from tests.tools.test_tools_ukey import ALICES
     ("facts", "english", "chinese"),
     [
         ({"revoked": True}, "revoked: not accepted", "已吊销"),
+        ({"algorithm_refused": True}, "not accepted: policy.algorithms", "不接受"),
         ({"account": "gone"}, "no such user any more", "已没有该用户"),
         (
             {"account": "renumbered", "uid_now": 1007},

@@ -20,6 +20,7 @@ STATUS = {
     "readers": 2,
     "pcscd": True,
     "bindings": 3,
+    "refused_bindings": 0,
     "damaged_records": 0,
     "revocations": 1,
     "sessions": 0,
@@ -34,6 +35,7 @@ def test_status_of_a_sound_service(
     assert (done.returncode, done.stderr) == (0, "")
     assert "Keyservice:      0.1\n" in done.stdout
     assert "Emulated" not in done.stdout
+    assert "Refused" not in done.stdout
     assert only_json(commands.piped("ukey", "status", "--json").stdout) == {
         **STATUS,
         "damaged_path": None,
@@ -66,6 +68,15 @@ def test_status_of_a_missing_folder_says_so_and_shows_the_rest(
     )
     answer = only_json(commands.piped("ukey", "status", "--json").stdout)
     assert gone.items() <= answer.items()
+
+
+def test_status_tells_of_bindings_that_the_policy_refuses(
+    commands: Commands, bus: BusService, service: Keyservice
+) -> None:
+    bus.answers["Status"] = {**STATUS, "refused_bindings": 2}
+    done = commands.piped("ukey", "status")
+    assert done.returncode == 0
+    assert "Refused:         2: policy.algorithms does not accept their keys\n" in done.stdout
 
 
 def test_status_shows_emulated_readers_in_red(

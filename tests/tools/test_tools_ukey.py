@@ -33,6 +33,7 @@ ALICES = {
     "maximum": 8,
     "user": "alice",
     "revoked": False,
+    "algorithm_refused": False,
     "account": "there",
 }
 #: Keys that few rows have.
@@ -138,7 +139,8 @@ def test_bindings_and_damaged_records(commands: Commands, bus: BusService) -> No
     done = commands.piped("ukey", "bindings", environment={"LANG": "zh_CN.UTF-8"})
     assert done.stderr == "/etc/usbkey/bob: 它的权限是 0644，而不是 0600\n"
     document = only_json(commands.piped("ukey", "bindings", "--json").stdout)
-    assert document["bindings"] == [binding | NO_MORE | {"account": None}]
+    untold = dict.fromkeys(("account", "algorithm_refused", "purpose", "label"))
+    assert document["bindings"] == [binding | NO_MORE | untold]
     assert document["damaged"] == [
         {
             "path": "/etc/usbkey/bob",

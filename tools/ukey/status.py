@@ -26,6 +26,10 @@ KEYS = (
     ("shared_pcsc", N_("whether other programs than the keyservice may use the readers")),
     ("selinux", N_("the SELinux type that the keyservice runs in; null without SELinux")),
     ("bindings", N_("how many ukeys are bound; for root, as what follows")),
+    (
+        "refused_bindings",
+        N_("how many of these have a key of an algorithm that policy.algorithms does not accept"),
+    ),
     ("damaged_records", N_("how many records and histories are damaged or gone")),
     ("damaged_path", N_("the first of these; 'ukey bindings' has all")),
     ("why", N_("the name of what is wrong with it, such as mode")),
@@ -170,6 +174,10 @@ def _show(found: Row, damage: str) -> None:
             (_("Revoked keys"), text(found["revocations"])),
             (_("Open sessions"), text(found["sessions"])),
         ]
+    if found["refused_bindings"]:
+        said = _("{count}: policy.algorithms does not accept their keys")
+        said = said.format(count=found["refused_bindings"])
+        lines.append((_("Refused"), (said, Colour.ALARM)))
     if found["allow_virtual_readers"]:
         said = _("ALLOWED: the key of an emulated ukey can be copied; for tests only")
         lines.append((_("Emulated readers"), (said, Colour.ALARM)))

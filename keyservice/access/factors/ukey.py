@@ -38,7 +38,7 @@ class Ukey:
         place = identity.judge(context)
         if not place.local and not _allowed_from_afar(context, person):
             raise locality.refusal(place, request.service)
-        identity.check_revoked(held)
+        identity.check_accepted(context, held)
         patience = 0 if Flag.UNIFORM in request.flags else rules.patience(request.service)
         handle = await presence.find(context, binding.serial, patience)
         return Inserted(person, held, handle)

@@ -24,6 +24,7 @@ from .pins import PinUnchanged as PinUnchanged
 from .pins import PinWrong as PinWrong
 from .pins import Throttled as Throttled
 from .pins import TryWithheld as TryWithheld
+from .records import AlgorithmRefused as AlgorithmRefused
 from .records import AlreadyBound as AlreadyBound
 from .records import HalfUnbound as HalfUnbound
 from .records import NoneFree as NoneFree

@@ -64,6 +64,20 @@ class Revoked(UkeyError):
     login_text = N_("The key of this ukey was revoked on this host. Ask an administrator.")
 
 
+class AlgorithmRefused(UkeyError):
+    """The configuration does not allow the algorithm of the key. Facts: algorithm, serial."""
+
+    name, code, exit = ErrorName.ALGORITHM_REFUSED, Code.PERM_DENIED, Exit.UNUSABLE
+    text = N_(
+        "The key of ukey {serial} is of the algorithm {algorithm}, which this host does not accept:"
+        " policy.algorithms in keyservice.toml says which it does. Use a key of one of those."
+    )
+    login_text = N_(
+        "The key of your ukey is of an algorithm that this host does not accept ({algorithm}). Ask"
+        " an administrator for a ukey with another key."
+    )
+
+
 class RecordDamaged(UkeyError):
     """A record cannot be trusted: damaged, or owned or writable by others than root."""
 

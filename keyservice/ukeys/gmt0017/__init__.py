@@ -20,6 +20,9 @@ class Gmt0017Kind:
     settings = SETTINGS
     management_key = False
 
+    def makes(self, values: Values) -> str:
+        return "sm2"
+
     def prepare(self) -> None:
         from . import pins, pointers, ukey
 

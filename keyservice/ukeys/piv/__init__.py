@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from keyservice.ukeys.kind import Ability, CardLink, Ukey, Values
 
-from .settings import PIN_RULE, SETTINGS
+from .settings import PIN_RULE, SETTINGS, new_algorithm
 
 __all__ = ["PIV"]
 
@@ -19,6 +19,9 @@ class PivKind:
     can = frozenset(Ability)
     settings = SETTINGS
     management_key = True
+
+    def makes(self, values: Values) -> str:
+        return new_algorithm(values)
 
     def prepare(self) -> None:
         from . import management, ukey

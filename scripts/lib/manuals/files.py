@@ -21,7 +21,7 @@ from . import markdown, roff, synopsis
 
 _PART = re.compile(r"@([a-z-]+)@")
 #: Keys that ``ukey bindings`` shows and the record does not hold: they follow from the rest.
-DERIVED = {"key", "revoked", "account", "uid_now", "user_now"}
+DERIVED = {"key", "revoked", "algorithm_refused", "account", "uid_now", "user_now"}
 
 
 def pages_of_files(checkout: Path, *, date: str, source: str) -> dict[str, str]:
