@@ -3,7 +3,8 @@
 """The card: bytes in, bytes out. Form, chaining, dispatch, and all that a reset forgets.
 
 Works without a reader or a network: ``Card(StateFile(path)).transmit(apdu)``. The commands are
-functions in ``pins``, ``objects``, ``use`` and, of the vendor's build, ``vendor``.
+functions in ``pins``, ``objects``, ``use`` and, of the vendor's build, ``vendor`` and
+``attestation``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable
 
 from tests.softkey.state import StateError
 
-from . import objects, pins, use, vendor
+from . import attestation, objects, pins, use, vendor
 from .apdu import CHAIN_MAX, CHAINED, SW, Command, Status, parse, tlv
 from .state import State, StateFile
 
@@ -26,7 +27,7 @@ _GET_RESPONSE, _SELECT, _VERIFY, _GENERAL_AUTHENTICATE = 0xC0, 0xA4, 0x20, 0x87
 Run = Callable[["Card", Command], bytes]
 
 PLAIN: dict[int, Run] = {**pins.commands, **objects.commands, **use.commands}
-VENDOR: dict[int, Run] = {**PLAIN, **vendor.commands}
+VENDOR: dict[int, Run] = {**PLAIN, **vendor.commands, **attestation.commands}
 
 
 class Card:

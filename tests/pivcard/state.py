@@ -20,7 +20,7 @@ from tests.softkey.state import StateError
 
 from . import keys
 from .apdu import tlv
-from .keys import NAMES, Algorithm, Key
+from .keys import NAMES, Algorithm, Key, RsaKey
 
 FORMAT = 1
 FACTORY_PIN, FACTORY_PUK = b"123456", b"12345678"
@@ -104,12 +104,14 @@ def new(
     touch_policy: int = TOUCH_NEVER,
     origin: int = GENERATED,
     certificates: bool = True,
+    attester: tuple[Key, bytes] | None = None,
 ) -> State:
     """A card with key pairs in `pairs`: the name of an algorithm for each slot ("9A": "p256").
 
     `serial` is a number for the vendor's build and 32 hexadecimal digits for the plain one, random
     if None. `admin_pin` is the PUK. None leaves what the factory has set. The plain build has a
-    3DES management key and, since it tells keys in no other way, always certificates.
+    3DES management key and, since it tells keys in no other way, always certificates. `attester`:
+    the key of slot F9, of the algorithm P-256 or RSA-2048, and its certificate.
     """
     for count in (tries, admin_tries):
         if not 1 <= count <= TRIES_MAXIMUM:
@@ -149,6 +151,11 @@ def new(
         made.slots[reference] = Slot(NAMES[algorithm], pair, policy, touch_policy, origin)
         if certificates or not vendor:
             made.objects[CERTIFICATES[reference]] = certificate_object(pair.certificate("demo"))
+    if attester is not None:
+        own, certificate = attester
+        kind = Algorithm.RSA2048 if isinstance(own, RsaKey) else Algorithm.P256
+        made.slots[ATTESTATION_SLOT] = Slot(kind, own, PIN_NEVER)
+        made.objects[CERTIFICATES[ATTESTATION_SLOT]] = certificate_object(certificate)
     return made
 
 

@@ -41,7 +41,7 @@ def _authenticate(card: Card, command: Command) -> bytes:
     if command.p2 == MANAGEMENT_KEY:
         return _prove_management(card, command.p1 or _3DES, given)
     slot = card.state.slots.get(command.p2)
-    if slot is None:
+    if slot is None or command.p2 == ATTESTATION_SLOT:  # that one signs nothing else
         raise Status(SW.NO_REFERENCE)
     if command.p1 != slot.algorithm:
         raise Status(SW.BAD_P1P2)

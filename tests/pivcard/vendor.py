@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import apdu, keys, pins
 from .apdu import SW, Command, Status, tlv
 from .state import (
+    ATTESTATION_SLOT,
     CERTIFICATES,
     FACTORY_MANAGEMENT_KEY,
     IMPORTED,
@@ -98,7 +99,7 @@ def _set_tries(card: Card, command: Command) -> bytes:
 
 
 def _factory(card: Card, command: Command) -> bytes:
-    """``00 FB``: as from the factory, once PIN and PUK are both blocked."""
+    """``00 FB``: as from the factory, once PIN and PUK are both blocked. Slot F9 stays."""
     state = card.state
     if state.pin.left or state.puk.left:
         raise Status(SW.CONDITIONS)
@@ -106,9 +107,10 @@ def _factory(card: Card, command: Command) -> bytes:
     state.puk = Reference(state.puk.default, state.puk.default)
     size = MANAGEMENT[state.management_algorithm]
     state.management_key = (FACTORY_MANAGEMENT_KEY * 2)[:size]
-    state.slots.clear()
-    for tag in CERTIFICATES.values():
-        state.objects.pop(tag, None)
+    for reference, tag in CERTIFICATES.items():
+        if reference != ATTESTATION_SLOT:
+            state.slots.pop(reference, None)
+            state.objects.pop(tag, None)
     card.save()
     card.managed = card.verified = False
     return b""

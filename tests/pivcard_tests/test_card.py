@@ -19,6 +19,7 @@ from tests.pivcard.apdu import objects, tlv
 from tests.pivcard.card import Card
 from tests.pivcard.state import FACTORY_MANAGEMENT_KEY, StateFile
 from tests.softkey import sm2
+from tests.support import makers
 
 SELECT = bytes.fromhex("00a4040005a00000030800")
 TRIES, LOG_OUT = bytes.fromhex("00200080"), bytes.fromhex("0020ff80")
@@ -240,6 +241,26 @@ def test_metadata_is_the_vendors(tmp_path: Path) -> None:
     assert objects(send(card, bytes((0, 0xF7, 0, 0x9B)))[0])[5] == b"\x01"
     assert send(card, bytes((0, 0xF7, 0, 0x9C)))[1] == 0x6A88
     assert send(make(tmp_path, vendor=False), bytes((0, 0xF7, 0, 0x80)))[1] == 0x6D00
+
+
+def test_slot_f9_says_which_keys_were_made_here_and_signs_nothing_else(tmp_path: Path) -> None:
+    own = makers.maker().attester()
+    card = make(tmp_path, pairs={"9A": "p256"}, attester=own, pin_policy=3, touch_policy=2)
+    first = card.transmit(bytes((0, 0xF9, 0x9A, 0, 0)))
+    assert first[-2] == 0x61
+    rest = card.transmit(bytes.fromhex("00c0000000"))
+    said = x509.load_der_x509_certificate(first[:-2] + rest[:-2])
+    told = {each.oid.dotted_string[-2:]: each.value.value for each in said.extensions}  # type: ignore[attr-defined]
+    assert (told[".3"], told[".8"]) == (b"\x05\x07\x01", b"\x03\x02")
+    assert int.from_bytes(told[".7"][2:], "big") == card.state.number
+    verify(card)
+    assert sign(card, 0x11, 0xF9, bytes(32))[1] == 0x6A88
+    for place in (0x9C, 0xF9, 0x80):
+        assert card.transmit(bytes((0, 0xF9, place, 0, 0)))[0] == 0x6A
+    imported = make(tmp_path, pairs={"9A": "p256"}, attester=own, origin=2)
+    assert imported.transmit(bytes((0, 0xF9, 0x9A, 0, 0))) == b"\x6a\x80"
+    plain = make(tmp_path, vendor=False, pairs={"9A": "p256"})
+    assert plain.transmit(bytes((0, 0xF9, 0x9A, 0, 0))) == b"\x6d\0"
 
 
 def test_an_extended_command_is_the_vendors(tmp_path: Path) -> None:

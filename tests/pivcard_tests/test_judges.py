@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import makers
 from tests.support.daemons import start_pcscd
 from tests.support.pivcards import Pivcard
 
@@ -158,6 +159,29 @@ def test_yubico_piv_tool_changes_and_unblocks_the_pin(cards: Any) -> None:
     run(*tool, "-a", "unblock-pin", "-P", PUK.decode(), "-N", "111213")
     run(*tool, "-a", "verify-pin", "-P", "111213")
     assert card.tries_left() == 3
+
+
+@pytest.mark.parametrize("by", ["p256", "rsa2048"])
+def test_its_makers_word_is_what_yubico_piv_tool_asks_for_and_openssl_verifies(
+    cards: Any, tmp_path: Path, by: str
+) -> None:
+    maker = makers.maker(pair=makers.rsa_pair(2048) if by == "rsa2048" else None)
+    attester = maker.attester(makers.rsa_pair(2048) if by == "rsa2048" else None)
+    cards(version=(5, 4, 3), management=0x03, pairs={}, attester=attester)
+    root = maker.put(tmp_path / "makers")
+    tool = ["yubico-piv-tool", "-r", READER]
+    run(*tool, "-s", "9a", "-a", "generate", "-A", "ECCP256", "-o", f"{tmp_path}/p")
+    run(*tool, "-s", "f9", "-a", "read-certificate", "-o", f"{tmp_path}/own")
+    run(*tool, "-s", "9a", "-a", "attest", "-o", f"{tmp_path}/said")
+    chain = ["-CAfile", str(root), "-untrusted", f"{tmp_path}/own"]
+    assert run("openssl", "verify", *chain, f"{tmp_path}/said").endswith("/said: OK\n")
+    shown = run("openssl", "x509", "-in", f"{tmp_path}/said", "-pubkey", "-noout")
+    assert shown == (tmp_path / "p").read_text()
+    # what somebody else has made is not vouched for
+    run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", f"{tmp_path}/k")
+    run(*tool, "-s", "9c", "-a", "import-key", "-i", f"{tmp_path}/k")
+    attest = [*tool, "-s", "9c", "-a", "attest"]
+    assert subprocess.run(attest, capture_output=True, timeout=50, check=False).returncode != 0
 
 
 def test_ykman_reads_what_the_vendors_card_is(cards: Any) -> None:
