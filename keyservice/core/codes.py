@@ -49,6 +49,7 @@ class ErrorName(StrEnum):
     UKEY_AMBIGUOUS = "UkeyAmbiguous"
     READER_REFUSED = "ReaderRefused"
     KEY_MISMATCH = "KeyMismatch"
+    NOT_ATTESTED = "NotAttested"
     NO_KEY_PAIR = "NoKeyPair"
     PIN_WRONG = "PinWrong"
     PIN_LOCKED = "PinLocked"

@@ -172,6 +172,45 @@ class Reason(StrEnum):
             " leave out --generate"
         ),
     )
+    NO_ATTEST = "no-attest", N_("this kind of ukey cannot vouch for its keys")
+    # why nobody takes a ukey's maker to vouch for a key
+    ATTEST_FOLDER = (
+        "attest-folder",
+        N_(
+            "the makers' certificates in {path} cannot be trusted: 'keyservice --check-config' says"
+            " why"
+        ),
+    )
+    ATTEST_NO_MAKER = "attest-no-maker", N_("{path} holds no maker's certificate")
+    ATTEST_NONE = "attest-none", N_("it has no certificate of its maker's")
+    ATTEST_NOT_ITS = (
+        "attest-not-its",
+        N_("it does not vouch for the key, as for one that was not made on it"),
+    )
+    ATTEST_NONSENSE = "attest-nonsense", N_("its certificates make no sense")
+    ATTEST_STRANGER = (
+        "attest-stranger",
+        N_("no maker whose certificate this host has signed the ukey's own"),
+    )
+    ATTEST_CA = "attest-ca", N_("its own certificate may not sign others")
+    ATTEST_WEAK = "attest-weak", N_("a key or a digest of its certificates is too weak")
+    ATTEST_DATES = "attest-dates", N_("a certificate is not valid today")
+    ATTEST_SIGNATURE = (
+        "attest-signature",
+        N_("what it says of the key is not signed by its own certificate"),
+    )
+    ATTEST_POLICY = "attest-policy", N_("it does not say what the use of the key asks for")
+    ATTEST_PIN = "attest-pin", N_("it says that the key signs without a PIN")
+    ATTEST_SERIAL = "attest-serial", N_("what it says of the key is ukey {other}'s")
+    ATTEST_KEY = "attest-key", N_("what it says is of another key")
+    ATTEST_ALGORITHM = (
+        "attest-algorithm",
+        N_("certificates of keys of this algorithm cannot be read here"),
+    )
+    ATTEST_RECORD = (
+        "attest-record",
+        N_("when it was bound, nobody vouched for its key"),
+    )
     # a refusal before it is known who reads it
     ROOT_ONLY = "root-only", N_("Only root may do this")
     WATCHED = "watched", N_("Too many callers are watched on the bus")

@@ -75,6 +75,15 @@ class KeyUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a ukey shows for its having made a key: certificates, DER, and nothing of them checked.
+    Empty where it has none."""
+
+    own: bytes = b""  #: the ukey's, which its maker has signed
+    statement: bytes = b""  #: what it says of the key
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """A container and whether it holds a signing pair."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from keyservice.core.errors import BadRequest
 from keyservice.core.reasons import Reason
 
-from .base import Container, KeyRef, KeyUse, PinState, TryReserve, UkeyInfo
+from .base import Container, Evidence, KeyRef, KeyUse, PinState, TryReserve, UkeyInfo
 
 if TYPE_CHECKING:  # code that reads the configuration needs no cryptography
     from keyservice.core.secret import Secret
@@ -33,6 +33,7 @@ class Ability(Enum):
     CHANGE_PIN = Reason.NO_CHANGE
     UNBLOCK_PIN = Reason.NO_UNBLOCK  #: so that there is an admin PIN
     GENERATE = Reason.NO_GENERATE
+    ATTEST = Reason.NO_ATTEST
 
     def refused(self, kind: str) -> BadRequest:
         """The error for a ukey of a kind that cannot."""
@@ -120,6 +121,10 @@ class Ukey(Protocol):
     def generate(self, ref: KeyRef, pin: Secret, reserve: TryReserve) -> PublicKey:
         """Make a pair in the container, which is created if it is missing. `pin` is the management
         key if the kind says so. Raises :class:`BadRequest` if there is a pair already."""
+        ...
+
+    def attest(self, ref: KeyRef) -> Evidence:
+        """What it shows for its having made the pair. An empty container may have some of it."""
         ...
 
 

@@ -15,7 +15,7 @@ from keyservice.core.text import is_plain
 from keyservice.crypto.key import PublicKey
 
 from . import kinds
-from .base import Container, KeyRef, KeyUse, PinState, Remark, UkeyInfo
+from .base import Container, Evidence, KeyRef, KeyUse, PinState, Remark, UkeyInfo
 from .examination import (
     ATR_MAX,
     EXCHANGES_MAX,
@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 #: Bytes of a public key, and of a signature, of any algorithm (RSA with 4096 bits has 550, 512).
 KEY_MAX = SIGNATURE_MAX = 1024
+#: Bytes of a certificate: two of them fit into one answer.
+CERTIFICATE_MAX = 2000
 _REMARKS = int(Remark.IMPORTED | Remark.DEFAULT_ADMIN_PIN | Remark.DEFAULT_MANAGEMENT_KEY)
 #: Bytes of UTF-8.
 _ALGORITHM_MAX, _KIND_MAX, _LABEL_MAX, _MANUFACTURER_MAX = 16, 16, 32, 64
@@ -51,6 +53,8 @@ class Tag(IntEnum):
     NAMES = 0x17  # NUL between them
     ALGORITHM = 0x18  # of KEY
     KEY_USE = 0x1A  # needs the PIN, touch, remarks
+    OWN = 0x1B
+    STATEMENT = 0x1C
     ATR = 0x30
     LOOKS = 0x31
 
@@ -236,6 +240,17 @@ def _take_values(packed: bytes) -> Values:
         raise WireError("a setting that is not known") from None
 
 
+def _pack_evidence(evidence: Evidence) -> Mapping[int, bytes]:
+    return {Tag.OWN: evidence.own, Tag.STATEMENT: evidence.statement}
+
+
+def _take_evidence(fields: Fields) -> Evidence:
+    own, statement = bytes_of(fields, Tag.OWN), bytes_of(fields, Tag.STATEMENT)
+    if max(len(own), len(statement)) > CERTIFICATE_MAX:
+        raise WireError(f"a certificate has more than {CERTIFICATE_MAX} bytes")
+    return Evidence(own, statement)
+
+
 NOTHING = Result(_pack_nothing, _take_nothing)
 INFO = Result(_pack_info, _take_info)
 NAMES = Result(_pack_names, _take_names)
@@ -245,3 +260,4 @@ SIGNATURE = Result(_pack_signature, _take_signature)
 PIN_STATE = Result(_pack_pin_state, _take_pin_state)
 KEY_USE = Result(_pack_key_use, _take_key_use)
 EXAMINATION = Result(_pack_examination, _take_examination)
+EVIDENCE = Result(_pack_evidence, _take_evidence)

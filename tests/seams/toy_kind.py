@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NoReturn
 
 from keyservice.core.errors import (
     BadRequest,
@@ -88,6 +89,9 @@ class Toy:
 
     def generate(self, ref: KeyRef, pin: Secret, reserve: TryReserve) -> PublicKey:
         raise Ability.GENERATE.refused("toy")
+
+    def attest(self, ref: KeyRef) -> NoReturn:
+        raise Ability.ATTEST.refused("toy")
 
     @contextmanager
     def _operation(self, ref: KeyRef) -> Iterator[None]:

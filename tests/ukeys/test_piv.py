@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from keyservice.core.errors import (
     BadRequest,
@@ -21,11 +22,12 @@ from keyservice.core.errors import (
     UkeyRemoved,
 )
 from keyservice.core.secret import Secret
-from keyservice.ukeys.base import KeyRef, TryReserve
+from keyservice.ukeys.base import Evidence, KeyRef, TryReserve
 from keyservice.ukeys.piv.ukey import Piv
 from tests.pivcard import keys
 from tests.pivcard.apdu import tlv
 from tests.pivcard.state import CERTIFICATES, CHUID, certificate_object
+from tests.support.makers import maker
 
 from .piv_desk import (
     ALGORITHMS,
@@ -40,7 +42,7 @@ from .piv_desk import (
 )
 
 SELECT, VERIFY, CHANGE, UNBLOCK = 0xA4, 0x20, 0x24, 0x2C
-AUTHENTICATE, METADATA, GET_DATA, GENERATE = 0x87, 0xF7, 0xCB, 0x47
+AUTHENTICATE, METADATA, GET_DATA, GENERATE, ATTEST = 0x87, 0xF7, 0xCB, 0x47, 0xF9
 LOG_OUT = bytes.fromhex("0020ff80")
 BUILDS = pytest.mark.parametrize("vendor", [True, False], ids=["vendor", "plain"])
 
@@ -284,3 +286,59 @@ def test_a_certificate_of_another_curve_is_no_pair(tmp_path: Path) -> None:
     )
     slot.card.state.objects[CERTIFICATES[0x9A]] = certificate_object(certificate)
     assert not recognised(slot).containers()[0].has_key
+
+
+# -- vouching
+
+
+def test_what_slot_f9_says_is_handed_on_unread(tmp_path: Path) -> None:
+    attester = maker().attester()
+    slot = insert(tmp_path, attester=attester)
+    ukey = recognised(slot)
+    evidence = ukey.attest(REF)
+    assert evidence.own == attester[1]
+    assert evidence.statement.startswith(b"\x30\x82")
+    rest = 0xC0  # GET RESPONSE
+    assert slot.instructions() == [SELECT, GET_DATA, rest, ATTEST, rest]
+    assert sign(ukey)
+
+
+def test_an_empty_slot_is_not_vouched_for_but_the_card_shows_its_own_certificate(
+    tmp_path: Path,
+) -> None:
+    attester = maker().attester()
+    ukey = recognised(insert(tmp_path, attester=attester, pairs={}))
+    assert ukey.attest(REF) == Evidence(attester[1], b"")
+
+
+@BUILDS
+def test_a_card_without_slot_f9_shows_nothing(tmp_path: Path, vendor: bool) -> None:
+    slot = insert(tmp_path, vendor=vendor)
+    assert recognised(slot).attest(REF) == Evidence()
+    assert slot.instructions() == [SELECT, GET_DATA]
+
+
+def test_an_imported_key_is_not_vouched_for(tmp_path: Path) -> None:
+    ukey = recognised(insert(tmp_path, attester=maker().attester(), origin=2))
+    assert ukey.attest(REF).statement == b""
+
+
+def test_a_certificate_that_is_too_long_counts_as_none(tmp_path: Path) -> None:
+    long = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(2000))
+    slot = insert(tmp_path, attester=maker().attester(more=((long, False),)))
+    assert recognised(slot).attest(REF).own == b""
+    huge = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(100_000))
+    slot.card.state.objects[CERTIFICATES[0xF9]] = certificate_object(
+        maker().attester(more=((huge, False),))[1][:60_000]
+    )
+    with pytest.raises(UkeyFailed):
+        recognised(slot).attest(REF)
+
+
+@pytest.mark.parametrize("answer", [b"\x90\0", b"\x30\x03\x90\0", b"\x31\0\x90\0", b"\x91\0"])
+def test_words_that_are_no_certificate_are_nonsense(tmp_path: Path, answer: bytes) -> None:
+    slot = insert(tmp_path, attester=maker().attester())
+    ukey = recognised(slot)
+    slot.spoil = lambda command, right: answer if command[1] == ATTEST else right
+    with pytest.raises(UkeyFailed):
+        ukey.attest(REF)

@@ -57,6 +57,7 @@ from .sessions import UkeyMute as UkeyMute
 from .ukeys import KeyMismatch as KeyMismatch
 from .ukeys import NoKeyPair as NoKeyPair
 from .ukeys import NoneMadeHere as NoneMadeHere
+from .ukeys import NotAttested as NotAttested
 from .ukeys import NotOnUkey as NotOnUkey
 from .ukeys import NotTouched as NotTouched
 from .ukeys import PcscdAbsent as PcscdAbsent

@@ -119,6 +119,20 @@ class KeyMismatch(UkeyError):
     )
 
 
+class NotAttested(UkeyError):
+    """No maker vouches for the ukey's key, and the configuration demands it. Facts: serial, why."""
+
+    name, code, exit = ErrorName.NOT_ATTESTED, Code.PERM_DENIED, Exit.UNUSABLE
+    text = N_(
+        "This host takes only ukeys whose maker vouches that the key was made on the ukey, and"
+        " nobody vouches for that of ukey {serial}: {why}."
+    )
+    login_text = N_(
+        "This host takes only ukeys whose maker vouches for the key, and nobody vouches for that of"
+        " your ukey: {why}. Ask an administrator."
+    )
+
+
 class NoKeyPair(UkeyError):
     """The container holds no key pair that signs."""
 

@@ -16,7 +16,7 @@ class Gmt0017Kind:
 
     name = "gmt0017"
     pin_rule = PIN_RULE
-    can = frozenset(Ability)
+    can = frozenset(Ability) - {Ability.ATTEST}
     settings = SETTINGS
     management_key = False
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NoReturn
 
 from keyservice.core.errors import (
     BadRequest,
@@ -28,7 +29,7 @@ from keyservice.core.secret import Secret
 from keyservice.crypto.key import PublicKey
 from keyservice.transport.iso7816 import SW, CardError, Commands, ResponseError
 from keyservice.ukeys.base import Container, KeyRef, KeyUse, PinState, TryReserve, UkeyInfo
-from keyservice.ukeys.kind import CardLink, Values
+from keyservice.ukeys.kind import Ability, CardLink, Values
 from keyservice.ukeys.settings import is_virtual
 
 from . import pins
@@ -207,6 +208,9 @@ class Gmt0017:
                 if len(point) != POINT_BYTES:
                     raise ResponseError(f"GenECCKeyPair brings {len(point)} bytes, not 64")
                 return PublicKey("sm2", point)
+
+    def attest(self, ref: KeyRef) -> NoReturn:
+        raise Ability.ATTEST.refused(self.kind)
 
     # -- an operation's frame
 

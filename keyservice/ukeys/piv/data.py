@@ -14,7 +14,7 @@ from keyservice.ukeys.base import PinState
 
 
 class Ins(IntEnum):
-    """Instruction codes; the last two are vendors'."""
+    """Instruction codes; the last three are vendors'."""
 
     VERIFY = 0x20
     CHANGE_REFERENCE_DATA = 0x24
@@ -25,6 +25,7 @@ class Ins(IntEnum):
     GET_DATA = 0xCB
     GET_METADATA = 0xF7
     GET_SERIAL = 0xF8
+    ATTEST = 0xF9
 
 
 class Reference(IntEnum):
@@ -57,6 +58,9 @@ TOUCH_NEVER, IMPORTED = 1, 2
 #: authentication, and twenty retired ones.
 SLOTS = {"9A": 0x5FC105, "9C": 0x5FC10A, "9D": 0x5FC10B, "9E": 0x5FC101}
 SLOTS |= {f"{0x82 + number:02X}": 0x5FC10D + number for number in range(20)}
+
+#: The object of a vendor's slot F9, whose pair signs what the card says of others.
+ATTESTATION = 0x5FFF01
 
 _CHUID = 0x5FC102
 _NAME, _CONTENT = 0x5C, 0x53

@@ -10,7 +10,9 @@ from keyservice.core.errors import ManagementKeyWrong, UkeyFailed
 from keyservice.core.secret import Secret, wipe
 from keyservice.crypto import blocks
 from keyservice.transport import tlv
-from keyservice.transport.iso7816 import ResponseError
+from keyservice.transport.iso7816 import SW, CardError, Commands, ResponseError
+
+from .data import Ins, Reference
 
 _TEMPLATE, _CHALLENGE, _RESPONSE = 0x7C, 0x81, 0x82
 #: Asks for a challenge.
@@ -45,12 +47,26 @@ def prepare() -> None:
             blocks.encrypt(cipher.name, bytes(cipher.key_bytes), None, bytes(cipher.block_bytes))
 
 
-def number_of(told: int | None) -> int:
-    """The cipher's number, P1 of the commands; the standard's where the card does not tell."""
-    return _3DES if told is None else told
+def prove(commands: Commands, typed: Secret, told: int | None) -> None:
+    """Prove the key that `typed` spells. `told`: the number of its cipher; the standard's where the
+    card does not tell it. Raises :class:`ManagementKeyWrong`."""
+    number = _3DES if told is None else told
+    ins, place = Ins.GENERAL_AUTHENTICATE, (number, Reference.MANAGEMENT_KEY)
+    key = _key_of(typed, number)
+    try:
+        proof = _answer(key, number, commands.send(0, ins, *place, ASK, le=0))
+    finally:
+        wipe(key)
+    body, sw = commands.exchange(0, ins, *place, proof, le=0)
+    if body:
+        raise ResponseError("The proof of the management key brings data")
+    if sw in (SW.NOT_VERIFIED, SW.BAD_DATA):
+        raise ManagementKeyWrong
+    if sw != SW.OK:
+        raise CardError(ins, sw)
 
 
-def key_of(typed: Secret, number: int) -> bytearray:
+def _key_of(typed: Secret, number: int) -> bytearray:
     """The key that `typed` spells in hexadecimal digits. The caller wipes it.
 
     Raises :class:`ManagementKeyWrong` where it is none for this cipher.
@@ -71,7 +87,7 @@ def key_of(typed: Secret, number: int) -> bytearray:
     return key
 
 
-def answer(key: bytearray, number: int, asked: bytes) -> bytes:
+def _answer(key: bytearray, number: int, asked: bytes) -> bytes:
     """What proves the key, for the card's answer to :data:`ASK`."""
     cipher = _cipher(number)
     challenge = tlv.only(tlv.only(asked, _TEMPLATE), _CHALLENGE)

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 
 from keyservice.core.errors import (
     BadRequest,
-    ManagementKeyWrong,
     NoKeyPair,
     NotTouched,
     ReaderAbsent,
@@ -24,15 +23,25 @@ from keyservice.core.errors import (
     UkeyRemoved,
 )
 from keyservice.core.marks import N_
-from keyservice.core.secret import Secret, wipe
+from keyservice.core.secret import Secret
 from keyservice.crypto.key import PublicKey
 from keyservice.transport import tlv
 from keyservice.transport.iso7816 import SW, CardError, Commands, Form, ResponseError
-from keyservice.ukeys.base import Container, KeyRef, KeyUse, PinState, Remark, TryReserve, UkeyInfo
+from keyservice.ukeys.base import (
+    Container,
+    Evidence,
+    KeyRef,
+    KeyUse,
+    PinState,
+    Remark,
+    TryReserve,
+    UkeyInfo,
+)
 from keyservice.ukeys.kind import CardLink, Values
 from keyservice.ukeys.settings import is_virtual
 
 from . import keys, management
+from .attestation import shown
 from .data import (
     AID,
     APPLICATION,
@@ -142,6 +151,12 @@ class Piv:
                     remarks |= remark
             touch = told.touch_policy not in (None, 0, TOUCH_NEVER)
             return KeyUse(policy not in (0, PinPolicy.NEVER), touch, remarks)
+
+    def attest(self, ref: KeyRef) -> Evidence:
+        """By a vendor's slot F9, which no other card has."""
+        slot = _slot(ref)
+        with self._operation():
+            return shown(self._commands, slot)
 
     def pin_state(self, ref: KeyRef, *, admin: bool = False) -> PinState:
         _check_application(ref)
@@ -352,21 +367,7 @@ class Piv:
     def _prove_management(self, typed: Secret) -> None:
         """Raises :class:`ManagementKeyWrong`."""
         told = self._metadata(Reference.MANAGEMENT_KEY)
-        number = management.number_of(told.algorithm if told else None)
-        ins, place = Ins.GENERAL_AUTHENTICATE, (number, Reference.MANAGEMENT_KEY)
-        key = management.key_of(typed, number)
-        try:
-            asked = self._commands.send(0, ins, *place, management.ASK, le=0)
-            proof = management.answer(key, number, asked)
-        finally:
-            wipe(key)
-        body, sw = self._commands.exchange(0, ins, *place, proof, le=0)
-        if body:
-            raise ResponseError("The proof of the management key brings data")
-        if sw in (SW.NOT_VERIFIED, SW.BAD_DATA):
-            raise ManagementKeyWrong
-        if sw != SW.OK:
-            raise CardError(ins, sw)
+        management.prove(self._commands, typed, told.algorithm if told else None)
 
 
 def _select(commands: Commands) -> bool:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from keyservice.core.errors import PinWrong
 from keyservice.core.secret import Secret
 from keyservice.transport import pcsc
-from keyservice.ukeys.base import TryReserve
+from keyservice.ukeys.base import Evidence, TryReserve
 from keyservice.ukeys.kind import Ukey
-from keyservice.ukeys.operations import SIGN, VERIFY_PIN, Arguments
+from keyservice.ukeys.operations import ATTEST, SIGN, VERIFY_PIN, Arguments
 from tests.inprocess.pcscd import Pcscd
 from tests.softkey.misbehave import Reply
 
@@ -126,6 +126,9 @@ class Desk:
         if task.operation is SIGN:
             assert isinstance(result, bytes)
             return self.device.verifies(arguments.place, arguments.data, result)
+        if task.operation is ATTEST:
+            assert isinstance(result, Evidence)
+            return self.device.vouches(arguments.place, result)
         return bool(task.expected(self) == result)
 
     def check_left(self) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from keyservice.ukeys.base import Container, KeyRef, KeyUse
+from keyservice.ukeys.base import Container, Evidence, KeyRef, KeyUse
 from keyservice.ukeys.kind import Kind
 from tests.softkey.misbehave import Reply
 
@@ -46,6 +46,10 @@ class Device(Protocol):
 
     def verifies(self, ref: KeyRef, data: bytes, signature: bytes) -> bool:
         """Whether the key in that place made the signature, by other code than the product's."""
+        ...
+
+    def vouches(self, ref: KeyRef, evidence: Evidence) -> bool:
+        """Whether this is what it shows for the key in that place."""
         ...
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import cache
 
-from keyservice.ukeys.base import KeyRef
+from keyservice.ukeys.base import Evidence, KeyRef
 from keyservice.ukeys.gmt0017 import GMT0017 as KIND
 from tests.softkey import sm2
 from tests.softkey.state import Container, Pin, State, StateFile, new
@@ -65,6 +65,9 @@ class Gmt0017Device(SteeredDevice[Steered]):
     def verifies(self, ref: KeyRef, data: bytes, signature: bytes) -> bool:
         point = self.key(ref)
         return point is not None and sm2.verify(point, data, signature)
+
+    def vouches(self, ref: KeyRef, evidence: Evidence) -> bool:
+        raise NotImplementedError("no ukey of this kind vouches for anything")
 
     def _pin(self, admin: bool) -> Pin:
         application = self._steered.card.state.applications[0]

@@ -7,21 +7,24 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import cache
 
+from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from keyservice.ukeys.base import Container, KeyRef
+from keyservice.ukeys.base import Container, Evidence, KeyRef
 from keyservice.ukeys.piv import PIV as KIND
 from tests.pivcard.keys import EcKey
 from tests.pivcard.state import Reference, State, StateFile, new
 from tests.pivcard.steered import Steered
+from tests.support.makers import maker
 
 from .example import Example
 from .steered import SteeredDevice
 
 PIN, PUK = b"528491", b"80352917"
+ATTESTER = maker().attester()
 MANAGEMENT_KEY = bytes(range(24))
 REF = KeyRef("piv", "9A")
 #: By SP 800-73-4, part 1, table 4b, in the order of its objects.
@@ -36,8 +39,8 @@ class _Memory(StateFile):
 
     def load(self) -> State:
         made = _factory()
-        key = made.slots[0x9A].key
-        copied = deepcopy(made, {id(key): key})  # a key is never changed
+        kept = {id(slot.key): slot.key for slot in made.slots.values()}
+        copied = deepcopy(made, kept)  # a key is never changed
         copied.number = int(self.path.name)
         return copied
 
@@ -52,6 +55,7 @@ def _factory() -> State:
         management_key=MANAGEMENT_KEY,
         pairs={"9A": "p256"},
         certificates=False,
+        attester=ATTESTER,
     )
 
 
@@ -89,6 +93,15 @@ class PivDevice(SteeredDevice[Steered]):
         except InvalidSignature:
             return False
         return True
+
+    def vouches(self, ref: KeyRef, evidence: Evidence) -> bool:
+        said = x509.load_der_x509_certificate(evidence.statement)
+        pair, own = ATTESTER
+        assert isinstance(pair, EcKey)
+        digest = ec.ECDSA(hashes.SHA256())
+        pair.private.public_key().verify(said.signature, said.tbs_certificate_bytes, digest)
+        info = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        return evidence.own == own and said.public_key().public_bytes(*info) == self.key(ref)
 
     def _key(self, ref: KeyRef) -> ec.EllipticCurvePublicKey | None:
         if ref.application != "piv" or ref.container not in SLOTS:

@@ -28,10 +28,12 @@ class Task:
     name: str
     operation: Operation[Any]
     given: Callable[[Example], Arguments]
-    expected: Callable[[Desk], object]  #: what it brings; SIGN's signature is verified instead
+    #: What it brings; what SIGN and ATTEST bring is verified instead.
+    expected: Callable[[Desk], object]
     pins: int = 0  #: how many it sends: the one that a try is spent on, and a new one
     admin: bool = False  #: the admin PIN's try is spent
     lists: bool = False  #: what it brings may be empty, and be no bytes then
+    refusable: bool = False  #: the ukey may say no to it, and nothing comes of it then
     more: Ability | None = None  #: what it needs beside what the operation does
     repeats: bool = True  #: it can be done again, with the same arguments
     by_key: bool | None = None  #: with a management key, or not; None where that is no matter
@@ -157,6 +159,14 @@ KEY_USE = Task(
     lambda desk: desk.example.use,
 )
 
+ATTEST = Task(
+    "attest",
+    operations.ATTEST,
+    lambda example: Arguments(example.ref),
+    lambda _: None,
+    refusable=True,
+)
+
 #: All of them; a test says that no operation is left out.
 TASKS = (
     INFO,
@@ -172,4 +182,5 @@ TASKS = (
     GENERATE,
     GENERATE_BY_KEY,
     KEY_USE,
+    ATTEST,
 )

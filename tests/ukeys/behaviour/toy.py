@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keyservice.ukeys.base import KeyRef
+from keyservice.ukeys.base import Evidence, KeyRef
 from tests.seams.toy_card import PIN, PUBLIC, WRONG, ToyCard
 from tests.seams.toy_kind import DIGEST_BYTES, MAXIMUM, REF
 from tests.seams.toy_kind import TOY as KIND
@@ -50,6 +50,9 @@ class ToyDevice:
 
     def verifies(self, ref: KeyRef, data: bytes, signature: bytes) -> bool:
         return ref == REF and signature == data[::-1]
+
+    def vouches(self, ref: KeyRef, evidence: Evidence) -> bool:
+        raise NotImplementedError("a toy vouches for nothing")
 
 
 class _Answers:
