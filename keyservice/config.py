@@ -78,6 +78,7 @@ def _config(top: Table) -> Config:
             throttle_longest=throttle.number("longest", rules.throttle_longest, 1, 86400),
             pin_same=pins.number("same", rules.pin_same, 1, PIN_MAX),
             pin_run=pins.number("run", rules.pin_run, 1, PIN_MAX),
+            attested=policy.boolean("attested", rules.attested),
             allow_virtual_readers=virtual,
             shared_pcsc=top.boolean("shared_pcsc", False),
             algorithms=policy.words("algorithms", rules.algorithms, ALGORITHMS),

@@ -16,14 +16,16 @@ from pathlib import Path
 from keyservice.access import consoles
 from keyservice.access.settings import Rules
 from keyservice.config import Config, load
-from keyservice.contract.names import SELINUX_DOMAIN
+from keyservice.contract.names import ATTESTATION_DIR, SELINUX_DOMAIN
 from keyservice.contract.pam import SAME_SERVICE
 from keyservice.core import fips, selinux
 from keyservice.core.errors import ConfigurationError, UkeyError
 from keyservice.core.text import plain
 from keyservice.crypto import sm2
+from keyservice.store import makers
 from keyservice.store.admissions import AdmissionsFile
 from keyservice.store.files import PrivateDirectory
+from keyservice.store.makers import Makers
 from keyservice.store.state import State
 from keyservice.store.throttle import ThrottleFile
 
@@ -42,8 +44,9 @@ class Look:
     weak: list[str] = field(default_factory=list)  #: what the configuration gives up
 
 
-def configuration(path: Path, *, required: bool) -> Look:
-    """Look at the file, and at whether this host can do what it says."""
+def configuration(path: Path, *, required: bool, folder: Path = Path(ATTESTATION_DIR)) -> Look:
+    """Look at the file, at the makers' certificates in `folder`, and at whether this host can do
+    what the file says."""
     found = Look()
     for trusted in (True, False):  # if only the file's owner is wrong, its lines are looked at too
         try:
@@ -59,6 +62,7 @@ def configuration(path: Path, *, required: bool) -> Look:
         found.wrong.append(error.message)
     for line in (*_services(found.config.rules), *_terminals(found.config.rules)):
         found.idle.append(f"{path}: {line}")
+    found.idle += _makers(path, found.config.rules, makers.read(folder))
     found.weak += _weaknesses(found.config.rules)
     return found
 
@@ -113,6 +117,15 @@ def _terminals(rules: Rules) -> Iterator[str]:
             yield f'locality.ttys has "{plain(pattern)}", which can be no console'
         elif not consoles.is_there(pattern):
             yield f'locality.ttys has "{plain(pattern)}": this host has no such terminal now'
+
+
+def _makers(path: Path, rules: Rules, found: Makers) -> Iterator[str]:
+    """Files of makers that do not count; and that nobody can be bound for want of one."""
+    for line in found.wrong:
+        yield f"{plain(line)}; it does not count"
+    if rules.attested and not found.found:
+        lacking = f"{found.path} holds no maker's certificate, so nobody is bound"
+        yield f"{path}: policy.attested: {lacking}"
 
 
 def _weaknesses(rules: Rules) -> Iterator[str]:

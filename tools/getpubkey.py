@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keyservice.contract import operations
-from keyservice.contract.names import RECORDS_DIR, Flag
+from keyservice.contract.names import ATTESTATION_DIR, RECORDS_DIR, Flag
 
 from . import output, selinux
 from .command import need_root, run
@@ -29,6 +29,9 @@ MANUAL = Manual(
         "change the PIN with chpinpw. So is a key that signs without a PIN, as in slot 9E of a PIV "
         "card.\n\n"
         "A PIV card makes a key pair with its management key, which is asked for.\n\n"
+        "Where the certificates of makers are on this host, a ukey of theirs that can is asked to "
+        "vouch for its key, and the record says what came of it; with [policy] attested = true, "
+        "a ukey for whose key nobody vouches is refused.\n\n"
         "Prompts are on standard error. Where standard input is not a terminal, each prompt takes "
         "one line of it."
     ),
@@ -48,8 +51,14 @@ MANUAL = Manual(
         ),
         ("getpubkey alice --generate --container 9A", N_("a PIV card: make a pair in that slot")),
     ),
-    json_keys=VERDICT_KEYS,
-    files=((RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),),
+    json_keys=(
+        *VERDICT_KEYS,
+        ("attested", N_("whether its maker vouches that the key was made on the ukey")),
+    ),
+    files=(
+        (RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),
+        (ATTESTATION_DIR + "/", N_("certificates of makers whose ukeys vouch for their keys")),
+    ),
     see=("rmpubkey", "chpinpw", "ukey list", "ukey bindings", "usbkey(5)", "pam_ukey(8)"),
 )
 

@@ -15,6 +15,7 @@ from keyservice.core.errors import (
     BadRequest,
     DefaultPin,
     HalfUnbound,
+    KeyMismatch,
     LookUpLate,
     NotRevoked,
     RecordDamaged,
@@ -36,7 +37,7 @@ from keyservice.store.revocations import Revocation
 from keyservice.ukeys.base import KeyRef, TryReserve
 from keyservice.ukeys.operations import GENERATE, PIN_STATE, Arguments
 
-from . import choosing, identity, lookups, policy, presence, tries
+from . import choosing, identity, lookups, policy, presence, tries, vouching
 from .challenge import Purpose
 from .context import Context
 from .conversation import Caller
@@ -55,7 +56,8 @@ async def bind(context: Context) -> Verdict:
     """Bind a ukey to the requested person, once it has proven its key with the PIN.
 
     Nothing is stored unless all is well: no binding of the person, the ukey or the key, no
-    revocation, no default PIN, no PIN limit over 10, a trial signature that verifies.
+    revocation, no default PIN, no PIN limit over 10, a trial signature that verifies; and a maker
+    that vouches for the key, where the configuration demands one.
     """
     request = context.request
     person = await identity.identify(context)
@@ -72,39 +74,46 @@ async def bind(context: Context) -> Verdict:
     await _check_serial(context, handle, taken)
     reserve = tries.reserve(context)
     generate = Flag.GENERATE in request.flags
+    attested = False
     if generate:
         handle.check_can(GENERATE)
         ref = await choosing.new_pair(context, handle)
         policy.check_algorithm(context.services.rules, handle.makes, handle.info.serial)
+        await vouching.foresee(context, handle, ref)
     else:
         ref = await choosing.key_pair(context, handle)
         shown = await handle.public_key(ref, lookups.deadline(context))
         await _check_key(context, shown, handle, taken)
         await _check_use(context, handle, ref)
+        attested = await vouching.attested(context, handle, ref, shown)
     await _check_pin_state(context, handle, ref, reserve)
 
     serial = handle.info.serial
     await tries.check_pause(context, handle, ref)
     pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(serial))
     if generate:
-        key = await _made(context, handle, ref, Arguments(ref, pin=pin, reserve=reserve))
-        await _check_key(context, key, handle, taken)
+        shown = await _made(context, handle, ref, Arguments(ref, pin=pin, reserve=reserve))
+        await _check_key(context, shown, handle, taken)
         await _check_use(context, handle, ref)
+        attested = await vouching.attested(context, handle, ref, shown)
     key = await handle.public_key(ref, lookups.deadline(context))
+    if key != shown:  # what was checked of the one does not hold for the other
+        raise KeyMismatch(serial=serial, reader=handle.info.reader)
     proof = Proof(Purpose.BIND, person, handle, ref, key)
     await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
 
-    binding = _binding(person, handle, ref, key, context.caller)
+    binding = _binding(person, handle, ref, key, context.caller, attested=attested)
     await lookups.store(context, partial(context.services.records.add, binding))
     return Verdict(
         Code.SUCCESS,
-        context.texts.bound(person.name, serial),
+        context.texts.bound(person.name, serial, attested=attested),
         detail={
             "user": person.name,
             "serial": serial,
             "application": ref.application,
             "container": ref.container,
             "key": binding.fingerprint,
+            "attested": attested,
         },
     )
 
@@ -278,7 +287,13 @@ async def _check_pin_state(
 
 
 def _binding(
-    person: Person, handle: UkeyHandle, ref: KeyRef, key: PublicKey, caller: Caller
+    person: Person,
+    handle: UkeyHandle,
+    ref: KeyRef,
+    key: PublicKey,
+    caller: Caller,
+    *,
+    attested: bool,
 ) -> Binding:
     return Binding(
         user=person.name,
@@ -289,7 +304,7 @@ def _binding(
         container=ref.container,
         algorithm=key.algorithm,
         public_key=key.encoded.hex(),
-        attested=False,
+        attested=attested,
         bound_at=now(),
         bound_by=doer(caller),
     )

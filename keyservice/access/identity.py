@@ -19,7 +19,7 @@ from keyservice.core.errors import (
 from keyservice.core.username import Person, file_name
 from keyservice.store.records import Enrolment, Held
 
-from . import locality, lookups, policy
+from . import locality, lookups, policy, vouching
 from .context import Context
 from .messages import N_
 
@@ -110,10 +110,11 @@ async def check_never_had(context: Context, person: Person) -> None:
 
 
 def check_accepted(context: Context, held: Held) -> None:
-    """Raise as :func:`check_revoked`, and :class:`AlgorithmRefused`."""
+    """Raise as :func:`check_revoked`, :class:`AlgorithmRefused`, and as ``check_recorded``."""
     check_revoked(held)
     binding = held.binding
     policy.check_algorithm(context.services.rules, binding.algorithm, binding.serial)
+    vouching.check_recorded(context, binding)
 
 
 def check_revoked(held: Held) -> None:

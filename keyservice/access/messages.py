@@ -68,8 +68,13 @@ class Texts:
         """The one text of ``uniform``."""
         return self._("Authentication failed.")
 
-    def bound(self, user: str, serial: str) -> str:
-        return _format(self._("Ukey {serial} is now bound to {user}."), serial=serial, user=user)
+    def bound(self, user: str, serial: str, *, attested: bool = False) -> str:
+        text = (
+            self._("Ukey {serial} is now bound to {user}; its maker vouches for the key.")
+            if attested
+            else self._("Ukey {serial} is now bound to {user}.")
+        )
+        return _format(text, serial=serial, user=user)
 
     def serial_of_zeros(self, serial: str) -> str:
         return _format(
@@ -241,6 +246,12 @@ class Texts:
             ),
         }
         return [text for remark, text in told.items() if remark in remarks]
+
+    def not_attested(self, serial: str, why: Mapping[str, reasons.Fact]) -> str:
+        """`why`: the reason and its facts."""
+        text = self._("No maker vouches for the key of ukey {serial}: {why}.")
+        told = reasons.told(str(why.get(reasons.WHY, "")), why, self._)
+        return _format(text, serial=serial, why=told)
 
     def generating(self) -> str:
         return self._("The ukey makes a key pair; this may take a while.")

@@ -16,6 +16,8 @@ from keyservice.contract import operations
 from keyservice.contract.i18n import Language, catalogue
 from keyservice.core.username import Person, resolve, resolve_uid
 from keyservice.crypto.key import PublicKey
+from keyservice.store import makers
+from keyservice.store.makers import Makers
 from keyservice.store.records import Records
 from keyservice.ukeys.base import KeyRef, KeyUse, PinState, UkeyInfo
 from keyservice.ukeys.kind import PinRule
@@ -109,6 +111,7 @@ class Services:
     resolve_uid: Callable[[int], Person] = resolve_uid
     logind: Logind = field(default_factory=Logind)
     turns: Turns = field(default_factory=Turns)
+    makers: Callable[[], Makers] = makers.read
     failures: Failures = field(default_factory=Failures)
 
     def __post_init__(self) -> None:

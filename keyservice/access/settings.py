@@ -34,6 +34,7 @@ class Rules:
     throttle_longest: int = 3600  #: seconds; no pause is longer
     pin_same: int = 3  #: times that a character may stand in a row in a new PIN
     pin_run: int = 3  #: digits or letters of a new PIN that may count up or down in a row
+    attested: bool = False  #: only keys that a maker vouches for are bound, and let somebody in
     allow_virtual_readers: bool = False
     shared_pcsc: bool = False
     algorithms: frozenset[str] = ALGORITHMS  #: of the keys that this host accepts

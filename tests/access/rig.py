@@ -15,6 +15,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from keyservice.core.errors import UnknownUser
 from keyservice.core.logsocket import LogSocket
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person, check
+from keyservice.store import makers
 from keyservice.store.admissions import AdmissionsFile
 from keyservice.store.bindings import Bindings
 from keyservice.store.files import PrivateDirectory
@@ -328,6 +330,7 @@ async def serving(
             resolve=resolve,
             resolve_uid=resolve_uid,
             logind=LOGIND,
+            makers=partial(makers.read, folder / "makers"),
         )
         sessions = Sessions(services)
         await ukeys.start()

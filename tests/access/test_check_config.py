@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from keyservice.contract.names import RECORDS_DIR, STATE_DIR
+from keyservice.contract.names import ATTESTATION_DIR, RECORDS_DIR, STATE_DIR
+from tests.support.makers import maker
 from tests.support.restore import empty
 
 from .test_main import Start, keyservice
@@ -55,6 +56,36 @@ IDLE = (
     ('[locality]\nttys = ["tty64"]', 'locality.ttys has "tty64", which can be no console'),
     ('[locality]\nttys = ["ttyX9"]', 'has "ttyX9": this host has no such terminal now'),
 )
+
+
+MAKERS = Path(ATTESTATION_DIR)
+
+
+def test_makers_files_that_do_not_count_are_told(tmp_path: Path) -> None:
+    config = tmp_path / "keyservice.toml"
+    config.write_text("[policy]\nattested = true\n")
+    MAKERS.mkdir(mode=0o755, parents=True, exist_ok=True)
+    try:
+        done = keyservice("--check-config", config)
+        assert done.returncode == 0
+        assert f"{config}: policy.attested: {MAKERS} holds no maker's certificate" in done.stderr
+        maker().put(MAKERS).chmod(0o666)
+        (MAKERS / "notes.txt").write_text("")
+        told = keyservice("--check-config", config).stderr
+        assert f"{MAKERS}/maker.pem: others than root may write it; it does not count" in told
+        assert f"{MAKERS}/notes.txt: it is left out" in told
+        assert "so nobody is bound" in told
+        (MAKERS / "maker.pem").chmod(0o644)
+        (MAKERS / "notes.txt").unlink()
+        done = keyservice("--check-config", config)
+        assert f"{config}: right" in done.stdout
+        assert str(MAKERS) not in done.stderr
+        MAKERS.chmod(0o777)
+        told = keyservice("--check-config", config).stderr
+        assert f"{MAKERS}: others than root may write in it; it does not count" in told
+    finally:
+        MAKERS.chmod(0o755)
+        empty(MAKERS)
 
 
 @pytest.mark.parametrize(("text", "told"), IDLE)

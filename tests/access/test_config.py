@@ -51,6 +51,7 @@ same = 16
 run = 2
 [policy]
 algorithms = ["p256", "sm2"]
+attested = true
 [services.sshd]
 allow_remote = true
 [services."a.b"]
@@ -80,6 +81,7 @@ def test_every_key_arrives() -> None:
             pin_same=16,
             pin_run=2,
             algorithms=frozenset({"p256", "sm2"}),
+            attested=True,
             allow_virtual_readers=True,
             shared_pcsc=True,
             services={

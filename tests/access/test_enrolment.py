@@ -66,6 +66,7 @@ def test_binding(tmp_path: Path, ukey: Softkey) -> None:
             "application": "ukey",
             "container": "login",
             "key": fingerprint(key_of(ukey)),
+            "attested": False,
         }
         (binding,), _ = service.bindings.all()
         assert (binding.user, binding.uid, binding.serial) == ("alice", 1000, "SN0")

@@ -186,6 +186,16 @@ def test_an_edited_configuration_is_kept_and_said(installed: Below) -> None:
     assert installed.files() == {"etc", "etc/ukey", CONFIG}
 
 
+def test_makers_certificates_are_kept_and_said(installed: Below) -> None:
+    folder = installed.path / "etc/ukey/attestation.d"
+    assert (folder.stat().st_mode & 0o7777, folder.stat().st_uid) == (0o755, 0)
+    (folder / "maker.pem").write_text("")
+    assert installed.install().returncode == 0
+    done = installed.uninstall()
+    assert "kept your /etc/ukey/attestation.d" in done.stderr
+    assert (folder / "maker.pem").exists()
+
+
 @pytest.fixture(scope="module")
 def updated(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Below:
     """A root with a later version, from a new clone: another configuration, a module fewer, and a

@@ -138,6 +138,15 @@ def test_bindings_and_damaged_records(commands: Commands, bus: BusService) -> No
     assert done.stderr == "/etc/usbkey/bob: its mode is 0644, not 0600\n"
     done = commands.piped("ukey", "bindings", environment={"LANG": "zh_CN.UTF-8"})
     assert done.stderr == "/etc/usbkey/bob: 它的权限是 0644，而不是 0600\n"
+    vouched = binding | {"user": "bob", "attested": True, "revoked": False}
+    bus.answers["ListBindings"] = [binding, vouched]
+    done = commands.piped("ukey", "bindings", environment={"TZ": "UTC"})
+    assert done.stdout == (
+        "USER   UID   SERIAL  ATTESTED  BOUND             BY    NOTE\n"
+        "alice  1000  9F3A    no        2026-11-21 08:30  root  revoked: not accepted\n"
+        "bob    1000  9F3A    yes       2026-11-21 08:30  root\n"
+    )
+    bus.answers["ListBindings"] = [binding, damage]
     document = only_json(commands.piped("ukey", "bindings", "--json").stdout)
     untold = dict.fromkeys(("account", "algorithm_refused", "purpose", "label"))
     assert document["bindings"] == [binding | NO_MORE | untold]

@@ -27,7 +27,7 @@ KEYS = (
     ("algorithm", N_("the key's algorithm: sm2")),
     ("public_key", N_("the public key: X and Y, 128 hexadecimal digits for sm2")),
     ("key", N_("its fingerprint, SM3, 64 hexadecimal digits: what ukey revocation undo takes")),
-    ("attested", N_("whether its issuer vouches that the key was made on the ukey")),
+    ("attested", N_("whether its maker vouches that the key was made on the ukey")),
     ("bound_at", N_("when it was bound: UTC, ISO 8601")),
     ("bound_by", N_("the number of the user who bound it")),
     ("purpose", N_("what the key is for: login or ssh")),
@@ -126,13 +126,17 @@ def _missing(enrolled: Collection[int], damaged: Sequence[Row], *, json: bool) -
 
 
 def _show(found: Sequence[Row]) -> None:
+    # a host where nobody vouches for anything is spared the column
+    shown = any(each["attested"] for each in found)
+    attested = [_("ATTESTED")] if shown else []
     output.table(
-        [_("USER"), _("UID"), _("SERIAL"), _("BOUND"), _("BY"), _("NOTE")],
+        [_("USER"), _("UID"), _("SERIAL"), *attested, _("BOUND"), _("BY"), _("NOTE")],
         [
             [
                 word(each["user"]),
                 text(each["uid"]),
                 word(each["serial"]),
+                *([_("yes") if each["attested"] else _("no")] if shown else []),
                 local_time(each["bound_at"]),
                 user_of(each["bound_by"]),
                 owner.note(each),

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from . import InstallError
-from .stage import CONFIG, LIBRARY, STATE, WITNESSES
+from .stage import CONFIG, LIBRARY, MAKERS, STATE, WITNESSES
 
 #: The list of what was placed: {"version": 1, "files": {path: SHA-256 or "" for directories}}
 MANIFEST = f"{LIBRARY}/manifest.json"
@@ -99,6 +99,8 @@ class Root:
         if self._edited(CONFIG):
             keep.add(CONFIG)
             self.notes.append(f"kept your /{CONFIG}")
+        if (self.path / MAKERS).is_dir() and any((self.path / MAKERS).iterdir()):
+            self.notes.append(f"kept your /{MAKERS}")
         self._remove_bare_witnesses()
         for directory in STATE:
             target = self.path / directory

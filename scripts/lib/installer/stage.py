@@ -24,6 +24,8 @@ DOCUMENTS = "usr/share/doc/pam-ukey"
 EXAMPLES = f"{DOCUMENTS}/pam.d-examples"
 PROFILES, PROFILE = "usr/share/pam-configs", "debian/pam-auth-update/ukey"
 CONFIG = "etc/ukey/keyservice.toml"
+#: Makers' certificates, an administrator's: nothing is in it as it is installed.
+MAKERS = "etc/ukey/attestation.d"
 #: Kept by --uninstall when they hold anything. Only root may look into them.
 STATE = ("etc/usbkey", "var/lib/ukey")
 WITNESSES = ("etc/usbkey/.witness", "var/lib/ukey/witness")
@@ -128,7 +130,7 @@ def stage(
     if Path("/", PROFILES).is_dir():
         # Debian's menu of PAM profiles then offers it; it is off by default.
         put(staged / PROFILES / "ukey", (staged / EXAMPLES / PROFILE).read_bytes(), 0o644)
-    for directory in STATE:
+    for directory in (*STATE, MAKERS):
         (staged / directory).mkdir(parents=True)
     build_module(checkout / "pam_ukey/native", staged / pam_directory())
     build_policy(checkout / "selinux", staged / "usr/share/selinux/packages")
