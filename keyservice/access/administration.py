@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from keyservice.core import selinux, threads
 from keyservice.core.errors import (
     BadRequest,
+    ChangeLate,
     LookUpLate,
     NotAllowed,
     NotEnrolled,
@@ -277,7 +278,7 @@ class Administration:
             async with asyncio.timeout(DEADLINE):
                 return await asyncio.shield(task)
         except TimeoutError:
-            raise LookUpLate() from None
+            raise ChangeLate() from None
 
     async def _kept(self, caller: Caller) -> tuple[Inventory, UkeyError | None]:
         """All that is kept, and why nothing of it can be read: a folder that is gone or open is

@@ -13,12 +13,14 @@ from keyservice.contract.steps import Verdict
 from keyservice.core.errors import (
     AlreadyBound,
     BadRequest,
+    ChangeLate,
     DefaultPin,
     HalfUnbound,
     KeyMismatch,
     LookUpLate,
     NotRevoked,
     RecordDamaged,
+    RemovalLate,
     Revoked,
     SerialTaken,
     StoreFailed,
@@ -199,6 +201,8 @@ async def _half(
         return error  # nobody knows
     facts = {"path": RECORDS_DIR, "why": Reason.DISK_LATE.value, **error.facts}
     facts |= {"user": who["user"], "serial": who["serial"]}
+    if isinstance(error, ChangeLate):
+        return RemovalLate(error.message, **facts)
     return (NotRevoked if revoked is None else HalfUnbound)(error.message, **facts)
 
 
@@ -206,6 +210,8 @@ async def _revoke(context: Context, key: str, user: str, serial: str) -> None:
     event = Revocation(key, True, now(), doer(context.caller), user, serial)
     try:
         await lookups.store(context, partial(context.services.records.revoke, event))
+    except ChangeLate:  # nobody knows
+        raise
     except _STORES as error:
         raise await _half(context, error, key, {"user": user, "serial": serial}) from error
 

@@ -24,7 +24,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from keyservice.core.errors import LookUpLate
+from keyservice.core.errors import ChangeLate, LookUpLate
 
 #: Stands for a person when strangers begin the work of root's program: every login by sshd.
 STRANGERS = -1
@@ -58,8 +58,8 @@ async def call(
 ) -> _T:
     """``function(*args, **kwargs)`` in another thread, within `budget`.
 
-    Raises what it raises, or :class:`LookUpLate` when the time is up. It may not even have begun
-    then, if earlier calls still hang.
+    Raises what it raises, or :class:`LookUpLate` when the time is up. It has not even begun then,
+    if earlier calls still hang. A change that has begun raises :class:`ChangeLate`.
     """
     return await _call(budget, partial(function, *args, **kwargs), None)
 
@@ -184,7 +184,7 @@ async def _call(budget: Budget, function: Callable[[], _T], over: Callable[[], N
     except TimeoutError:
         if withdraw():
             raise LookUpLate("Too many earlier look-ups have not come back yet") from None
-        raise LookUpLate() from None
+        raise (LookUpLate if budget.late is None else ChangeLate)() from None
     finally:
         withdraw()
 

@@ -108,7 +108,8 @@ class Records(Protocol):
 
     What is damaged, or cannot be reached, never looks like what is not there: each call raises
     :class:`RecordDamaged` or :class:`StoreFailed` then. A call that changes something is lasting
-    when it returns. If it is late it may still be done, and the budget's ``late`` is told so.
+    when it returns. If it is late (:class:`ChangeLate`) it may still be done, and the budget's
+    ``late`` is told so.
     ``uniqueness`` is the rule for what may stand side by side.
     """
 

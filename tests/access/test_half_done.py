@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from keyservice.access import lookups
 from keyservice.access.administration import Administration
 from keyservice.access.conversation import Request
 from keyservice.contract import operations
@@ -18,6 +19,7 @@ from keyservice.contract.names import Code, ErrorName, Flag
 from tests.support.process import must
 from tests.support.ukeys import Softkey
 
+from .disk import Disk
 from .rig import PEOPLE, PIN, ROOT, Service, run
 
 
@@ -64,6 +66,44 @@ def test_unbinding_by_force_says_which_half_was_done(
         held = await service.hold(force(), caller=ROOT)  # what it says can be done
         assert held.code is Code.SUCCESS
         assert not (records / "alice").exists()
+
+    run(tmp_path, scene)
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("fsync", "has not written the change in time, and may still write it"),
+        (
+            "unlink",
+            "record of alice is not removed yet, and may still be: the disk does not answer.",
+        ),
+    ],
+    ids=["revoking", "removing"],
+)
+def test_what_may_still_be_done_is_not_called_undone(
+    tmp_path: Path,
+    ukey: Softkey,
+    disk: Disk,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    told: str,
+) -> None:
+    monkeypatch.setattr(lookups, "STORE_SECONDS", 0.3)
+
+    async def scene(service: Service) -> None:
+        binding = service.bind(ukey)
+        disk.hang(call)
+        held = await service.hold(force(), caller=ROOT)
+        assert disk.hung.is_set()
+        assert told in held.verdict.text
+        assert "Nothing was changed" not in held.verdict.text
+        service.lines()
+        disk.release()
+        line = (await service.next_lines())[-1]
+        assert 'reason="written after the deadline"' in line
+        assert service.revocations.find(binding.fingerprint) is not None
+        assert (service.bindings.named("alice") is None) is (call == "unlink")
 
     run(tmp_path, scene)
 

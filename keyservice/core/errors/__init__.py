@@ -33,6 +33,7 @@ from .records import NotRevoked as NotRevoked
 from .records import RecordDamaged as RecordDamaged
 from .records import RecordForeign as RecordForeign
 from .records import RecordsUnclear as RecordsUnclear
+from .records import RemovalLate as RemovalLate
 from .records import Revoked as Revoked
 from .records import SerialTaken as SerialTaken
 from .records import StoreFailed as StoreFailed
@@ -41,6 +42,7 @@ from .records import UnknownUser as UnknownUser
 from .sessions import BadRequest as BadRequest
 from .sessions import Busy as Busy
 from .sessions import Cancelled as Cancelled
+from .sessions import ChangeLate as ChangeLate
 from .sessions import ConfigurationError as ConfigurationError
 from .sessions import CryptoMissing as CryptoMissing
 from .sessions import DeadlinePassed as DeadlinePassed

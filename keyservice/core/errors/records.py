@@ -153,3 +153,13 @@ class HalfUnbound(StoreFailed):
         "The key of ukey {serial} is revoked on this host, and lets nobody in. But the record of"
         " {user} could not be removed: {path}: {why}. Put that right, and run this again."
     )
+
+
+class RemovalLate(HalfUnbound):
+    """The same, where the disk has not answered: the record may still be removed."""
+
+    text = N_(
+        "The key of ukey {serial} is revoked on this host, and lets nobody in. The record of {user}"
+        " is not removed yet, and may still be: the disk does not answer. 'ukey bindings' shows it;"
+        " if it stays, run this again."
+    )

@@ -75,6 +75,16 @@ class LookUpLate(DeadlinePassed):
     )
 
 
+class ChangeLate(LookUpLate):
+    """A change on this host has not ended before the deadline, and may still be made."""
+
+    text = N_(
+        "This host has not written the change in time, and may still write it: its disk does not"
+        " answer. The log says when it is written; before you run this again, 'ukey bindings' and"
+        " 'ukey revocation list' show what holds."
+    )
+
+
 class TickMissed(DeadlinePassed):
     """Nothing could be tried in time for the tick at which all failures show."""
 
