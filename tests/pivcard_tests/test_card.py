@@ -250,7 +250,7 @@ def test_slot_f9_says_which_keys_were_made_here_and_signs_nothing_else(tmp_path:
     assert first[-2] == 0x61
     rest = card.transmit(bytes.fromhex("00c0000000"))
     said = x509.load_der_x509_certificate(first[:-2] + rest[:-2])
-    told = {each.oid.dotted_string[-2:]: each.value.value for each in said.extensions}  # type: ignore[attr-defined]
+    told = {each.oid.dotted_string[-2:]: each.value.value for each in said.extensions}
     assert (told[".3"], told[".8"]) == (b"\x05\x07\x01", b"\x03\x02")
     assert int.from_bytes(told[".7"][2:], "big") == card.state.number
     verify(card)
