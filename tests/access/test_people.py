@@ -17,6 +17,8 @@ from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.core.username import Person
 from keyservice.store.record_text import serialize
 from keyservice.store.revocations import Revocation
+from tests.store.older import bindings as older
+from tests.store.older.records import Binding as OlderBinding
 from tests.support.ukeys import Softkey
 
 from .conftest import Make
@@ -103,6 +105,21 @@ def test_a_record_of_a_uid_with_another_name_now(tmp_path: Path, ukey: Softkey) 
         refused(held, Code.AUTHINFO_UNAVAIL, ErrorName.RECORD_DAMAGED, asked=False)
         (line,) = service.lines()
         assert "record_user=renamed" in line
+
+    run(tmp_path, scene)
+
+
+def test_a_record_that_an_older_package_wrote_lets_in_and_stays_as_it_is(
+    tmp_path: Path, ukey: Softkey
+) -> None:
+    async def scene(service: Service) -> None:
+        binding = service.bind(ukey)
+        service.bindings.remove(binding)
+        names = OlderBinding.__annotations__
+        text = older.serialize(OlderBinding(**{name: getattr(binding, name) for name in names}))
+        service.records.create("alice", text)
+        assert (await service.login(PIN)).code is Code.SUCCESS
+        assert (service.records.path / "alice").read_bytes() == text
 
     run(tmp_path, scene)
 

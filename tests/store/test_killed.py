@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -32,6 +33,8 @@ from .conftest import binding, histories, state_of
 from .losses import a_lost_end, a_record_gone
 
 pytestmark = pytest.mark.slow
+
+_T = TypeVar("_T")
 
 ALICE = Person("alice", 1000)
 OLD, NEW = binding("bob", 1001, "SN2", 2), binding()
@@ -226,7 +229,7 @@ def test_an_acceptance_that_was_killed_is_done_again(tmp_path: Path) -> None:
         assert store.had()
 
 
-def traced(write: Callable[[Store], None], store: Store, log: Path) -> list[tuple[str, int]]:
+def traced(write: Callable[[_T], None], store: _T, log: Path) -> list[tuple[str, int]]:
     """The system calls of `write` that may change something, each with its number among the calls
     of its kind."""
     assert ran(write, store, "-o", str(log)) == 0
@@ -242,7 +245,7 @@ def traced(write: Callable[[Store], None], store: Store, log: Path) -> list[tupl
     return [call for call in calls[:-1] if call[0] not in WAITING]
 
 
-def ran(write: Callable[[Store], None], store: Store, *options: str) -> int:
+def ran(write: Callable[[_T], None], store: _T, *options: str) -> int:
     """Run `write` in a child below strace with `options`: its status as subprocess gives it."""
     reading, writing = os.pipe()
     ready, begun = os.pipe()
