@@ -129,10 +129,9 @@ def test_an_own_certificate_that_somebody_made_themselves_is_refused() -> None:
 def test_words_that_another_ukey_has_signed_are_refused() -> None:
     other = MAKER.attester()  # of the same maker, and name
     refused(Reason.ATTEST_SIGNATURE, words=said(other))
-    strange = makers.maker("X")
-    named = strange.attester()
-    renamed = certificate(ec_pair(), "Other", strange.pair, "X", path=0)
-    refused(Reason.ATTEST_SIGNATURE, words=said((named[0], renamed)))
+    key, _ = ATTESTER  # the pair is the same, the name another one
+    renamed = certificate(ec_pair(), "Other", MAKER.pair, "Maker", path=0)
+    refused(Reason.ATTEST_SIGNATURE, words=said((key, renamed)))
 
 
 def test_words_of_another_key_are_refused() -> None:
