@@ -142,6 +142,48 @@ def test_what_is_not_understood_is_told(debian: Enrolled, rescue: User) -> None:
     status, told = refused("enable", "login")
     assert (status, "/etc/pam.d/login:8" in told["text"]) == (Exit.STACK, True)
     assert refused("enable", "no-such-service")[0] == Exit.USAGE
+    done = run([UKEY, "pam", "enable", "common-auth"])
+    assert (done.returncode, "--all" in done.stderr) == (Exit.USAGE, True)
+
+
+def test_a_stack_that_is_a_link_is_told_as_that(debian: Enrolled, rescue: User) -> None:
+    """What would be changed by its other name is not known."""
+    login, other = PAM_D / "login", debian.host.folder / "elsewhere"
+    other.write_text(STACKS["login"])
+    login.unlink()
+    login.symlink_to(other)
+    status, told = refused("enable", "login")
+    login.unlink()
+    login.write_text(STACKS["login"])
+    assert (status, "it is a link" in told["text"]) == (Exit.STACK, True)
+
+
+def test_what_sshd_lets_in_without_pam_is_warned_of(debian: Enrolled, rescue: User) -> None:
+    DROP_IN.write_text("PasswordAuthentication no\nKbdInteractiveAuthentication yes\n")
+    status, told = refused("enable", "sshd", "--dry-run")
+    assert (status, told["ok"]) == (0, True)
+    assert any("A public key alone lets in anybody" in each for each in told["warnings"])
+    done = run([UKEY, "pam", "enable", "sshd", "--dry-run"], seconds=50)
+    assert "A public key alone lets in anybody" in done.stderr
+    assert refused("enable", "login", "--dry-run")[1]["warnings"] == []
+
+
+def test_disable_asks_what_is_true(debian: Enrolled, rescue: User) -> None:
+    """The password alone lets people in then; not if common-auth asks for the ukey as well."""
+    debian.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    answers = "".join(f"{answer}\n" for answer in debian.right)
+    must([UKEY, "pam", "enable", "login", "--yes"], input=answers, seconds=60)
+    done = run([UKEY, "pam", "disable", "login"], input="n\n", seconds=60)
+    assert "The password alone lets people in by login then." in done.stderr
+    common = PAM_D / "common-auth"
+    lines = "auth requisite pam_unix.so\nauth [success=done default=die] pam_ukey.so"
+    common.write_text(re.sub(r"(?m)^auth\s.*pam_unix.so.*$", lines, common.read_text()))
+    done = run([UKEY, "pam", "disable", "login"], input="n\n", seconds=60)
+    assert "Other lines still ask enrolled people for the ukey by login." in done.stderr
+    assert "password alone" not in done.stderr
+
+
+def test_disable_of_what_was_not_enabled_has_nothing_to_do(debian: Enrolled) -> None:
     assert refused("disable", "sshd")[1]["ok"]
 
 

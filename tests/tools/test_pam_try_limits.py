@@ -125,6 +125,12 @@ def test_the_end_of_the_input_is_no_verdict(host: Host) -> None:
     host.pam.stack("plain", "auth required pam_unix.so")
     status, told = on_pipes([], "demo", "--service", "plain")
     assert (status, told["error"], told["code"]) == (130, "Cancelled", None)
+    terminal = host.terminal()
+    terminal.start([*TRY, "demo", "--service", "plain"])
+    terminal.converse([])
+    assert terminal.status == 130
+    assert "Cancelled" in terminal.screen
+    assert "in the log" not in terminal.screen  # it knows nothing of that
 
 
 def test_a_module_that_kills_its_process_gives_no_verdict(host: Host) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ KEYS = (
     ("backup", N_("the folder with the files as they were, or null")),
     ("undo", N_("the command that puts them back, in any shell; or null")),
     ("findings", N_("why it is refused: of each service, kind, place and text")),
+    ("warnings", N_("what lets people in without PAM, as a public key alone by sshd")),
 )
 
 
@@ -66,6 +68,7 @@ class Flow:
             "backup": None,
             "undo": None,
             "findings": [],
+            "warnings": [],
         }
 
     def plan(self, edit: Edit) -> bool:
@@ -103,6 +106,13 @@ class Flow:
             text = _("There is no file {file}.").format(file=file)
             raise self._failure(text, Exit.USAGE) from None
         except (OSError, Unreadable) as error:
+            number = error.number if isinstance(error, Unreadable) else error.errno
+            if number in (errno.ELOOP, errno.EMLINK):
+                text = _(
+                    "{file} is not changed: it is a link, or has another name too, by which others "
+                    "would be changed. Make it a file of its own: cp --remove-destination"
+                )
+                raise self._failure(text.format(file=file), Exit.STACK, hint=_(PAGE)) from None
             told = reason(error.number if isinstance(error, Unreadable) else error)
             text = _("{file} is not changed: {reason}.").format(file=file, reason=told)
             raise self._failure(text, Exit.STACK, hint=_(PAGE)) from None
@@ -124,6 +134,12 @@ class Flow:
             Exit.STACK,
             hint="\n".join(lines),
         )
+
+    def warn(self, found: Sequence[Finding]) -> None:
+        """Of ways in that stay beside PAM, before the question."""
+        self.facts["warnings"] = [f"{each.place}: {each.text}" for each in found]
+        for each in found:
+            output.say(f"{each.text} → {each.remedy}", Colour.WARNING)
 
     def show(self) -> None:
         if not self._wanted.json:

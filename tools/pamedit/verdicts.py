@@ -41,13 +41,13 @@ def _is_service(name: str) -> bool:
     return not name.startswith("common-")
 
 
-def shut_by_sshd(services: Collection[str]) -> list[tuple[str, Finding]]:
-    """What forbids it in sshd's own configuration, which is Debian's where nobody has changed it:
-    its PasswordAuthentication answers each prompt of PAM with the password."""
-    if "sshd" not in services:
-        return []
-    found = ways(only={"ssh"})
-    return [("sshd", each) for each in found if each.severity is Severity.SHUT]
+def by_sshd(services: Collection[str]) -> list[Finding]:
+    """What sshd's own configuration, if it is one of `services`, does whatever its stack says.
+
+    Debian's, where nobody has changed it, forbids the change (SHUT): its PasswordAuthentication
+    answers each prompt of PAM with the password. Others let people in without PAM (OPEN).
+    """
+    return ways(only={"ssh"}) if "sshd" in services else []
 
 
 class Judge:
@@ -55,6 +55,7 @@ class Judge:
 
     def __init__(self, places: Places, services: dict[str, Path], folder: Path) -> None:
         self._places, self._services, self._folder = places, services, folder
+        self.by_password: list[str] = []  #: the services that the password alone opens afterwards
 
     def enabling(self, named: Collection[str]) -> list[tuple[str, Finding]]:
         """What forbids it. Of services that only include what is changed, not what was so before.
@@ -84,6 +85,8 @@ class Judge:
         for service, path in self._services.items():
             after = self._after(service, path)
             table = after.table
+            if table is not None and table.cells[_WITHOUT].ways:
+                self.by_password.append(service)
             if table is None or not table.complete:
                 found.append((service, _unsure(after)))
             elif not table.cells[_BOTH].usual and not table.cells[_BOTH].provided:
@@ -112,6 +115,8 @@ class Judge:
 
 
 _WRONG = Password.WRONG
+#: An enrolled person with the password, and without the ukey.
+_WITHOUT = (Password.RIGHT, Ukey.ABSENT)
 
 
 def _grave(checked: Checked) -> Iterator[Finding]:

@@ -52,6 +52,9 @@ def cannot_judge() -> Failure:
 
 def _service(text: str) -> str:
     text = text.lower()  # as libpam has it
-    if _SERVICE.fullmatch(text) is None or text.startswith("common-"):
+    if text.startswith("common-"):
+        said = _("no service, but a part of many: --all changes all that include common-auth")
+        raise argparse.ArgumentTypeError(said)
+    if _SERVICE.fullmatch(text) is None:
         raise argparse.ArgumentTypeError(_("no name of a service in /etc/pam.d"))
     return text

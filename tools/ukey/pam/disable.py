@@ -27,8 +27,9 @@ MANUAL = Manual(
     about=N_(
         "The lines that 'ukey pam enable' put in are taken out, and the line that they stand for "
         "comes back; what else was changed in the file meanwhile stays. From then on the password "
-        "alone lets people in. Lines that were changed since are left, and it says so: the "
-        "dated folder has the file as it was.\n\n"
+        "alone lets people in, unless another file, as common-auth, still asks for the ukey. "
+        "Lines that were changed since are left, and it says so: the dated folder has the file as "
+        "it was.\n\n"
         "It asks neither the keyservice nor a ukey, so that it works where they are what fails. It "
         "refuses where not even a password would be needed, or where nobody would get in. Files "
         "are kept and replaced as by 'ukey pam enable'."
@@ -63,11 +64,16 @@ def command(arguments: Sequence[str]) -> Exit:
     services = reached(places, run.changes)
     with private(places, run.changes) as folder:
         try:
-            run.forbid(Judge(places, services, folder).disabling())
+            judge = Judge(places, services, folder)
+            run.forbid(judge.disabling())
         except Unable:
             raise changing.cannot_judge() from None
     run.facts["services"] = list(services)
     run.show()
     if wanted.dry_run:
         return run.nothing(_("Nothing was changed: --dry-run."))
-    return run.carry_out(_("Let people in by the password alone? [y/N]"))
+    if judge.by_password:
+        question = _("The password alone lets people in by {services} then. Go on? [y/N]")
+        return run.carry_out(question.format(services=", ".join(judge.by_password)))
+    question = _("Other lines still ask enrolled people for the ukey by {services}. Go on? [y/N]")
+    return run.carry_out(question.format(services=", ".join(services)))

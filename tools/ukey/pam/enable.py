@@ -15,6 +15,7 @@ from tools.exits import Exit
 from tools.language import N_, _, reason
 from tools.manual import Manual
 from tools.output import Colour
+from tools.pamcheck.finding import Severity
 from tools.pamcheck.libpam import Unable
 from tools.pamcheck.places import Places
 from tools.pamedit import block, flow, people, trying
@@ -22,7 +23,7 @@ from tools.pamedit.files import BACKUPS
 from tools.pamedit.flow import Flow, Wanted
 from tools.pamedit.people import People
 from tools.pamedit.private import for_libpam, private
-from tools.pamedit.verdicts import Judge, reached, shut_by_sshd
+from tools.pamedit.verdicts import Judge, by_sshd, reached
 from tools.parser import Parser, name
 
 from . import changing
@@ -42,7 +43,8 @@ MANUAL = Manual(
         "where the password alone would let an enrolled person in, and where nobody would get in, "
         "as by sshd without allow_remote. Then USER tries a login by that copy, with the real "
         "password, ukey and PIN. A wrong PIN costs a try.\n\n"
-        "Then it shows the change and asks. The files as they were are kept in a dated folder, and "
+        "Then it shows the change, warns of what lets people in without PAM, as a public key "
+        "alone by sshd, and asks. The files as they were are kept in a dated folder, and "
         "the command that puts them back is shown; it is a plain cp, for a rescue shell. Each file "
         "is replaced whole or not at all."
     ),
@@ -88,11 +90,14 @@ def command(arguments: Sequence[str]) -> Exit:
     with private(places, run.changes) as folder:
         try:
             forbidden = Judge(places, services, folder).enabling(wanted.services)
-            run.forbid([*forbidden, *shut_by_sshd(services)])
+            sshd = by_sshd(services)
+            shut = [("sshd", each) for each in sshd if each.severity is Severity.SHUT]
+            run.forbid([*forbidden, *shut])
         except Unable:
             raise changing.cannot_judge() from None
         run.facts["services"] = list(services)
         run.show()
+        run.warn([each for each in sshd if each.severity is Severity.OPEN])
         if wanted.dry_run:
             return run.nothing(_("Nothing was changed: --dry-run."))
         user = _who(given.user, found)

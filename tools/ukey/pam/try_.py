@@ -186,8 +186,9 @@ def command(arguments: Sequence[str]) -> Exit:
             raise _refused(ended.step, ended.code)
     except Failure as failure:
         failure.facts |= facts | {"prompts": conversation.prompts, "pid": conversation.pid}
-        where = _where(conversation.pid, started)
-        failure.hint = f"{failure.hint}\n{where}" if failure.hint else where
+        if failure.exit not in (Exit.CANCELLED, Exit.USAGE):  # of these the log knows nothing
+            where = _where(conversation.pid, started)
+            failure.hint = f"{failure.hint}\n{where}" if failure.hint else where
         raise
     text = _("The login would succeed: {user} gets in by {service}.").format(
         user=ended.user, service=attempt.service
