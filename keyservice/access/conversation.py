@@ -12,6 +12,9 @@ from keyservice.contract.operations import Operation
 from keyservice.core.errors import Cancelled
 from keyservice.core.secret import Secret
 
+#: ``Caller.source`` of the socket that only programs with euid 0 reach.
+ROOT_SOURCE = "root.sock"
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -22,7 +25,7 @@ class Caller:
     ruid: int | None  #: real uid, None where it cannot be told
     loginuid: int | None  #: audit login uid, None where unset or unknown
     logind_session: str | None  #: sd-login's session id
-    source: str  #: "root.sock", "user.sock" or the unique bus name
+    source: str  #: ROOT_SOURCE, "user.sock" or the unique bus name
     terminal: int = 0  #: device number of its controlling terminal, 0 where it has none
     started: int = 0  #: clock ticks after boot, 0 where it cannot be told
 
@@ -52,6 +55,7 @@ class Request:
     serial: str = ""
     application: str = ""
     container: str = ""
+    auth_info: str = ""  #: what sshd has verified, by its words (``crypto.ssh_keys``)
     flags: Flag = field(default=Flag(0))
     timeout: int = 0  #: seconds, 0 for the configuration's
 

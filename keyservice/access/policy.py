@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from keyservice.contract.names import DEADLINE_MAX, Flag
 from keyservice.contract.operations import AUTHENTICATION, Operation
+from keyservice.contract.pam import SSHD
 from keyservice.core.errors import AlgorithmRefused, BadRequest, NotAllowed
 from keyservice.core.marks import N_
 from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
 from keyservice.ukeys.base import TryReserve
 
-from .conversation import Caller, Request
+from .conversation import ROOT_SOURCE, Caller, Request
 from .settings import Rules
 
 
@@ -43,6 +44,8 @@ def check_begin(caller: Caller, request: Request) -> None:
         raise BadRequest("nouserok is for logins, and for a PIN that changes with a password")
     if Flag.DECOY in request.flags and Flag.UNIFORM not in request.flags:
         raise BadRequest("decoy is for uniform stacks: say both")
+    if request.auth_info and not _is_sshd(caller, request):
+        raise NotAllowed(N_("only sshd says what it has verified"))
     if not 0 <= request.timeout <= DEADLINE_MAX:
         raise BadRequest(f"A timeout has 0 to {DEADLINE_MAX} seconds")
 
@@ -51,6 +54,12 @@ def check_algorithm(rules: Rules, algorithm: str, serial: str) -> None:
     """Raise :class:`AlgorithmRefused` unless this host accepts keys of that algorithm."""
     if algorithm not in rules.algorithms:
         raise AlgorithmRefused(algorithm=algorithm, serial=serial)
+
+
+def _is_sshd(caller: Caller, request: Request) -> bool:
+    """Whether root's own sshd may be the caller: setuid programs have somebody else's real uid."""
+    own = caller.root and caller.ruid == 0 and caller.source == ROOT_SOURCE
+    return own and request.service in SSHD
 
 
 def check_own(caller: Caller, person: Person) -> None:

@@ -45,6 +45,7 @@ class Tag(IntEnum):
     SERIAL = 0x08
     APPLICATION = 0x09
     CONTAINER = 0x0A
+    AUTH_INFO = 0x0B  # sshd's SSH_AUTH_INFO_0
     SESSION = 0x10  # 16 bytes
     ANSWER = 0x11
     STEP = 0x20  # u8, names.StepKind

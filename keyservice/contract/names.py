@@ -37,6 +37,7 @@ SELINUX_ROOT_SOCKET = "ukey_root_socket_t"
 
 FRAME_MAX = 4096  #: bytes of a frame's body
 ANSWER_MAX = 256  #: bytes of an answer
+AUTH_INFO_MAX = 2900  #: bytes of what sshd has verified; all other fields fit beside it
 SIGNATURE_MAX = 512  #: bytes of a signature: one by an RSA key of 4096 bits
 TEXT_MAX = 1024  #: bytes of UTF-8 in a step's text
 SESSION_ID_BYTES = 16

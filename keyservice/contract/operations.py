@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .frames import Tag
-from .names import DEADLINE_MAX, Flag
+from .names import AUTH_INFO_MAX, DEADLINE_MAX, Flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ LANG = Field("lang", Tag.LANG, "s", 64)
 SERIAL = Field("serial", Tag.SERIAL, "s", 64)
 APPLICATION = Field("application", Tag.APPLICATION, "s", 64)
 CONTAINER = Field("container", Tag.CONTAINER, "s", 64)
+AUTH_INFO = Field("auth_info", Tag.AUTH_INFO, "s", AUTH_INFO_MAX)
 FLAGS = Field("flags", Tag.FLAGS, "u", sum(Flag))
 TIMEOUT = Field("timeout", Tag.TIMEOUT, "u", DEADLINE_MAX)
 
@@ -46,10 +47,17 @@ class Operation:
     name: str  #: as the audit log has it, with hyphens
     fields: tuple[Field, ...]  #: in the order of the Begin method's arguments
     flags: Flag = _NONE  #: the flags that mean something; any other is refused
+    #: What only a frame carries: the bus's signatures stay as older clients know them.
+    framed: tuple[Field, ...] = ()
     #: For root only; otherwise callers may begin it for themselves, and root for anybody.
     root_only: bool = False
     #: The user has to be named; otherwise a request that names none means the caller.
     named: bool = False
+
+    @property
+    def in_frame(self) -> tuple[Field, ...]:
+        """All that a frame may carry."""
+        return self.fields + self.framed
 
     @property
     def method(self) -> str:
@@ -64,6 +72,7 @@ AUTHENTICATION = Operation(
     "authentication",
     (USER, SERVICE, TTY, RHOST, *_COMMON),
     Flag.UNIFORM | Flag.DECOY | Flag.NOUSEROK | Flag.SILENT,
+    framed=(AUTH_INFO,),
     named=True,
 )
 BIND = Operation(

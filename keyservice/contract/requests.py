@@ -24,7 +24,12 @@ class RequestError(Unfit):
 
 def arguments(operation: Operation, values: Mapping[str, Value]) -> list[Value]:
     """The checked values of `operation` in the order of its fields; absent ones are "" or 0."""
-    fields = operation.fields
+    return _checked(operation, operation.fields, values)
+
+
+def _checked(
+    operation: Operation, fields: tuple[Field, ...], values: Mapping[str, Value]
+) -> list[Value]:
     strange = {name for name, value in values.items() if value} - {field.name for field in fields}
     if strange:
         raise RequestError(f"{operation.method} takes no {', '.join(sorted(strange))}")
@@ -54,9 +59,10 @@ def check(field: Field, value: object) -> Value:
 
 def build_begin(operation: Operation, values: Mapping[str, Value]) -> bytearray:
     """The frame that begins `operation`. Empty fields are left out."""
+    checked = _checked(operation, operation.in_frame, values)
     fields: dict[int, bytes] = {
         field.tag: value.encode() if isinstance(value, str) else value.to_bytes(2, "big")
-        for field, value in zip(operation.fields, arguments(operation, values), strict=True)
+        for field, value in zip(operation.in_frame, checked, strict=True)
         if value
     }
     return build(operation.number, fields)
@@ -70,7 +76,7 @@ def parse_begin(operation: Operation, body: bytearray | memoryview) -> dict[str,
     """
     known = frozenset(Tag)
     parsed = parse_fields(body)
-    expected = {field.tag for field in operation.fields}
+    expected = {field.tag for field in operation.in_frame}
     for tag in parsed:
         if tag in known and tag not in expected:
             raise RequestError(f"{operation.method} takes no {Tag(tag).name.lower()}")
@@ -81,7 +87,7 @@ def parse_begin(operation: Operation, body: bytearray | memoryview) -> dict[str,
             if field.signature == "s"
             else number_of(parsed, field.tag, 2),
         )
-        for field in operation.fields
+        for field in operation.in_frame
     }
 
 

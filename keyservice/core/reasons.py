@@ -211,6 +211,23 @@ class Reason(StrEnum):
         "attest-record",
         N_("when it was bound, nobody vouched for its key"),
     )
+    # why a public key file of ssh's is not taken
+    SSH_NO_KEY = "ssh-no-key", N_("it is no public key as OpenSSH writes it")
+    SSH_PRIVATE = (
+        "ssh-private",
+        N_("it is a private key, which must stay where it is: give the file beside it, .pub"),
+    )
+    SSH_SEVERAL = "ssh-several", N_("it holds several keys: add one at a time")
+    SSH_OPTIONS = (
+        "ssh-options",
+        N_("it has options before the key: they belong in authorized_keys, take them out here"),
+    )
+    SSH_CERTIFICATE = (
+        "ssh-certificate",
+        N_("it is a certificate: add the key that it certifies, for which it counts as well"),
+    )
+    SSH_TYPE = "ssh-type", N_("keys of the type {type} are not taken here")
+    SSH_RSA = "ssh-rsa", N_("an RSA key has 2048 to 4096 bits")
     # a refusal before it is known who reads it
     ROOT_ONLY = "root-only", N_("Only root may do this")
     WATCHED = "watched", N_("Too many callers are watched on the bus")

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from keyservice.access.conversation import Caller
+from keyservice.access.conversation import ROOT_SOURCE, Caller
 from keyservice.access.session import Owner, Sessions
 
 from .caller import Peer, Process, identify, may_not_ask, peer_of
@@ -65,7 +65,7 @@ class Sockets:
         self._gates = [
             _Gate(
                 listeners.root,
-                "root.sock",
+                ROOT_SOURCE,
                 self._serve,
                 limits,
                 most=limits.root,

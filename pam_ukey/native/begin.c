@@ -28,12 +28,12 @@ static const char *language_of(pam_handle_t *pamh)
     return "";
 }
 
-static bool put_text(struct frame *frame, enum frame_tag tag, const char *text)
+static bool put_text(struct frame *frame, enum frame_tag tag, const char *text, size_t max)
 {
-    size_t length = strnlen(text, ITEM_MAX + 1);
+    size_t length = strnlen(text, max + 1);
     if (length > 0)
         frame_put(frame, tag, text, length);
-    return length <= ITEM_MAX;
+    return length <= max;
 }
 
 bool begin_build(pam_handle_t *pamh, const struct options *options, enum frame_kind kind,
@@ -42,9 +42,11 @@ bool begin_build(pam_handle_t *pamh, const struct options *options, enum frame_k
     frame_start(frame, kind);
     frame_put_u16(frame, TAG_FLAGS, options->flags & WIRE_FLAGS);
     frame_put_u16(frame, TAG_TIMEOUT, options->timeout);
-    return put_text(frame, TAG_USER, user) &&
-           put_text(frame, TAG_SERVICE, item_of(pamh, PAM_SERVICE)) &&
-           put_text(frame, TAG_TTY, item_of(pamh, PAM_TTY)) &&
-           put_text(frame, TAG_RHOST, item_of(pamh, PAM_RHOST)) &&
-           put_text(frame, TAG_LANG, language_of(pamh));
+    if (kind == BEGIN_AUTHENTICATION)
+        put_text(frame, TAG_AUTH_INFO, ssh_key_taken(pamh), AUTH_INFO_MAX);
+    return put_text(frame, TAG_USER, user, ITEM_MAX) &&
+           put_text(frame, TAG_SERVICE, item_of(pamh, PAM_SERVICE), ITEM_MAX) &&
+           put_text(frame, TAG_TTY, item_of(pamh, PAM_TTY), ITEM_MAX) &&
+           put_text(frame, TAG_RHOST, item_of(pamh, PAM_RHOST), ITEM_MAX) &&
+           put_text(frame, TAG_LANG, language_of(pamh), ITEM_MAX);
 }

@@ -30,6 +30,7 @@ static bool understand(struct options *options, const char *word)
         {"change_pin", CHANGE_PIN},
         {"silent", SILENT},
         {"debug", DEBUG},
+        {"take_ssh_key", TAKE_SSH_KEY},
     };
     static const char timeout[] = "timeout=";
 
@@ -52,6 +53,10 @@ bool options_parse(pam_handle_t *pamh, int argc, const char **argv, struct optio
             pam_syslog(pamh, LOG_ERR, "option not understood: %s; nobody is let in", argv[i]);
             return false;
         }
+    }
+    if ((options->flags & TAKE_SSH_KEY) && argc != 1) {
+        pam_syslog(pamh, LOG_ERR, "take_ssh_key stands alone on its line; nobody is let in");
+        return false;
     }
     if ((options->flags & UNIFORM) && (options->flags & NOUSEROK)) {
         pam_syslog(pamh, LOG_ERR, "uniform hides who is enrolled and nouserok shows it; "

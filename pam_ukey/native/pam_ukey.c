@@ -33,6 +33,10 @@ EXPORT int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const ch
 
     if (!parse(pamh, flags, argc, argv, &options))
         return PAM_SERVICE_ERR;
+    if (options.flags & TAKE_SSH_KEY) { /* under any other control than `optional` it lets no one in */
+        ssh_key_take(pamh);
+        return PAM_AUTH_ERR;
+    }
     return conclude(&options, session_run(pamh, &options, BEGIN_AUTHENTICATION));
 }
 

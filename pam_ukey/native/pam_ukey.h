@@ -6,6 +6,7 @@
  *   pam_ukey.c      what libpam calls, and the only places that let anyone in
  *   options.c       the words of the PAM line
  *   session.c       one session: what the keyservice's steps mean
+ *   ssh_key.c       the key that sshd has verified
  *   begin.c         what the keyservice is told of whom it is asked about
  *   conversation.c  the person's side: the application's conversation function
  *   wire.c          the keyservice's side: the socket, its deadline, its peer
@@ -27,13 +28,13 @@
 
 /* Limits, in bytes; the same as in keyservice/contract/names.py. */
 enum { FRAME_HEAD = 4, FRAME_MAX = 4096, TEXT_MAX = 1024, ITEM_MAX = 256, ANSWER_MAX = 256 };
-enum { SESSION_ID = 16, NAME_MAX_BYTES = 32 };
+enum { SESSION_ID = 16, NAME_MAX_BYTES = 32, AUTH_INFO_MAX = 2900 };
 
 /* -- options.c */
 
 /* Those of WIRE_FLAGS go onto the wire as they are (keyservice/contract/names.py: Flag). */
 enum flag { UNIFORM = 0x01, DECOY = 0x02, NOUSEROK = 0x04, SILENT = 0x08, PASSWORD = 0x80,
-            CHANGE_PIN = 0x10000, DEBUG = 0x20000 };
+            CHANGE_PIN = 0x10000, DEBUG = 0x20000, TAKE_SSH_KEY = 0x40000 };
 enum { WIRE_FLAGS = 0xffff };
 
 struct options {
@@ -49,8 +50,8 @@ bool options_parse(pam_handle_t *pamh, int argc, const char **argv, struct optio
 enum frame_kind { BEGIN_AUTHENTICATION = 0x01, BEGIN_CHANGE_PIN = 0x04, ANSWER = 0x10,
                   STEP = 0x81, REFUSED = 0x82 };
 enum frame_tag { TAG_USER = 0x01, TAG_SERVICE = 0x02, TAG_TTY = 0x03, TAG_RHOST = 0x04,
-                 TAG_LANG = 0x05, TAG_FLAGS = 0x06, TAG_TIMEOUT = 0x07, TAG_SESSION = 0x10,
-                 TAG_ANSWER = 0x11, TAG_STEP = 0x20, TAG_TEXT = 0x21, TAG_ECHO = 0x22,
+                 TAG_LANG = 0x05, TAG_FLAGS = 0x06, TAG_TIMEOUT = 0x07, TAG_AUTH_INFO = 0x0b,
+                 TAG_SESSION = 0x10, TAG_ANSWER = 0x11, TAG_STEP = 0x20, TAG_TEXT = 0x21, TAG_ECHO = 0x22,
                  TAG_CODE = 0x24, TAG_ERROR = 0x25 };
 enum step_kind { STEP_NONE, STEP_INFO, STEP_ERROR, STEP_PROMPT, STEP_WAIT, STEP_VERDICT };
 
@@ -101,6 +102,13 @@ char *conversation_ask(pam_handle_t *pamh, const char *text, bool echo);
 void conversation_forget(char *answer);
 /* Whether `answer` is the password that the stack holds, compared in constant time. */
 bool conversation_is_password(pam_handle_t *pamh, const char *answer);
+
+/* -- ssh_key.c */
+
+/* Keep what sshd has put into libpam's environment, before another module can have written it. */
+void ssh_key_take(pam_handle_t *pamh);
+/* What was taken, if nobody has changed it since; "" where there is nothing that may be used. */
+const char *ssh_key_taken(pam_handle_t *pamh);
 
 /* -- begin.c */
 

@@ -36,6 +36,22 @@ def test_who_may_begin_what(operation: Operation) -> None:
                 policy.check_begin(caller, Request(operation))
 
 
+def test_only_sshd_says_what_it_has_verified() -> None:
+    asked = Request(operations.AUTHENTICATION, "bob", service="sshd", auth_info="password\n")
+    policy.check_begin(SSHD, asked)
+    setuid = dataclasses.replace(SSHD, ruid=1000)
+    unknown = dataclasses.replace(SSHD, ruid=None)
+    for source in ("user.sock", ":1.7"):
+        with pytest.raises(NotAllowed, match="only sshd"):
+            policy.check_begin(dataclasses.replace(SSHD, source=source), asked)
+    for caller in (SU, LOCKER, NOBODY, setuid, unknown):
+        with pytest.raises(NotAllowed, match="only sshd"):
+            policy.check_begin(caller, asked)
+    for service in ("", "su", "login", "sshd2"):
+        with pytest.raises(NotAllowed, match="only sshd"):
+            policy.check_begin(SSHD, dataclasses.replace(asked, service=service))
+
+
 def test_who_may_act_for_whom() -> None:
     for caller in (ROOT, SU):
         policy.check_own(caller, Person("bob", 1001))

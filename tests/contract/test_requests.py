@@ -27,14 +27,15 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_what_is_built_is_parsed(operation: Operation) -> None:
     values: dict[str, str | int] = {
         field.name: "x" * field.limit if field.signature == "s" else field.limit
-        for field in operation.fields
+        for field in operation.in_frame
     }
     frame = build_begin(operation, values)
     assert frame[1] == operation.number
     assert parse_begin(operation, frame[4:]) == values
     empty = parse_begin(operation, bytearray())
     assert all(value in ("", 0) for value in empty.values())
-    assert arguments(operation, empty) == arguments(operation, {}) == list(empty.values())
+    on_bus = {field.name: empty[field.name] for field in operation.fields}
+    assert arguments(operation, on_bus) == arguments(operation, {}) == list(on_bus.values())
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,18 @@ def test_what_cannot_be_meant_is_refused(values: dict[str, str | int], why: str)
     assert str(caught.value) == why
 
 
+def test_what_only_a_frame_carries_is_refused_on_the_bus() -> None:
+    """And an older keyservice passes over its tag: ``test_frames``."""
+    with pytest.raises(RequestError, match="BeginAuthentication takes no auth_info"):
+        arguments(operations.AUTHENTICATION, {"auth_info": "password\n"})
+    for operation in FUNCTIONS.keys() - {operations.AUTHENTICATION}:
+        with pytest.raises(RequestError, match="takes no auth_info"):
+            build_begin(operation, {"auth_info": "password\n"})
+        frame = build_begin(operations.AUTHENTICATION, {"auth_info": "password\n"})
+        with pytest.raises(RequestError, match="takes no auth_info"):
+            parse_begin(operation, frame[4:])
+
+
 def test_all_flags_and_operations_are_within_the_tables() -> None:
     assert sum(Flag) == 255
     assert len(BY_NUMBER) == len(FUNCTIONS)
@@ -78,7 +91,7 @@ def test_the_documents_name_every_tag_kind_flag_method_and_error() -> None:
     for operation in FUNCTIONS:
         (row,) = (line for line in rows if line.startswith(f"| 0x{operation.number:02x} |"))
         common = ("service", "lang", "flags", "timeout")
-        names = [field.tag.name for field in operation.fields if field.name not in common]
+        names = [field.tag.name for field in operation.in_frame if field.name not in common]
         assert row.split("|")[3].strip() == ", ".join(names)
     bus = (DOCS / "dbus-api.md").read_text()
     for operation in FUNCTIONS:

@@ -27,7 +27,8 @@ GLASS_PASSWORD = "a good password"  #: of who are at real programs
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder, open to everybody, with pam_ukey.so, pam_row.so, the driver and rows."""
+    """A folder, open to everybody, with pam_ukey.so, pam_row.so, pam_forge.so, the
+    driver and rows."""
     folder = tmp_path_factory.mktemp("pam")
     open_to_others(folder)
     make = ["make", "--quiet", "-C", str(CHECKOUT / "pam_ukey/native"), f"O={folder}"]
@@ -37,6 +38,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Resolved when it starts: a resolver saves registers to the stack, and with them answers.
         ("driver", "driver.c", ("-Wl,-z,now",)),
         ("pam_row.so", "pam_row.c", ("-fPIC", "-shared")),
+        ("pam_forge.so", "pam_forge.c", ("-fPIC", "-shared")),
         ("rows", "rows.c", ()),
     ):
         command = [*compile_, *more, "-o", str(folder / output), str(SOURCES / source), "-lpam"]

@@ -51,6 +51,7 @@ class Module:
     name: str  #: "native" or "python"
     built: Path  #: where pam_ukey.so and the driver are
     folder: Path  #: for the stack
+    program: str = "ukey-test"  #: what PAM calls the service
 
     @property
     def words(self) -> str:
@@ -92,7 +93,7 @@ class Module:
                 after if kind == "auth" else "",
                 f"{kind} required pam_permit.so\n",
             ]
-        (self.folder / "ukey-test").write_text("".join(lines))
+        (self.folder / self.program).write_text("".join(lines))
 
     def run(
         self,
@@ -109,7 +110,7 @@ class Module:
             *prefix,
             str(driver or self.built / "driver"),
             str(self.folder),
-            "ukey-test",
+            self.program,
             user,
         ]
         done = subprocess.run(

@@ -117,7 +117,8 @@ def _options(line: Line) -> Iterator[Finding]:
         if not meant(word):
             text = _("pam_ukey does not know the option '{word}', and lets nobody in")
             remedy = _(
-                "options: nouserok, uniform, decoy, timeout=SECONDS, change_pin, silent, debug"
+                "options: nouserok, uniform, decoy, timeout=SECONDS, change_pin, silent, debug,"
+                " take_ssh_key (alone)"
             )
             yield _option(line, text.format(word=word), remedy)
     if "nouserok" in options and {"uniform", "decoy"} & set(options):

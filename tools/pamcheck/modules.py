@@ -73,8 +73,13 @@ def is_decoy(line: Line) -> bool:
     return is_ukey(line) and "decoy" in ukey_options(line)
 
 
+def takes_ssh_key(line: Line) -> bool:
+    """The line that takes down which key sshd has verified: it asks for nothing."""
+    return line.name == "pam_ukey" and "take_ssh_key" in line.args
+
+
 def asks_for_ukey(line: Line) -> bool:
-    return is_ukey(line) and not is_decoy(line)
+    return is_ukey(line) and not is_decoy(line) and not takes_ssh_key(line)
 
 
 def is_uniform(line: Line) -> bool:
@@ -153,7 +158,7 @@ def setcred(line: Line) -> str:
 
 def meant(word: str) -> bool:
     """Whether pam_ukey understands an option."""
-    if word in ("nouserok", "uniform", "decoy", "change_pin", "silent", "debug"):
+    if word in ("nouserok", "uniform", "decoy", "change_pin", "silent", "debug", "take_ssh_key"):
         return True
     seconds = re.fullmatch(r"timeout=0*([0-9]{1,3})", word)
     return seconds is not None and 1 <= int(seconds[1]) <= 300
@@ -214,7 +219,9 @@ _PYTHONS = ("service_err", "symbol_err", "open_err")
 def _ukey(line: Line) -> Behaviour:
     options = ukey_options(line)
     uniform, nouserok = is_uniform(line), "nouserok" in options
-    if not all(map(meant, options)) or (uniform and nouserok):
+    if takes_ssh_key(line) and len(options) == 1:
+        return Behaviour(lambda world: "auth_err" if world[UKEY] else None)
+    if not all(map(meant, options)) or (uniform and nouserok) or takes_ssh_key(line):
         return Behaviour(lambda world: "service_err" if world[UKEY] else None)
 
     def code(world: World) -> Code:
