@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keyservice.access.settings import Rules, ServiceRule
+from keyservice.access.settings import Rules, ServiceRule, SshKeys
 from keyservice.contract.names import DEADLINE_MAX
 from keyservice.core import tables
 from keyservice.core.tables import Table
@@ -30,6 +30,9 @@ _ENGINES = ("auto", "openssl", "gmssl")
 _USB_SIDE = r"(?:[0-9a-f?]{4}|[0-9a-f?]{0,3}\*)"
 _USB = re.compile(rf"\*|{_USB_SIDE}:{_USB_SIDE}")
 
+
+_SSH_KEYS = tuple(each.value for each in SshKeys)
+_SSH_KEY, _KINDS = re.compile("|".join(_SSH_KEYS)), 'of "sk", "ukey" and "file"'
 
 #: Bytes of the longest PIN: a limit of so many allows everything.
 PIN_MAX = 16
@@ -82,6 +85,7 @@ def _config(top: Table) -> Config:
             allow_virtual_readers=virtual,
             shared_pcsc=top.boolean("shared_pcsc", False),
             algorithms=policy.words("algorithms", rules.algorithms, ALGORITHMS),
+            ssh_keys=frozenset(map(SshKeys, policy.texts("ssh_keys", _SSH_KEYS, _SSH_KEY, _KINDS))),
             services={
                 table.name: ServiceRule(
                     allow_remote=table.optional_boolean("allow_remote"),

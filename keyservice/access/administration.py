@@ -29,6 +29,7 @@ from keyservice.core.errors import (
 from keyservice.core.reasons import Reason, carried, told
 from keyservice.core.threads import Budget, Late
 from keyservice.crypto import algorithms
+from keyservice.crypto.ssh_wire import spell
 from keyservice.store.people import NO_UID, Event, now
 from keyservice.store.records import Binding, Inventory, Purpose
 from keyservice.store.revocations import Revocation
@@ -94,7 +95,8 @@ class Administration:
         mine = [each for each in kept.bindings if caller.root or each.uid == caller.uid]
         told = await self._told(caller, kept, mine)
         rows = [
-            {**asdict(each), "key": each.fingerprint, **told[each.fingerprint]} for each in mine
+            {**asdict(each), "key": each.fingerprint, **_ssh(each), **told[each.fingerprint]}
+            for each in mine
         ]
         if caller.root:
             rows.extend(map(_damage, kept.damaged))
@@ -369,6 +371,13 @@ def _budget(caller: Caller, seconds: float | None = None, late: Late | None = No
 def _root(caller: Caller) -> None:
     if not caller.root:
         raise NotAllowed(Reason.ROOT_ONLY)
+
+
+def _ssh(binding: Binding) -> Row:
+    """What ssh calls an ssh key."""
+    if binding.purpose is not Purpose.SSH:
+        return {}
+    return {"ssh": spell(binding.key).fingerprint}
 
 
 def _damage(error: UkeyError) -> Row:

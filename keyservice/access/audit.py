@@ -111,6 +111,8 @@ def attempt_fields(
         "local": None if place is None else ("yes" if place.local else "no"),
         "place": reasons.told(place.why) if place else None,
         "serial": context.serial,
+        "ssh_key": context.ssh_key,
+        "key": context.key,
         "flags": flags,
         "verdict": verdict.code.value,
         "reason": reason(context, verdict, error),

@@ -19,7 +19,7 @@ from keyservice.core.username import Person
 from . import identity, lookups, presence, prompted
 from .context import Context
 from .conversation import Conversation
-from .factors import FACTORS
+from .factors import asked
 from .factors.factor import Ready
 from .uniform import FirstTick
 
@@ -58,9 +58,9 @@ class _Quiet:
 async def authenticate(context: Context) -> Verdict:
     """Log the requested user in: the verdict, or any :class:`UkeyError`.
 
-    Under ``uniform`` the PIN is asked before anything is looked at, and nothing else is shown;
-    the session makes all failures alike and times them. A decoy does the same work, which every
-    account on the host can see, but touches no ukey.
+    Under ``uniform`` the PIN is asked before anything is looked at, where any factor there asks for
+    one, and nothing else is shown; the session makes all failures alike and times them. A decoy
+    does the same work, which every account on the host can see, but touches no ukey.
     """
     flags = context.request.flags
     if Flag.UNIFORM not in flags:
@@ -73,7 +73,9 @@ async def authenticate(context: Context) -> Verdict:
         # One person may own thousands of uids that are nobody's (subuid): with a prompt for
         # each, they would keep everybody's screen lockers out.
         await lookups.look_up(context, context.services.resolve_uid, context.caller.uid)
-    answer = await context.conversation.ask(context.texts.pin_prompt())
+    answer = Secret(bytearray())
+    if any(factor.asks for factor in asked(context)):
+        answer = await context.conversation.ask(context.texts.pin_prompt())
     context.conversation = _Quiet(context.conversation, answer)
     async with FirstTick() as context.tick:
         if Flag.DECOY in flags:
@@ -125,7 +127,7 @@ async def _ready(context: Context) -> tuple[Person, Ready | None]:
     """
     identity.judge(context)
     person = await identity.identify(context)
-    for factor in FACTORS:
+    for factor in asked(context):
         ready = await factor.ready(context, person)
         if ready is not None:
             return person, ready

@@ -33,6 +33,8 @@ class Context:
     person: Person | None = None  #: whom the request means
     place: Place | None = None  #: where the caller is, once that was judged
     serial: str = ""  #: of the ukey that was used
+    key: str = ""  #: the fingerprint of the registered ssh key that was used
+    ssh_key: str = ""  #: the ssh key that sshd has verified, by ssh's own fingerprint
     guessed: bool = False  #: a PIN went to the ukey
     tick: FirstTick | None = None  #: at which failures show, under ``uniform``
 

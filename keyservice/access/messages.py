@@ -110,6 +110,27 @@ class Texts:
             user=user,
         )
 
+    def ssh_key_added(self, user: str, ssh: str) -> str:
+        text = self._("The ssh key {ssh} is now registered for {user}.")
+        return _format(text, ssh=ssh, user=user)
+
+    def ssh_key_vouched(self, ssh: str) -> str:
+        text = self._(
+            "You vouch for it that the private key of {ssh} is where nobody can copy it: this host"
+            " cannot see that."
+        )
+        return _format(text, ssh=ssh)
+
+    def ssh_key_removed(self, user: str, ssh: str, key: str = "") -> str:
+        """`key`: its fingerprint if it was revoked, too."""
+        text = self._("The ssh key {ssh} is no longer registered for {user}.")
+        if key:
+            text = self._(
+                "The ssh key {ssh} is no longer registered for {user}, and is revoked on this host."
+                " To take that back: ukey revocation undo {key}"
+            )
+        return _format(text, ssh=ssh, user=user, key=key)
+
     def pin_changed(self, serial: str) -> str:
         return _format(self._("The PIN of ukey {serial} is changed."), serial=serial)
 

@@ -11,6 +11,7 @@ from keyservice.contract import operations
 from keyservice.contract.operations import Operation
 from keyservice.contract.steps import Verdict
 
+from . import ssh_keys
 from .authentication import authenticate
 from .context import Context
 from .enrolment import bind, unbind
@@ -26,5 +27,7 @@ FUNCTIONS: dict[Operation, Function] = {
     operations.CHANGE_PIN: change_pin,
     operations.UNBLOCK_PIN: unblock_pin,
     operations.VERIFY_PIN: verify_pin,
+    operations.SSH_KEY_ADD: ssh_keys.add,
+    operations.SSH_KEY_REMOVE: ssh_keys.remove,
 }
 BY_NUMBER = {operation.number: operation for operation in FUNCTIONS}

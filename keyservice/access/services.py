@@ -25,6 +25,7 @@ from keyservice.ukeys.operations import Arguments
 from keyservice.ukeys.operations import Operation as UkeyOperation
 from keyservice.ukeys.reader import Examined, ReaderEvent
 
+from . import ssh_stack
 from .admissions import Admissions
 from .audit import Audit
 from .conversation import Request
@@ -113,6 +114,7 @@ class Services:
     turns: Turns = field(default_factory=Turns)
     makers: Callable[[], Makers] = makers.read
     failures: Failures = field(default_factory=Failures)
+    pam_folders: Sequence[Path] = ssh_stack.FOLDERS
 
     def __post_init__(self) -> None:
         for language in Language:  # read now: nobody's session waits for the disk on their account

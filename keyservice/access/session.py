@@ -364,8 +364,11 @@ def _shown(session: Session, context: Context, verdict: Verdict) -> tuple[Verdic
     """
     release = None
     if Flag.UNIFORM in context.request.flags and verdict.code is not Code.SUCCESS:
-        if session.answered_at is not None:
-            release = tick(session.answered_at, asyncio.get_running_loop().time())
+        since = session.answered_at
+        if since is None and context.tick is not None:
+            since = context.tick.began  # nothing is asked for there
+        if since is not None:
+            release = tick(since, asyncio.get_running_loop().time())
         if release is not None or verdict.code is not Code.CONV_ERR:
             verdict = verdicts.uniform(context.texts)
     verdict = verdicts.for_program(verdict, context.request)

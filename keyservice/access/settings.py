@@ -6,9 +6,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Self
 
 from keyservice.contract.pam import SAME_SERVICE
 from keyservice.crypto.algorithms import ALGORITHMS
+
+
+class SshKeys(StrEnum):
+    """Where an ssh key that lets somebody in may be: ``policy.ssh_keys``."""
+
+    SK = "sk"  #: on a FIDO authenticator
+    UKEY = "ukey"  #: on a ukey that was in a reader of this host when it was added
+    FILE = "file"  #: wherever the administrator who has added it says
+
+    @classmethod
+    def of(cls, kind: str) -> Self:
+        """That of a credential whose ``Binding.kind`` is `kind`."""
+        return cls({"ssh": cls.FILE, "sk": cls.SK}.get(kind, cls.UKEY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,7 @@ class Rules:
     allow_virtual_readers: bool = False
     shared_pcsc: bool = False
     algorithms: frozenset[str] = ALGORITHMS  #: of the keys that this host accepts
+    ssh_keys: frozenset[SshKeys] = frozenset(SshKeys)  #: which let somebody in
     services: Mapping[str, ServiceRule] = field(default_factory=dict)
 
     def service(self, name: str) -> ServiceRule:

@@ -23,7 +23,8 @@ def tick(answered: float, now: float) -> float:
 
 
 class FirstTick:
-    """The first tick after an answer that came just now; a context, in which a login ends.
+    """The first tick after an answer that came just now, or after the begin if none is asked for; a
+    context, in which a login ends.
 
     The tick at which the last of several simultaneous logins fails would tell whether the password
     was right, since only then they wait for each other at the ukey. So all work before the PIN goes
@@ -31,7 +32,8 @@ class FirstTick:
     """
 
     def __init__(self) -> None:
-        self._at = asyncio.get_running_loop().time() + TICK
+        self.began = asyncio.get_running_loop().time()
+        self._at = self.began + TICK
         self._limit = asyncio.timeout_at(self._at - MARGIN)
 
     async def __aenter__(self) -> Self:

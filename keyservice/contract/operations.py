@@ -32,6 +32,8 @@ SERIAL = Field("serial", Tag.SERIAL, "s", 64)
 APPLICATION = Field("application", Tag.APPLICATION, "s", 64)
 CONTAINER = Field("container", Tag.CONTAINER, "s", 64)
 AUTH_INFO = Field("auth_info", Tag.AUTH_INFO, "s", AUTH_INFO_MAX)
+PUBLIC_KEY = Field("public_key", Tag.PUBLIC_KEY, "s", 2048)
+KEY = Field("key", Tag.KEY, "s", 64)
 FLAGS = Field("flags", Tag.FLAGS, "u", sum(Flag))
 TIMEOUT = Field("timeout", Tag.TIMEOUT, "u", DEADLINE_MAX)
 
@@ -96,3 +98,13 @@ UNBLOCK_PIN = Operation(
     0x05, "unblock-pin", (SERIAL, APPLICATION, SERVICE, *_COMMON), root_only=True
 )
 VERIFY_PIN = Operation(0x06, "verify-pin", (USER, SERIAL, APPLICATION, SERVICE, *_COMMON))
+SSH_KEY_ADD = Operation(
+    0x07,
+    "ssh-key-add",
+    (USER, PUBLIC_KEY, SERIAL, APPLICATION, CONTAINER, SERVICE, *_COMMON),
+    root_only=True,
+    named=True,
+)
+SSH_KEY_REMOVE = Operation(
+    0x08, "ssh-key-remove", (USER, KEY, SERVICE, *_COMMON), Flag.FORCE, root_only=True, named=True
+)

@@ -61,6 +61,7 @@ class ErrorName(StrEnum):
     SIGNATURE_WRONG = "SignatureWrong"
     NOT_TOUCHED = "NotTouched"
     REMOTE_REFUSED = "RemoteRefused"
+    SSH_KEY_REFUSED = "SshKeyRefused"
 
 
 class Exit(IntEnum):

@@ -211,6 +211,10 @@ class Reason(StrEnum):
         "attest-record",
         N_("when it was bound, nobody vouched for its key"),
     )
+    # why sshd's stack does not pass on which key was verified
+    STACK_FIRST = "stack-first", N_("another auth line stands before that of pam_ukey.so")
+    STACK_LACKS = "stack-lacks", N_("no auth line is there")
+    STACK_SIZE = "stack-size", N_("it is longer than any stack")
     # why a public key file of ssh's is not taken
     SSH_NO_KEY = "ssh-no-key", N_("it is no public key as OpenSSH writes it")
     SSH_PRIVATE = (

@@ -25,7 +25,7 @@ RSA_MIN, RSA_MAX = 2048, 4096
 _CERTIFICATE = "-cert-v01@openssh.com"
 _USER_CERTIFICATE = 1  # SSH_CERT_TYPE_USER
 #: ``ssh:`` and what somebody has put behind it.
-_APPLICATION = re.compile(rb"[!-~]{1,256}")
+_APPLICATION = re.compile(rb"[!-~]{1,255}")
 
 #: SubjectPublicKeyInfo up to the key: RFC 8410 and RFC 5480.
 _ED25519 = bytes.fromhex("302a300506032b6570032100")
@@ -120,6 +120,31 @@ def parse(blob: bytes, type_: str) -> SshKey:
     fields = reader.since(start)
     _certificate(reader)
     return SshKey(plain, _string(plain.encode()) + fields, key, certified=True)
+
+
+def spell(key: PublicKey) -> SshKey:
+    """`key`, which has the form of its algorithm, as ssh spells it.
+
+    Raises :class:`NoSshKey` for one that ssh has no name for, such as SM2's.
+    """
+    encoded = key.encoded
+    match key.algorithm:
+        case "ed25519":
+            type_, parts = "ssh-ed25519", [encoded[len(_ED25519) :]]
+        case "p256":
+            type_, parts = "ecdsa-sha2-nistp256", [b"nistp256", encoded[len(_P256) :]]
+        case "p384":
+            type_, parts = "ecdsa-sha2-nistp384", [b"nistp384", encoded[len(_P384) :]]
+        case "rsa":
+            # SEQUENCE { algorithm, BIT STRING { 00, SEQUENCE { modulus, exponent } } }
+            _, both = _der_items(_der_items(encoded)[0])
+            modulus, exponent = _der_items(_der_items(both[1:])[0])
+            type_, parts = "ssh-rsa", [exponent, modulus]
+        case "sk-ed25519" | "sk-p256":
+            return SshKey(_Reader(encoded).string().decode("ascii"), encoded, key)
+        case _:
+            raise NoSshKey(Reason.SSH_TYPE, type=key.algorithm)
+    return SshKey(type_, b"".join(map(_string, [type_.encode(), *parts])), key)
 
 
 def _certificate(reader: _Reader) -> None:
@@ -220,3 +245,16 @@ def _der(tag: int, content: bytes) -> bytes:
     else:
         head = bytes([tag, 0x82]) + length.to_bytes(2, "big")
     return head + content
+
+
+def _der_items(data: bytes) -> list[bytes]:
+    """The contents of the items that `data` consists of, in DER."""
+    found = []
+    while data:
+        length, head = data[1], 2
+        if length >= 0x80:
+            head += length & 0x7F
+            length = int.from_bytes(data[2:head], "big")
+        found.append(data[head : head + length])
+        data = data[head + length :]
+    return found

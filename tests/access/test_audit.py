@@ -69,8 +69,8 @@ def test_the_line() -> None:
     assert line(attempt_fields(attempt(), verdict, PinWrong(left=2))) == (
         "event=authentication user=alice uid=1000 service=su caller=0 ruid=1000 loginuid=1000"
         ' pid=77 session=c1 by=root.sock tty=pts/0 rhost=- local=no place="its login session is'
-        ' remote" serial=SN1 flags=uniform verdict=AUTH_ERR reason="PinWrong: The PIN is wrong'
-        ' (left=2)" id=00010203'
+        ' remote" serial=SN1 ssh_key=- key=- flags=uniform verdict=AUTH_ERR'
+        ' reason="PinWrong: The PIN is wrong (left=2)" id=00010203'
     )
 
 
@@ -86,7 +86,7 @@ def test_who_is_not_known_yet_is_named_as_asked() -> None:
     unknown = Context(NOTHING, CALLER, Request(operations.UNBIND, "x y"), bytes(16))
     text = line(attempt_fields(unknown, Verdict(Code.SUCCESS), None))
     assert text.startswith('event=unbind user="x y" uid=- service=- ')
-    assert "local=- place=- serial=- flags=- verdict=SUCCESS" in text
+    assert "local=- place=- serial=- ssh_key=- key=- flags=- verdict=SUCCESS" in text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from keyservice.access.settings import Rules, ServiceRule
+from keyservice.access.settings import Rules, ServiceRule, SshKeys
 from keyservice.config import Config, load, parse
 from keyservice.core.errors import ConfigurationError
 from keyservice.core.tables import SIZE_MAX
@@ -52,6 +52,7 @@ run = 2
 [policy]
 algorithms = ["p256", "sm2"]
 attested = true
+ssh_keys = ["sk", "ukey"]
 [services.sshd]
 allow_remote = true
 [services."a.b"]
@@ -84,6 +85,7 @@ def test_every_key_arrives() -> None:
             attested=True,
             allow_virtual_readers=True,
             shared_pcsc=True,
+            ssh_keys=frozenset({SshKeys.SK, SshKeys.UKEY}),
             services={
                 "sshd": ServiceRule(allow_remote=True),
                 "a.b": ServiceRule(wait_for_ukey=3),

@@ -112,7 +112,10 @@ def test_what_is_written_late_has_a_line_of_its_own(
         go_on.set()
         (line,) = await service.next_lines()
         assert "event=bind user=alice" in line
-        assert 'serial=SN0 flags=- verdict=SUCCESS reason="written after the deadline"' in line
+        assert (
+            'serial=SN0 ssh_key=- key=- flags=- verdict=SUCCESS reason="written after the deadline"'
+            in line
+        )
         assert bindings.named("alice") != ()
 
     run(tmp_path, scene)

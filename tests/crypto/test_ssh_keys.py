@@ -21,7 +21,7 @@ from keyservice.core.reasons import Reason
 from keyservice.crypto import algorithms
 from keyservice.crypto.key import PublicKey
 from keyservice.crypto.ssh_keys import from_file, verified
-from keyservice.crypto.ssh_wire import NoSshKey, parse
+from keyservice.crypto.ssh_wire import NoSshKey, parse, spell
 from tests.support.process import must
 
 #: What ``ssh-keygen`` is told, and the algorithm that a record names.
@@ -33,6 +33,7 @@ MADE = {
 }
 SK_ED25519 = "sk-ssh-ed25519@openssh.com"
 SK_P256 = "sk-ecdsa-sha2-nistp256@openssh.com"
+SECURITY_KEYS = algorithms.SSH_ALGORITHMS - algorithms.ALGORITHMS
 MUTATIONS = 10_000
 
 
@@ -92,6 +93,7 @@ def test_a_file_is_the_key_that_ssh_keygen_and_pyca_know(made: tuple[Path, str])
     assert found.key is not None and found.key.algorithm == algorithm
     algorithms.check(found.key)
     judge = load_ssh_public_key(file.read_bytes())
+    assert spell(found.key) == found
     assert found.key.encoded == judge.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -136,16 +138,17 @@ def test_keys_of_authenticators_are_kept_as_ssh_spells_them(tmp_path: Path) -> N
         file.write_text(line(type_, blob) + "\n")
         assert found.fingerprint == must(["ssh-keygen", "-l", "-f", str(file)]).split()[1]
         key = found.key
-        assert key is not None and key.algorithm in algorithms.SSH_ONLY and key.encoded == blob
+        assert key is not None and key.algorithm in SECURITY_KEYS and key.encoded == blob
         algorithms.check(key)
+        assert spell(key) == found
         assert algorithms.has_form(key) and algorithms.FINGERPRINT.fullmatch(
             algorithms.fingerprint(key)
         )
         assert algorithms.verify(key, b"", bytes(64)) is False
         with pytest.raises(UkeyFailed):
             algorithms.to_sign(key, b"")
-        (other,) = algorithms.SSH_ONLY - {key.algorithm}
-        for wrong in (blob + b"\0", blob[:-1], b"", blob[:-8] + bytes(4), blob[:-1] + b"\n"):
+        (other,) = SECURITY_KEYS - {key.algorithm}
+        for wrong in (blob + b"\0", blob[:-1], b"", blob[:-8] + bytes(4)):
             assert not algorithms.has_form(PublicKey(key.algorithm, wrong))
         assert not algorithms.has_form(PublicKey(other, blob))
 
@@ -205,6 +208,11 @@ NAME, KEY = string(b"ssh-ed25519"), string(bytes(32))
 def test_what_no_sshd_writes_is_no_key(text: str) -> None:
     with pytest.raises(NoSshKey):
         verified(text)
+
+
+def test_ssh_has_no_name_for_sm2() -> None:
+    with pytest.raises(NoSshKey, match="sm2"):
+        spell(PublicKey("sm2", bytes(64)))
 
 
 def test_points_and_curves_are_those_of_the_type(tmp_path: Path) -> None:

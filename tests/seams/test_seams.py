@@ -36,7 +36,7 @@ ADDED = {
     "toy_factor.py": (
         "keyservice/access/factors/toy.py",
         "keyservice/access/factors/__init__.py",
-        {"(Ukey(),)": "(Ukey(), Riddle())"},
+        {"= (SSH_KEY, UKEY)": "= (SSH_KEY, UKEY, Riddle())"},
         "from .toy import Riddle\n",
     ),
     "toy_operation.py": (

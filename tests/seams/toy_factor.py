@@ -15,6 +15,7 @@ class Riddle:
     """See :class:`keyservice.access.factors.factor.Factor`, and ``Ready``: it needs no look-up."""
 
     name = "riddle"
+    asks = True
 
     async def ready(self, context: Context, person: Person) -> Ready | None:
         return self if person.name == "bob" else None

@@ -22,6 +22,7 @@ MANUAL = Manual(
     subcommands=(
         ("list", N_("the ukeys that are in readers now")),
         ("bindings", N_("which ukey is bound to whom")),
+        ("ssh-key", N_("the ssh keys that let people in from afar")),
         ("revocation", N_("the keys that this host refuses for good")),
         ("forget", N_("forget that a user had a ukey")),
         ("accept-state", N_("take what is kept on this host for right, whatever was lost")),

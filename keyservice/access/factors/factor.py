@@ -24,6 +24,11 @@ class Factor(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def asks(self) -> bool:
+        """Whether a login by it asks the person for something, such as a PIN."""
+        ...
+
     async def ready(self, context: Context, person: Person) -> Ready | None:
         """The look-ups, and the refusals that follow from them; None if it is proven that `person`
         is not enrolled.

@@ -23,6 +23,7 @@ class Ukey:
     """See :class:`~keyservice.access.factors.factor.Factor`."""
 
     name = "ukey"
+    asks = True
 
     async def ready(self, context: Context, person: Person) -> Inserted | None:
         """All steps up to the inserted ukey: if it is not inserted, nothing follows in any case."""

@@ -28,6 +28,7 @@ from .records import AlgorithmRefused as AlgorithmRefused
 from .records import AlreadyBound as AlreadyBound
 from .records import HalfUnbound as HalfUnbound
 from .records import NoneFree as NoneFree
+from .records import KeyTaken as KeyTaken
 from .records import NotEnrolled as NotEnrolled
 from .records import NotRevoked as NotRevoked
 from .records import RecordDamaged as RecordDamaged
@@ -56,6 +57,13 @@ from .sessions import PlaceUnknown as PlaceUnknown
 from .sessions import RemoteRefused as RemoteRefused
 from .sessions import TickMissed as TickMissed
 from .sessions import UkeyMute as UkeyMute
+from .ssh import SshKeyAbsent as SshKeyAbsent
+from .ssh import SshKeyKind as SshKeyKind
+from .ssh import SshKeyMissing as SshKeyMissing
+from .ssh import SshKeyOthers as SshKeyOthers
+from .ssh import SshKeyRefused as SshKeyRefused
+from .ssh import SshKeyRevoked as SshKeyRevoked
+from .ssh import SshKeyUntold as SshKeyUntold
 from .ukeys import KeyMismatch as KeyMismatch
 from .ukeys import NoKeyPair as NoKeyPair
 from .ukeys import NoneMadeHere as NoneMadeHere

@@ -53,6 +53,16 @@ class NoneFree(AlreadyBound):
     )
 
 
+class KeyTaken(AlreadyBound):
+    """The key is registered already: a key has one owner and one purpose. Facts: user, ssh."""
+
+    text = N_(
+        "The key {ssh} is registered for {user} already: one key has one owner, and one purpose. To"
+        " free it: rmpubkey for the key of a ukey that logs in here, ukey ssh-key remove for an ssh"
+        " key."
+    )
+
+
 class Revoked(UkeyError):
     """The key was revoked on this host."""
 
