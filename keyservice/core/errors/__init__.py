@@ -27,8 +27,8 @@ from .pins import TryWithheld as TryWithheld
 from .records import AlgorithmRefused as AlgorithmRefused
 from .records import AlreadyBound as AlreadyBound
 from .records import HalfUnbound as HalfUnbound
-from .records import NoneFree as NoneFree
 from .records import KeyTaken as KeyTaken
+from .records import NoneFree as NoneFree
 from .records import NotEnrolled as NotEnrolled
 from .records import NotRevoked as NotRevoked
 from .records import RecordDamaged as RecordDamaged
