@@ -115,8 +115,9 @@ async def _from_ukey(context: Context, person: Person) -> tuple[Binding, SshKey]
 
 def _unfit(error: NoSshKey) -> BadRequest:
     facts = dict(error.facts)
-    why = facts.pop(WHY, None)
-    return BadRequest(Reason(why) if why is not None else str(error), **facts)
+    why = facts.pop(WHY, "")
+    reason = next((each for each in Reason if each == why), None)
+    return BadRequest(reason or str(error), **facts)
 
 
 async def _check(context: Context, person: Person, shown: SshKey, key: PublicKey) -> None:

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from keyservice.access.conversation import Request
 from keyservice.contract import operations
 from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.core.threads import Budget
@@ -18,7 +20,7 @@ from tests.inprocess.pcscd import Pcscd
 from tests.inprocess.pivcards import PivcardHere
 
 from .conftest import Make
-from .rig import ADMIN_PIN, IN_READERS, PIN, ROOT, SSHD, WRONG, Held, Request, Service, run
+from .rig import ADMIN_PIN, IN_READERS, PIN, ROOT, SSHD, WRONG, Held, Service, run
 from .test_ssh_key import new_key, new_sk, refused, said, ssh
 
 BUDGET = Budget(0, 10.0)
@@ -28,7 +30,7 @@ def file_of(key: SshKey) -> str:
     return f"{key.type} {base64.b64encode(key.blob).decode()} alice@desk\n"
 
 
-async def add(service: Service, *answers: bytes, user: str = "alice", **fields: str) -> Held:
+async def add(service: Service, *answers: bytes, user: str = "alice", **fields: Any) -> Held:
     request = Request(operations.SSH_KEY_ADD, user, service="ukey", **fields)
     return await service.hold(request, *answers, caller=ROOT)
 
@@ -133,9 +135,8 @@ def test_a_piv_cards_key_signs_before_it_is_registered(
     tmp_path: Path, readers: Pcscd | None
 ) -> None:
     assert readers is not None
-    card = PivcardHere(
-        readers, tmp_path / "card.piv", 0, pin=PIN, admin_pin=ADMIN_PIN, inserted=True
-    )
+    traits: dict[str, Any] = {"pin": PIN, "admin_pin": ADMIN_PIN, "pairs": {"9A": "p256"}}
+    card = PivcardHere(readers, tmp_path / "card.piv", 0, inserted=True, **traits)
     IN_READERS.append(card)
 
     async def scene(service: Service) -> None:
