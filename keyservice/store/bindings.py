@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from . import uniqueness
 from .files import PrivateDirectory, Taken
 from .people import NO_UID, Event, Kind, People, now
 from .record_text import RECORD_MAX, parse, serialize
-from .records import Binding
+from .records import Binding, Purpose
 from .revocations import Revocations
 
 _NAME_MAX = 255  #: bytes of a file name (NAME_MAX of every file system in use)
@@ -199,33 +199,41 @@ class Bindings:
             or last != _event(Kind.BOUND, each, last.by, last.at)
         ]
 
-    def check_free(self, binding: Binding) -> None:
-        """Raise as ``uniqueness.check_free``.
-
-        Raises the error of a damaged record too: it might hold that ukey or key.
-        """
-        everyone, damaged = self.all()
-        uniqueness.check_free(everyone, **uniqueness.names(binding))
-        for error in damaged:
-            raise error
-
     def add(self, binding: Binding, *, limit: int = 1) -> None:
-        """Store a new binding. As ``Records.add``; one ukey, one user.
+        """Store a new binding. As ``Records.add``."""
+        self.add_all((binding,), {binding.purpose: limit})
 
-        Raises :class:`AlreadyBound`, :class:`RecordForeign` and :class:`StoreFailed`. Then the
-        records are unchanged, or whole with the new one if the disk failed at the very end.
+    def add_all(self, bindings: Sequence[Binding], limits: Mapping[Purpose, int]) -> None:
+        """Store new bindings, all or none; one ukey, one user. As ``Records.add_all``.
+
+        Raises the error of a damaged record too: it might hold one of these ukeys or keys. Raises
+        :class:`AlreadyBound`, :class:`RecordForeign` and :class:`StoreFailed`. Then the records are
+        unchanged, or whole with the new ones if the disk failed at the very end.
         """
-        person = Person(binding.user, binding.uid)
         with self._writing:
-            existing = self.of(person)
-            uniqueness.check_room(existing, binding, limit)
-            self.check_free(binding)
-            self._write((*existing, binding), before=existing)
+            everyone, damaged = self.all()
+            before: dict[str, tuple[Binding, ...]] = {}
+            for each in bindings:
+                own = uniqueness.theirs(everyone, Person(each.user, each.uid))
+                uniqueness.check_room(own, each, limits[each.purpose])
+                uniqueness.check_free(everyone, **uniqueness.names(each))
+                before.setdefault(each.user, own)
+                everyone.append(each)
+            for error in damaged:
+                raise error
+            written: list[str] = []
             try:
-                self.adopt([binding])
+                for user, old in before.items():
+                    new = (*old, *(each for each in bindings if each.user == user))
+                    self._write(new, before=old)
+                    written.append(user)
+                self.adopt(list(bindings))
             except UkeyError:
-                if self._unknown([binding]):  # else its loss would be noticed, and nobody let pass
-                    self._write(existing, before=(*existing, binding))
+                # else their loss would be noticed, and nobody let pass
+                if len(self._unknown(bindings)) == len(bindings):
+                    for user in written:
+                        new = (*before[user], *(each for each in bindings if each.user == user))
+                        self._write(before[user], before=new)
                 raise
 
     def remove(self, binding: Binding, *, by: int = 0) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from keyservice.core import threads
@@ -12,7 +13,7 @@ from keyservice.core.threads import Budget
 from keyservice.core.username import Person
 
 from .people import Event
-from .records import Binding, Enrolment, Held, Inventory
+from .records import Binding, Enrolment, Held, Inventory, Purpose
 from .revocations import Revocation
 from .state import State
 
@@ -55,6 +56,11 @@ class FileRecords:
 
     async def add(self, binding: Binding, budget: Budget, limit: int = 1) -> None:
         await self._changes.call(budget, partial(self._state.bindings.add, limit=limit), binding)
+
+    async def add_all(
+        self, bindings: Sequence[Binding], limits: Mapping[Purpose, int], budget: Budget
+    ) -> None:
+        await self._changes.call(budget, self._state.bindings.add_all, bindings, limits)
 
     async def remove(self, binding: Binding, by: int, budget: Budget) -> None:
         await self._changes.call(budget, partial(self._state.bindings.remove, by=by), binding)

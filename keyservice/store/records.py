@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -160,6 +161,12 @@ class Records(Protocol):
 
         Raises :class:`AlreadyBound` and :class:`RecordForeign`.
         """
+        ...
+
+    async def add_all(
+        self, bindings: Sequence[Binding], limits: Mapping[Purpose, int], budget: Budget
+    ) -> None:
+        """Keep new bindings, all or none. Raises as :meth:`add`."""
         ...
 
     async def remove(self, binding: Binding, by: int, budget: Budget) -> None:

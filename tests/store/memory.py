@@ -7,6 +7,7 @@ It forgets everything at its end, and nothing in it can be damaged or gone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from keyservice.core.errors import AlreadyBound, NotEnrolled, UkeyError
@@ -15,7 +16,7 @@ from keyservice.core.threads import Budget
 from keyservice.core.username import Person
 from keyservice.store import uniqueness
 from keyservice.store.people import NO_UID, Event, Kind, now
-from keyservice.store.records import Binding, Enrolment, Held, Inventory
+from keyservice.store.records import Binding, Enrolment, Held, Inventory, Purpose
 from keyservice.store.revocations import Revocation
 
 
@@ -71,6 +72,17 @@ class MemoryRecords:
         uniqueness.check_free(self._bindings, **uniqueness.names(binding))
         self._bindings.append(binding)
         self._note(Kind.BOUND, binding, binding.bound_by, binding.bound_at)
+
+    async def add_all(
+        self, bindings: Sequence[Binding], limits: Mapping[Purpose, int], budget: Budget
+    ) -> None:
+        bindings_before, events_before = list(self._bindings), list(self._events)
+        try:
+            for each in bindings:
+                self.put(each, limit=limits[each.purpose])
+        except UkeyError:
+            self._bindings, self._events = bindings_before, events_before
+            raise
 
     async def remove(self, binding: Binding, by: int, budget: Budget) -> None:
         if binding not in self._bindings:

@@ -152,6 +152,24 @@ def test_a_ukey_has_one_key_for_each_purpose_of_one_person(play: Play) -> None:
     play(scene)
 
 
+def test_of_several_people_s_all_are_bound_or_none(play: Play) -> None:
+    limits = {Purpose.LOGIN: 2, Purpose.SSH: 8}
+    carols = binding("carol", 1002, "SN3", 3)
+
+    async def scene(records: Records) -> None:
+        await records.add(HERS, SOON)
+        for bad in (replace(HIS, serial="SN1"), replace(carols, uid=1001), spare(3)):
+            with pytest.raises((AlreadyBound, RecordForeign)):
+                await records.add_all([SPARE, HIS, carols, bad], limits, SOON)
+            assert (await records.inventory(SOON)).bindings == [HERS]
+            assert await records.had(BOB, SOON) is None
+        await records.add_all([SPARE, HIS, SSH, carols], limits, SOON)
+        assert (await records.inventory(SOON)).bindings == [HERS, SPARE, SSH, HIS, carols]
+        assert [each.event for each in await records.lasts("alice", SOON)] == [Kind.BOUND] * 3
+
+    play(scene)
+
+
 def test_nobody_has_more_than_eight_of_a_purpose(play: Play) -> None:
     async def scene(records: Records) -> None:
         for number in range(1, 9):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from keyservice.core.errors import AlreadyBound, RecordDamaged
@@ -38,7 +40,7 @@ def test_a_record_that_came_back_beside_another_s_is_damage(
     with pytest.raises(RecordDamaged):
         again.bindings.of(DAVE)
     with pytest.raises(AlreadyBound):
-        again.bindings.check_free(bobs)
+        again.bindings.add(replace(bobs, user="dave", uid=1003))
     again.bindings.remove(HERS)
     assert again.damage() == []
     assert again.bindings.of(BOB) == (bobs,)
