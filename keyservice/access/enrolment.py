@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -18,6 +19,7 @@ from keyservice.core.errors import (
     HalfUnbound,
     KeyMismatch,
     LookUpLate,
+    NoKeyPair,
     NotRevoked,
     RecordDamaged,
     RemovalLate,
@@ -36,7 +38,7 @@ from keyservice.store import uniqueness
 from keyservice.store.people import Kind, now
 from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
-from keyservice.ukeys.base import KeyRef, TryReserve
+from keyservice.ukeys.base import KeyRef, Remark, TryReserve
 from keyservice.ukeys.operations import GENERATE, PIN_STATE, Arguments
 
 from . import choosing, identity, lookups, policy, presence, tries, vouching
@@ -80,6 +82,7 @@ async def bind(context: Context) -> Verdict:
     if generate:
         handle.check_can(GENERATE)
         ref = await choosing.new_pair(context, handle)
+        await _check_new_pair(context, handle, ref)
         policy.check_algorithm(context.services.rules, handle.makes, handle.info.serial)
         await vouching.foresee(context, handle, ref)
     else:
@@ -266,6 +269,17 @@ async def _check_key(
     uniqueness.check_free(taken, key=name)
     if await context.services.records.revocation(name, lookups.budget(context)) is not None:
         raise Revoked(serial=handle.info.serial, key=name)
+
+
+async def _check_new_pair(context: Context, handle: UkeyHandle, ref: KeyRef) -> None:
+    """Refuse, before anything is typed, a ukey that cannot tell whether it holds a pair there. Only
+    kinds that make pairs with a management key have such ukeys."""
+    if not handle.takes_management_key:
+        return
+    with suppress(NoKeyPair):  # no such container: the ukey says which there are
+        use = await handle.key_use(ref, lookups.deadline(context))
+        if Remark.NO_NEW_PAIR in use.remarks:
+            raise BadRequest(Reason.CERTIFICATES_ONLY)
 
 
 async def _check_use(context: Context, handle: UkeyHandle, ref: KeyRef) -> None:

@@ -172,6 +172,13 @@ class Reason(StrEnum):
             " leave out --generate"
         ),
     )
+    CERTIFICATES_ONLY = (
+        "certificates-only",
+        N_(
+            "the ukey shows keys by certificates only, so nobody can tell whether the container is"
+            " empty: make the pair with its maker's software"
+        ),
+    )
     NO_ATTEST = "no-attest", N_("this kind of ukey cannot vouch for its keys")
     # why nobody takes a ukey's maker to vouch for a key
     ATTEST_FOLDER = (

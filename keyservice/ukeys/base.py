@@ -63,6 +63,7 @@ class Remark(IntFlag):
     IMPORTED = 1  #: the key was not made on it
     DEFAULT_ADMIN_PIN = 2  #: the admin PIN is the one that it was shipped with
     DEFAULT_MANAGEMENT_KEY = 4
+    NO_NEW_PAIR = 8  #: it could not show a pair that it makes, nor say that there is none
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from keyservice.crypto.key import PublicKey
 from . import kinds
 from .base import KeyRef, KeyUse, PinState, UkeyInfo
 from .kind import PinRule
-from .operations import KEY_USE, PUBLIC_KEY, Arguments, Operation
+from .operations import GENERATE, KEY_USE, PUBLIC_KEY, Arguments, Operation
 from .reader import Reader
 from .wire import Answer, build_request
 
@@ -114,6 +114,8 @@ class UkeyHandle:
             if ref is not None and self._current:
                 if isinstance(result, PublicKey):
                     reader.keys[ref] = result
+                    if operation is GENERATE:  # what was said of the empty container
+                        reader.uses.pop(ref, None)
                 elif isinstance(result, KeyUse):
                     reader.uses[ref] = result
             return result

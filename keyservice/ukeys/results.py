@@ -34,7 +34,7 @@ T = TypeVar("T")
 KEY_MAX = SIGNATURE_MAX = 1024
 #: Bytes of a certificate: two of them fit into one answer.
 CERTIFICATE_MAX = 2000
-_REMARKS = int(Remark.IMPORTED | Remark.DEFAULT_ADMIN_PIN | Remark.DEFAULT_MANAGEMENT_KEY)
+_REMARKS = sum(Remark)
 #: Bytes of UTF-8.
 _ALGORITHM_MAX, _KIND_MAX, _LABEL_MAX, _MANUFACTURER_MAX = 16, 16, 32, 64
 

@@ -19,6 +19,7 @@ from keyservice.ukeys import handle
 from keyservice.ukeys.settings import ReaderSettings
 from tests.inprocess.pcscd import Pcscd
 from tests.inprocess.pivcards import PivcardHere
+from tests.pivcard.state import CERTIFICATES
 
 from .rig import (
     ADMIN_PIN,
@@ -206,6 +207,45 @@ def test_a_pair_that_is_there_is_never_overwritten(tmp_path: Path, insert: Inser
 
     run(tmp_path, scene)
     assert card.card.load().slots[0x9A].key.public() == before
+
+
+def test_a_card_that_shows_certificates_only_is_asked_for_no_pair(
+    tmp_path: Path, insert: Insert
+) -> None:
+    """Nobody can tell whether a pair is there: nothing is typed for it, and none is overwritten."""
+    card = insert(vendor=False, management_key=None, pairs={"9A": "p256"})
+    hidden = card.card.load()
+    del hidden.objects[CERTIFICATES[0x9A]]  # the pair of the slot shows itself no more
+    card.remove()
+    card.card.write(hidden)
+    card.start()
+    before = hidden.slots[0x9A].key.public()
+
+    async def scene(service: Service) -> None:
+        for container in ("9A", "9C"):
+            make = bind(flags=Flag.GENERATE, container=container)
+            held = await service.hold(make, caller=ROOT)
+            assert held.verdict.error is ErrorName.BAD_REQUEST
+            assert "nobody can tell whether the container is empty" in held.verdict.text
+            assert held.prompts == []
+
+    run(tmp_path, scene)
+    assert card.card.load().slots[0x9A].key.public() == before
+
+
+def test_what_is_said_of_an_empty_slot_is_not_kept_for_the_pair_made_there(
+    tmp_path: Path, insert: Insert
+) -> None:
+    """The pair's use is asked for again: that the management key is the factory's is told then."""
+    insert(pairs={}, management_key=None)
+
+    async def scene(service: Service) -> None:
+        make = bind(flags=Flag.GENERATE, container="9A")
+        held = await service.hold(make, PIN, b"default", caller=ROOT)
+        assert held.code is Code.SUCCESS, held.text
+        assert any("management key that it was shipped with" in text for text in told(held))
+
+    run(tmp_path, scene)
 
 
 # -- changing and unblocking

@@ -93,6 +93,29 @@ def test_a_ukey_of_another_maker_is_refused() -> None:
     refused(Reason.ATTEST_STRANGER, maker=makers.maker())  # of the same name
 
 
+def test_a_certificate_that_names_another_issuer_is_refused() -> None:
+    """Though the maker's pair has signed it."""
+    pair = ec_pair()
+    own = certificate(pair, "Own", MAKER.pair, "Another", path=0)
+    refused(Reason.ATTEST_STRANGER, attester=(keys.EcKey(pair, keys.Algorithm.P256), own))
+
+
+@pytest.mark.parametrize(
+    ("lies", "why"),
+    [
+        ({"until": datetime(2020, 1, 1)}, Reason.ATTEST_DATES),
+        ({"pair": rsa_pair(1024)}, Reason.ATTEST_WEAK),
+    ],
+)
+def test_a_ukeys_own_certificate_is_judged_before_it_says_anything(
+    lies: dict[str, Any], why: Reason
+) -> None:
+    """As before a pair is made on it."""
+    with pytest.raises(Unfit) as caught:
+        attestation.own(MAKER.attester(**lies)[1], attestation.makers(MAKER.root), NOW)
+    assert caught.value.facts[WHY] == why
+
+
 def test_without_a_maker_nobody_vouches() -> None:
     with pytest.raises(Unfit) as caught:
         attestation.own(ATTESTER[1], [], NOW)

@@ -23,6 +23,7 @@ from keyservice.core.errors import (
     UkeyRemoved,
 )
 from keyservice.core.marks import N_
+from keyservice.core.reasons import Reason
 from keyservice.core.secret import Secret
 from keyservice.crypto.key import PublicKey
 from keyservice.transport import tlv
@@ -68,7 +69,6 @@ from .settings import NEW_PAIR, SETTINGS
 _CONTROL, _MECHANISM, _PIN_POLICY, _TEMPLATE = 0xAC, 0x80, 0xAA, 0x7F49
 #: What SELECT is answered with (table 3).
 _PROPERTIES = 0x61
-_NO_PAIR = N_("the ukey shows keys by certificates only: make the pair with its maker's software")
 
 
 class Piv:
@@ -140,7 +140,9 @@ class Piv:
             told = self._metadata(int(slot, 16))
             policy = told.pin_policy if told else None
             if told is None or policy is None:
-                return KeyUse(needs_pin=int(slot, 16) != Reference.CARD_AUTHENTICATION)
+                needs_pin = int(slot, 16) != Reference.CARD_AUTHENTICATION
+                remarks = Remark.NONE if self._tells else Remark.NO_NEW_PAIR
+                return KeyUse(needs_pin, remarks=remarks)
             remarks = Remark.IMPORTED if told.origin == IMPORTED else Remark.NONE
             for reference, remark in (
                 (Reference.PUK, Remark.DEFAULT_ADMIN_PIN),
@@ -213,7 +215,7 @@ class Piv:
         slot = _slot(ref)
         with self._operation():
             if not self._tells:
-                raise BadRequest(_NO_PAIR)
+                raise BadRequest(Reason.CERTIFICATES_ONLY)
             told = self._metadata(int(slot, 16))
             if told is not None and told.has_key:  # whatever it is good for
                 raise BadRequest("The container holds a key pair", container=slot)
