@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from keyservice.contract.pam import PamCode
-from tests.packages import turning_on
+from tests.packages import by_ssh_key, turning_on
 from tests.packages.meanwhile import Meanwhile
 from tests.support.daemons import bus_owned
 from tests.support.host import PIN, Host
@@ -64,6 +64,7 @@ class Journey:
             self.install,
             self.bind,
             self.turn_it_on_as_the_page_says,
+            self.log_in_by_ssh_key,
             self.turn_on,
             self.let_nobody_in_without_a_ukey,
             self.upgrade_while_people_log_in,
@@ -115,6 +116,11 @@ class Journey:
     def turn_it_on_as_the_page_says(self) -> None:
         turning_on.follow(self.host, self.user, self.ukey, self.restart)
         self.restart("")
+        self.password_alone_lets_in()
+
+    def log_in_by_ssh_key(self) -> None:
+        with self.host.passing():
+            by_ssh_key.follow(self.host, self.host.user("carol"))
         self.password_alone_lets_in()
 
     def turn_on(self) -> None:

@@ -29,7 +29,8 @@ _SSHD = re.compile(rf"error: PAM: {_REASON} for ")
 #: sshd's last line of a login that failed: no reason comes after it, and often none before.
 #: A login that succeeded is ended by another process than the one that began it, without this line.
 _SSHD_END = r"(Connection (closed|reset) by|Disconnect(ed|ing)) .*\[preauth\]"
-_SSHD_PID = re.compile(r"^sshd\[(\d+)\]: ")
+_SSHD_NAME = r"^sshd(?:-session)?"  # of OpenSSH 9.2, and of 9.8 and later
+_SSHD_PID = re.compile(rf"{_SSHD_NAME}\[(\d+)\]: ")
 #: ssh puts the host before each prompt of the host's: (user@host)
 _SSH_PREFIX = re.compile(r"^\(\S+@\S+\) ")
 
@@ -97,7 +98,7 @@ class Programs:
         # An earlier connection may be at its last line only now.
         matches = (_SSHD_PID.match(line.text) for line in self._log.lines[:since])
         earlier = [found[1] for found in matches if found]
-        own = rf"^sshd\[(?!({'|'.join(earlier)})\])\d+\]: "
+        own = rf"{_SSHD_NAME}\[(?!({'|'.join(earlier)})\])\d+\]: "
         until = f"{own}({_SSHD.pattern}|{_SSHD_END})"
         return _outcome(terminal, user, shown, self._reason(terminal, user, _SSHD, since, until))
 
