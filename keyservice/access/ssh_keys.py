@@ -34,6 +34,7 @@ from . import choosing, identity, lookups, tries
 from .challenge import Purpose
 from .context import Context
 from .enrolment import doer
+from .factors.ssh_key import check_algorithm
 from .messages import N_
 from .proof import Proof
 
@@ -123,6 +124,7 @@ def _unfit(error: NoSshKey) -> BadRequest:
 async def _check(context: Context, person: Person, shown: SshKey, key: PublicKey) -> None:
     """Refuse a key that cannot be one, that somebody has, or that is revoked."""
     context.ssh_key = shown.fingerprint
+    check_algorithm(context, shown.fingerprint, key.algorithm)
     await lookups.look_up(context, algorithms.check, key)
     name, records = algorithms.fingerprint(key), context.services.records
     kept = await records.inventory(lookups.budget(context))

@@ -208,6 +208,24 @@ def test_the_policy_says_which_kinds_let_in(tmp_path: Path) -> None:
     run(tmp_path, scene)
 
 
+def test_the_accepted_algorithms_are_those_of_ssh_keys_too(tmp_path: Path) -> None:
+    async def scene(service: Service) -> None:
+        plain, sk = new_key(), new_sk()
+        await add(service, plain)
+        await add(service, sk, kind="sk")
+        rules = service.services.rules
+        service.services.rules = replace(rules, algorithms=("ed25519",))
+        for key in (plain, sk):
+            assert (await ssh(service, said(key))).code is Code.SUCCESS
+        service.services.rules = replace(rules, algorithms=("sm2", "p256"))
+        for key in (plain, sk):
+            held = await ssh(service, said(key))
+            assert held.verdict.error is ErrorName.ALGORITHM_REFUSED
+            assert "algorithm" in held.verdict.text
+
+    run(tmp_path, scene)
+
+
 def test_without_the_first_line_of_the_stack_nothing_is_believed(tmp_path: Path) -> None:
     async def scene(service: Service) -> None:
         key = new_key()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""``docs/ssh.md`` with the distribution's own sshd: ``tests/system/test_ssh_keys.py`` has every case
-with that of Debian 12."""
+"""``docs/ssh.md`` with the distribution's own sshd: ``tests/system/test_ssh_keys.py`` has every
+case with that of Debian 12."""
 
 from __future__ import annotations
 

@@ -255,3 +255,30 @@ def test_under_uniform_it_says_one_thing_and_lets_in(scene: Scene) -> None:
         assert scene.fingerprint("other") not in text[0]
     finally:
         scene.stack()
+
+
+#: Where Debian has OpenSSH's own test middleware (its sources' regress/misc/sk-dummy), built.
+_DUMMY = "./usr/lib/openssh/regress/misc/sk-dummy/sk-dummy.so"
+
+
+@pytest.mark.network
+def test_a_security_key_lets_in(scene: Scene, tmp_path: Path) -> None:
+    """A key for OpenSSH's own test middleware, which plays a FIDO authenticator; under ``uniform``
+    too. Another such key is refused."""
+    must(["apt-get", "update", "-q"], seconds=120)
+    must(["apt-get", "download", "-q", "openssh-tests"], cwd=tmp_path, seconds=120)
+    (package,) = tmp_path.glob("openssh-tests*.deb")
+    extract = f"dpkg-deb --fsys-tarfile {package} | tar -xO {_DUMMY} > {tmp_path}/sk-dummy.so"
+    must(["sh", "-euc", extract])
+    (tmp_path / "sk-dummy.so").chmod(0o755)
+    for name in ("sk", "spare"):
+        scene.key(name, "-t", "ed25519-sk", "-w", f"{tmp_path}/sk-dummy.so")
+    add(scene.user, scene.keys["sk"])
+    provider = ("-o", f"SecurityKeyProvider={tmp_path}/sk-dummy.so")
+    for kind in ("helpful", "uniform"):
+        scene.stack(kind=kind)
+        try:
+            assert scene.ssh("sk", *provider, pin="000000").allowed
+            assert not scene.ssh("spare", *provider, pin="000000").allowed
+        finally:
+            scene.stack()

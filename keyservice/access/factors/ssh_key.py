@@ -16,6 +16,7 @@ from keyservice.access.context import Context
 from keyservice.access.settings import SshKeys
 from keyservice.contract.pam import SSHD
 from keyservice.core.errors import (
+    SshAlgorithmRefused,
     SshKeyKind,
     SshKeyMissing,
     SshKeyOthers,
@@ -99,12 +100,21 @@ async def _unregistered(context: Context, name: str, facts: dict[str, str]) -> S
     return SshKeyRefused(**facts)
 
 
+def check_algorithm(context: Context, ssh: str, algorithm: str) -> None:
+    """Raise :class:`SshAlgorithmRefused` unless ``policy.algorithms`` has it; an ``sk-`` key counts
+    as one of its curve."""
+    if algorithm.removeprefix("sk-") not in context.services.rules.algorithms:
+        raise SshAlgorithmRefused(ssh=ssh, algorithm=algorithm)
+
+
 def check_usable(context: Context, held: Held, facts: dict[str, str]) -> None:
-    """Raise if the credential is revoked, or of a kind that the configuration does not take."""
+    """Raise if the credential is revoked, or of an algorithm or a kind that the configuration does
+    not take."""
     if held.damage is not None:
         raise held.damage
     if held.revoked:
         raise SshKeyRevoked(**facts, key=held.binding.fingerprint)
+    check_algorithm(context, facts["ssh"], held.binding.algorithm)
     kind = SshKeys.of(held.binding.kind)
     if kind not in context.services.rules.ssh_keys:
         raise SshKeyKind(**facts, kind=kind.value)

@@ -37,6 +37,7 @@ from .records import RecordsUnclear as RecordsUnclear
 from .records import RemovalLate as RemovalLate
 from .records import Revoked as Revoked
 from .records import SerialTaken as SerialTaken
+from .records import SshAlgorithmRefused as SshAlgorithmRefused
 from .records import StoreFailed as StoreFailed
 from .records import UidShared as UidShared
 from .records import UnknownUser as UnknownUser

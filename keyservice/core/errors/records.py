@@ -88,6 +88,19 @@ class AlgorithmRefused(UkeyError):
     )
 
 
+class SshAlgorithmRefused(AlgorithmRefused):
+    """The configuration does not allow the algorithm of the ssh key. Facts: algorithm, ssh."""
+
+    text = N_(
+        "The ssh key {ssh} is of the algorithm {algorithm}, which this host does not accept:"
+        " policy.algorithms in keyservice.toml says which it does."
+    )
+    login_text = N_(
+        "Your ssh key is of an algorithm that this host does not accept ({algorithm}). Ask an"
+        " administrator."
+    )
+
+
 class RecordDamaged(UkeyError):
     """A record cannot be trusted: damaged, or owned or writable by others than root."""
 
