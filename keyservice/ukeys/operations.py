@@ -96,7 +96,6 @@ GENERATE = Operation(
 )
 APPLICATIONS = Operation(0x0A, results.NAMES, lambda ukey, _: ukey.applications())
 KEY_USE = Operation(0x0B, results.KEY_USE, lambda ukey, a: ukey.key_use(a.place))
-EXAMINE = Operation(0x10, results.EXAMINATION, _of_no_ukey, on_card=examine)
 ATTEST = Operation(
     0x0C,
     results.EVIDENCE,
@@ -104,6 +103,7 @@ ATTEST = Operation(
     needs=Ability.ATTEST,
     seconds=5.0,  # for a signature of RSA
 )
+EXAMINE = Operation(0x10, results.EXAMINATION, _of_no_ukey, on_card=examine)
 
 #: The operations by their numbers; a worker obeys no other.
 OPERATIONS: dict[int, Operation[Any]] = {

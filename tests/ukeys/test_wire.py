@@ -20,10 +20,20 @@ from keyservice.transport.iso7816 import SW, CardError
 from keyservice.transport.state import ReaderState
 from keyservice.ukeys import fields as wire_fields
 from keyservice.ukeys import kinds, wire
-from keyservice.ukeys.base import Container, KeyRef, KeyUse, PinState, Remark, TryReserve, UkeyInfo
+from keyservice.ukeys.base import (
+    Container,
+    Evidence,
+    KeyRef,
+    KeyUse,
+    PinState,
+    Remark,
+    TryReserve,
+    UkeyInfo,
+)
 from keyservice.ukeys.fields import WireError
 from keyservice.ukeys.operations import (
     APPLICATIONS,
+    ATTEST,
     CHANGE_PIN,
     CONTAINERS,
     KEY_USE,
@@ -111,6 +121,9 @@ def test_answers_arrive_as_they_were_meant() -> None:
     assert carried(PIN_STATE, PinState(3, 3, False, told=False)).told is False
     use = KeyUse(False, True, Remark.IMPORTED | Remark.DEFAULT_ADMIN_PIN)
     assert carried(KEY_USE, use) == use
+    evidence = Evidence(bytes(2000), bytes(2000))  # both fit into one answer
+    assert carried(ATTEST, evidence) == evidence
+    assert carried(ATTEST, Evidence()) == Evidence()
     assert carried(CHANGE_PIN, None) is None
     done = _answer(wire.build_done(SIGN, bytes(64), state))
     assert (done.take(SIGN), done.seen_pin, done.error) == (bytes(64), state, None)
@@ -158,7 +171,9 @@ def _answer(message: bytearray) -> Answer:
         ({Field.KEY_USE: b"\1\0"}, KEY_USE),
         ({Field.KEY_USE: b"\2\0\0"}, KEY_USE),
         ({Field.KEY_USE: b"\1\2\0"}, KEY_USE),
-        ({Field.KEY_USE: b"\1\0\x08"}, KEY_USE),
+        ({Field.KEY_USE: b"\1\0\x10"}, KEY_USE),
+        ({Field.OWN: bytes(2001)}, ATTEST),
+        ({Field.OWN: b"\x30", Field.STATEMENT: bytes(2001)}, ATTEST),
         ({Field.CONTAINERS: b"\1\1"}, CONTAINERS),
         ({Field.CONTAINERS: b"\1\1\2ab"}, CONTAINERS),
         ({Field.CONTAINERS: b"\2\1\1ab"}, CONTAINERS),

@@ -21,7 +21,9 @@ from .tasks import TASKS
 
 def test_every_kind_and_every_operation_is_in_the_suite() -> None:
     assert {example.kind.name for example in EXAMPLES} >= {kind.name for kind in kinds.KINDS}
-    assert {task.operation.number for task in TASKS} == set(operations.OPERATIONS)
+    known = operations.OPERATIONS
+    done_with_ukeys = {number for number, each in known.items() if each.on_card is None}
+    assert {task.operation.number for task in TASKS} == done_with_ukeys
 
 
 def test_it_is_recognised_and_says_what_it_is(desk: Desk) -> None:
