@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 from keyservice.core.errors import PinSimple
@@ -30,18 +31,33 @@ def is_plain(pin: Secret) -> bool:
 
 
 def _longest(pin: Secret, step: int) -> int:
-    """The length of the longest row in `pin` in which each byte is the last one and `step`. A step
-    other than 0 counts from one digit to a digit, or from one letter to a letter, alone."""
+    """The length of the longest row in `pin` in which each character is the last one and `step`. A
+    step other than 0 counts from one digit to a digit, or from one letter to a letter, alone."""
     longest = length = 1
     with pin.view() as view:
-        for last, byte in pairwise(view):
-            ordered = step == 0 or (_ordered(last) and _ordered(byte))
-            counts = ordered and byte - last == step
+        for last, character in pairwise(_characters(view)):
+            ordered = step == 0 or (_ordered(last) and _ordered(character))
+            counts = ordered and character - last == step
             length = length + 1 if counts else 1
             longest = max(longest, length)
     return longest
 
 
-def _ordered(byte: int) -> bool:
+def _characters(view: memoryview) -> Iterator[int]:
+    """The characters of UTF-8 as numbers, one at a time: a PIN is never in a ``str``. Bytes that
+    are no UTF-8 stand for something too."""
+    character = -1
+    for byte in view:
+        if byte & 0xC0 == 0x80 and character >= 0x80:  # it goes on
+            character = character << 6 | byte & 0x3F
+            continue
+        if character >= 0:
+            yield character
+        character = byte
+    if character >= 0:
+        yield character
+
+
+def _ordered(character: int) -> bool:
     """Whether it is an ASCII digit or letter."""
-    return byte < 0x80 and chr(byte).isalnum()
+    return character < 0x80 and chr(character).isalnum()
