@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Collection, Coroutine
 from dataclasses import asdict
 from functools import partial
+from pathlib import PurePath
 from typing import Any, TypeVar
 
 from keyservice.core import selinux, threads
@@ -22,12 +23,14 @@ from keyservice.core.errors import (
     NotAllowed,
     NotEnrolled,
     RecordDamaged,
+    RecordsUnclear,
     StoreFailed,
     UkeyError,
     UnknownUser,
 )
 from keyservice.core.reasons import Reason, carried, told
 from keyservice.core.threads import Budget, Late
+from keyservice.core.username import file_name
 from keyservice.crypto import algorithms
 from keyservice.crypto.ssh_wire import spell
 from keyservice.store.people import NO_UID, Event, now
@@ -90,9 +93,12 @@ class Administration:
     async def list_bindings(self, caller: Caller) -> list[Row]:
         """The bindings, for root also the records that cannot be trusted."""
         kept, unread = await self._kept(caller)
-        if unread is not None and not caller.root:  # they are not told that they have none
-            raise unread
         mine = [each for each in kept.bindings if caller.root or each.uid == caller.uid]
+        if not caller.root and not mine:  # they are not told that they have none
+            if unread is not None:
+                raise unread
+            if kept.damaged:
+                await self._check_none(caller)
         told = await self._told(caller, kept, mine)
         rows = [
             {**asdict(each), "key": each.fingerprint, **_ssh(each), **told[each.fingerprint]}
@@ -281,6 +287,21 @@ class Administration:
                 return await asyncio.shield(task)
         except TimeoutError:
             raise ChangeLate() from None
+
+    async def _check_none(self, caller: Caller) -> None:
+        """Raise :class:`RecordDamaged` if nobody can tell whether a ukey is bound to the caller."""
+        try:
+            budget = _budget(caller)
+            person = await threads.call(budget, self._services.resolve_uid, caller.uid)
+            await self._records.enrolled(person, budget)
+        except UnknownUser:
+            return
+        except RecordDamaged as error:
+            if PurePath(str(error.facts.get("path"))).name == file_name(person.name):
+                raise
+            raise RecordsUnclear(
+                Reason.UNCLEAR
+            ) from None  # whose file it is, is not theirs to know
 
     async def _kept(self, caller: Caller) -> tuple[Inventory, UkeyError | None]:
         """All that is kept, and why nothing of it can be read: a folder that is gone or open is

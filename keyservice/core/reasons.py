@@ -126,6 +126,10 @@ class Reason(StrEnum):
     # why a ukey that is in cannot be used, or was away
     READER_HELD = "reader-held", N_("another program holds it for itself")
     READER_MUTE = "reader-mute", N_("what is in it does not answer, or another program holds it")
+    UNCLEAR = (
+        "unclear",
+        N_("nobody can tell whether a ukey is bound to you: a file among the records is damaged"),
+    )
     PCSCD_ENDED = "pcscd-ended", N_("pcscd ended, or was started again")
     CAME_BACK = "came-back", N_("it went and came back, as when its reader is reset")
     # where somebody is, who is not known to be at this machine

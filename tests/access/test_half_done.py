@@ -16,11 +16,12 @@ from keyservice.access.administration import Administration
 from keyservice.access.conversation import Request
 from keyservice.contract import operations
 from keyservice.contract.names import Code, ErrorName, Flag
+from keyservice.core.errors import RecordDamaged, RecordsUnclear
 from tests.support.process import must
 from tests.support.ukeys import Softkey
 
 from .disk import Disk
-from .rig import PEOPLE, PIN, ROOT, Service, run
+from .rig import LOCKER, PEOPLE, PIN, ROOT, Service, run
 
 
 @contextmanager
@@ -103,7 +104,7 @@ def test_what_may_still_be_done_is_not_called_undone(
         line = (await service.next_lines())[-1]
         assert 'reason="written after the deadline"' in line
         assert service.revocations.find(binding.fingerprint) is not None
-        assert (service.bindings.named("alice") is None) is (call == "unlink")
+        assert (not service.bindings.named("alice")) is (call == "unlink")
 
     run(tmp_path, scene)
 
@@ -148,5 +149,29 @@ def test_another_s_file_is_named_and_is_not_called_one_s_own(tmp_path: Path, uke
         assert rows == [{"stray": True, "path": f"{path}~", "why": "stray"}]
         held = await service.hold(Request(operations.BIND, "bob"), PIN, caller=ROOT)
         assert held.code is Code.SUCCESS
+
+    run(tmp_path, scene)
+
+
+def test_people_with_a_damaged_record_are_not_told_that_they_have_none(
+    tmp_path: Path, ukey: Softkey
+) -> None:
+    """Of another person's damaged record they learn no more than that nobody can tell."""
+
+    async def scene(service: Service) -> None:
+        asked = Administration(service.services, service.sessions, "1")
+        assert await asked.list_bindings(LOCKER) == []
+        for name in ("alice", "carol"):
+            path = service.records.path / name
+            path.write_text("?")
+            path.chmod(0o600)
+            with pytest.raises(RecordDamaged) as damage:
+                await asked.list_bindings(LOCKER)
+            assert "carol" not in str(damage.value)
+            assert isinstance(damage.value, RecordsUnclear) is (name == "carol")
+            path.unlink()
+        service.bind(ukey)
+        (row,) = await asked.list_bindings(LOCKER)
+        assert row["user"] == "alice"
 
     run(tmp_path, scene)
