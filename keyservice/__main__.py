@@ -88,6 +88,7 @@ def _check(path: Path) -> Exit:
         state = State(PrivateDirectory(Path(RECORDS_DIR)), folder, machine_id())
         with suppress(CryptoMissing):  # which is told already
             damaged = inspection.kept(state, folder, boot_id())
+            found.weak += state.strays()  # nobody is kept out by them
     else:
         damaged.append("records and state: only root can look at them")
     for line in (*found.wrong, *found.idle, *found.weak, *damaged):

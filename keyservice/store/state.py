@@ -50,7 +50,7 @@ class State:
             left = folder.prepare()
             told += [f"{folder.path}: removed {name}, left by a killed writer" for name in left]
         lost = self._witness.missing()
-        told += self._told(lost)
+        told += self._told(lost) + self.strays()
         try:
             self._adopt()
             if lost:
@@ -60,7 +60,8 @@ class State:
         return told
 
     def look(self) -> list[str]:
-        """What is damaged or gone, as :meth:`start` tells it. Changes nothing."""
+        """What is damaged or gone, as :meth:`start` tells it, beside :meth:`strays`. Changes
+        nothing."""
         missing = [each for each in (self._records, self._state) if not each.there]
         try:
             if missing:  # a start makes them; there was one before if the other folder tells of it
@@ -75,7 +76,14 @@ class State:
         if len(lost) < self._witness.places:
             told += [f"{folder.path}: it was emptied, or made again" for folder in lost]
         damaged = [f"{error}; see: ukey bindings" for error in self.bindings.all()[1]]
-        return told + damaged + [str(error) for error in self.bindings.strays()]
+        return told + damaged
+
+    def strays(self) -> list[str]:
+        """Files among the records that keep nobody out: none where these cannot be read."""
+        try:
+            return [str(error) for error in self.bindings.strays()]
+        except (RecordDamaged, StoreFailed):
+            return []
 
     def enrolled(self, person: Person) -> Enrolment | None:
         """What is bound to `person`, None if it is proven that there is nothing.

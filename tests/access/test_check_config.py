@@ -138,3 +138,15 @@ def test_what_is_kept_is_looked_at_as_the_service_does(
     if spoilt == "gone":
         state.mkdir(0o700)
     records.chmod(0o700)
+
+
+def test_a_file_that_keeps_nobody_out_is_told_and_is_no_failure(
+    start: Start, tmp_path: Path
+) -> None:
+    start().stop()
+    stray = Path(RECORDS_DIR) / "alice~"
+    stray.write_text("?\n")
+    config = tmp_path / "keyservice.toml"
+    done = keyservice("--check-config", config)
+    stray.unlink()
+    assert (done.returncode, str(stray) in done.stderr) == (0, True)
