@@ -299,6 +299,27 @@ def test_all_by_pam_auth_update(debian: Enrolled, rescue: User) -> None:
     assert (PAM_D / "common-auth").read_bytes() == before
 
 
+def remembered() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path("/var/lib/pam").iterdir()}
+
+
+def test_what_undoes_all_takes_back_what_pam_auth_update_remembers(
+    debian: Enrolled, rescue: User
+) -> None:
+    """Otherwise it would take common-auth for edited by hand, and change it no more."""
+    debian.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    before, stack = remembered(), (PAM_D / "common-auth").read_bytes()
+    answers = "".join(f"{answer}\n" for answer in debian.right * 2)
+    done = run([UKEY, "pam", "enable", "--all", "--yes", "--json"], input=answers, seconds=90)
+    told = only_json(done.stdout)
+    assert told["changed"], told
+    assert remembered() != before
+    must(["/bin/sh", "-c", told["undo"]], env={"PATH": "/bin"})
+    assert (remembered(), (PAM_D / "common-auth").read_bytes()) == (before, stack)
+    again = run([UKEY, "pam", "enable", "--all", "--dry-run", "--json"], seconds=60)
+    assert (again.returncode, only_json(again.stdout)["files"]) == (0, told["files"])
+
+
 #: In /etc it opens the host; in a copy it does what it should. It knows '--root'.
 _OTHERWISE = """\
 #!/bin/sh

@@ -68,10 +68,10 @@ def locked(backups: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def keep(files: Sequence[Path], backups: Path, now: datetime) -> Path:
-    """Copy `files` into a new folder of that time, which only root can enter; on the disk when this
-    returns."""
-    name = f"pam.d-{now:%Y%m%d-%H%M%S}"
+def keep(files: Sequence[Path], backups: Path, now: datetime, what: str = "pam.d") -> Path:
+    """Copy `files`, of the folder `what`, into a new folder of that time, which only root can
+    enter; on the disk when this returns."""
+    name = f"{what}-{now:%Y%m%d-%H%M%S}"
     for number in range(1, 1000):
         folder = backups / (name if number == 1 else f"{name}-{number}")
         with suppress(FileExistsError):

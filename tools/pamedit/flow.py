@@ -167,8 +167,12 @@ class Flow:
         try:
             with files.locked(files.BACKUPS):
                 names = [change.file for change in self.changes]
-                backup = files.keep(names, files.BACKUPS, datetime.now().astimezone())
+                now = datetime.now().astimezone()
+                backup = files.keep(names, files.BACKUPS, now)
                 undo = files.undo(backup, folder)
+                if self._wanted.all:  # what pam-auth-update remembers of it
+                    state = files.keep(whole.state(), files.BACKUPS, now, "var-lib-pam")
+                    undo += f" && {files.undo(state, whole.STATE)}"
                 self.facts |= {"backup": str(backup), "undo": undo}
                 text = _(
                     "To undo it, in any root shell, also of a rescue system after chroot to this "

@@ -21,7 +21,7 @@ from .files import Change, Changed, look, replace
 
 TOOL = Path("/usr/sbin/pam-auth-update")
 PROFILE = Path("/usr/share/pam-configs/ukey")
-_STACKS, _STATE = Path("/etc/pam.d"), Path("/var/lib/pam")
+_STACKS, STATE = Path("/etc/pam.d"), Path("/var/lib/pam")
 _AUTHSELECT = Path("/usr/bin/authselect")
 _SECONDS = 60
 #: A database of answers of its own, for the run in the copy.
@@ -60,7 +60,7 @@ def plan(*, enable: bool) -> list[Change]:
         raise Already
     with tempfile.TemporaryDirectory(prefix="ukey-pam-") as name:
         root = Path(name)
-        for folder in (_STACKS, _STATE, PROFILE.parent):
+        for folder in (_STACKS, STATE, PROFILE.parent):
             shutil.copytree(folder, root / folder.relative_to("/"), symlinks=True)
         (root / "debconf.conf").write_text(_DEBCONF.format(folder=root))
         _run(enable, "--root", name, variables={"DEBCONF_SYSTEMRC": f"{root}/debconf.conf"})
@@ -84,6 +84,7 @@ def carry_out(changes: Sequence[Change], *, enable: bool) -> None:
     for change in changes:
         if look(change.file) != change.before:
             raise Changed(str(change.file))
+    remembered = {file: look(file) for file in state()}
     try:
         _run(enable)
         for change in changes:
@@ -93,10 +94,21 @@ def carry_out(changes: Sequence[Change], *, enable: bool) -> None:
             replace(Change(change.file, change.after, change.after))
     except BaseException:  # a second Ctrl-C too
         for change in changes:
-            now = look(change.file)
-            if now != change.before:
-                replace(Change(change.file, now, change.before))
+            _put_back(change.file, change.before)
+        for file, before in remembered.items():
+            _put_back(file, before)
         raise
+
+
+def state() -> list[Path]:
+    """The files in which pam-auth-update remembers what it has done."""
+    return [file for file in sorted(STATE.iterdir()) if file.is_file()] if STATE.is_dir() else []
+
+
+def _put_back(file: Path, before: bytes) -> None:
+    now = look(file)
+    if now != before:
+        replace(Change(file, now, before))
 
 
 def _run(enable: bool, *words: str, variables: dict[str, str] | None = None) -> None:
