@@ -37,7 +37,7 @@ from keyservice.store.people import NO_UID, Event, now
 from keyservice.store.records import Binding, Inventory, Purpose
 from keyservice.store.revocations import Revocation
 
-from . import accounts, examination, policy, shares
+from . import accounts, examination, policy, shares, transfer
 from .challenge import foreign_message
 from .conversation import Caller
 from .enrolment import doer
@@ -213,6 +213,39 @@ class Administration:
             return rows
 
         return await self._to_the_end("accept-state", caller, accepted())
+
+    async def export_bindings(self, caller: Caller) -> tuple[str, list[Row]]:
+        """A document of all bindings but those with a revoked key, and a row for each of the
+        latter. For root, audited. Raises the error of what is damaged: it would be missing."""
+        _root(caller)
+        good, left = transfer.kept(await self._records.inventory(_budget(caller)))
+        self._services.audit.event("export-bindings", caller, count=len(good), verdict="done")
+        return transfer.document(good), list(map(transfer.key, left))
+
+    async def check_import(self, caller: Caller, document: str) -> list[Row]:
+        """What :meth:`import_bindings` would do, a row for each key. For root."""
+        _root(caller)
+        found = await transfer.entries(self._services, document, doer(caller), _budget(caller))
+        return [each.row for each in found]
+
+    async def import_bindings(self, caller: Caller, document: str) -> list[Row]:
+        """Bind all keys in `document`, or none of them. For root, audited.
+
+        Raises :class:`BadRequest` for a document that cannot be used, or if a key in it is refused.
+        """
+        _root(caller)
+        found = await transfer.entries(self._services, document, doer(caller), _budget(caller))
+        new = transfer.new(found)
+
+        async def imported() -> list[Row]:
+            limits = transfer.limits(self._services)
+            await self._records.add_all(new, limits, _budget(caller, AT_LAST))
+            for each in new:
+                facts = {"user": each.user, "serial": each.serial, "key": each.fingerprint}
+                self._services.audit.event("import-bindings", caller, **facts, verdict="done")
+            return [each.row for each in found]
+
+        return await self._to_the_end("import-bindings", caller, imported())
 
     async def list_revocations(self, caller: Caller) -> list[Row]:
         """The revocations in force, oldest first. For root."""

@@ -155,6 +155,19 @@ class Bus(Closing):
         """Forget that `user` had a ukey. Returns what was known of it."""
         return _mappings(self._ask("Forget", "s", (user,)))
 
+    def export_bindings(self) -> tuple[str, list[dict[str, Any]]]:
+        """A document of all bindings, and a row for each that is left out, its key revoked."""
+        document, left = _shaped(self._ask("ExportBindings"), 2)
+        return str(document), [_mapping(each) for each in left]
+
+    def check_import(self, document: str) -> list[dict[str, Any]]:
+        """What :meth:`import_bindings` would do, a row for each key."""
+        return _mappings(self._ask("CheckImport", "s", (document,)))
+
+    def import_bindings(self, document: str) -> list[dict[str, Any]]:
+        """Bind all keys in a document, or none."""
+        return _mappings(self._ask("ImportBindings", "s", (document,)))
+
     def accept_state(self) -> list[dict[str, Any]]:
         """Accept the records and histories as they are. Returns what was damaged or gone."""
         return _mappings(self._ask("AcceptState"))

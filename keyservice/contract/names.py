@@ -39,6 +39,7 @@ FRAME_MAX = 4096  #: bytes of a frame's body
 ANSWER_MAX = 256  #: bytes of an answer
 AUTH_INFO_MAX = 2900  #: bytes of what sshd has verified; all other fields fit beside it
 SIGNATURE_MAX = 512  #: bytes of a signature: one by an RSA key of 4096 bits
+DOCUMENT_MAX = 60_000  #: bytes of a document of bindings: about 150 people's
 TEXT_MAX = 1024  #: bytes of UTF-8 in a step's text
 SESSION_ID_BYTES = 16
 DEADLINE_DEFAULT = 60  #: seconds a session may take, from its begin on

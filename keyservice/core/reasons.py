@@ -251,6 +251,15 @@ class Reason(StrEnum):
     NOT_REVOKED = "not-revoked", N_("No key with that fingerprint is revoked")
     NOT_KNOWN = "not-known", N_("No ukey of that user is known")
     HAS_UKEY = "has-ukey", N_("The user has a ukey")
+    # bindings from another host
+    NO_DOCUMENT = "no-document", N_("It is no document of ukey bindings export")
+    RECORD_UNFIT = "record-unfit", N_("Record {number} in it cannot be used: {reason}")
+    IMPORT_REFUSED = "import-refused", N_("{count} keys cannot be bound here; nothing was changed")
+    NOT_HERE = "not-here", N_("there is no such user on this host")
+    KEY_REVOKED = "key-revoked", N_("the key is revoked on this host")
+    TAKEN_BY = "taken-by", N_("{other} has this ukey, or this key, bound here")
+    NO_ROOM = "no-room", N_("the user would have more than {limit} keys of this purpose")
+    FOREIGN = "foreign", N_("the record of {other} here has the name or the uid of this user")
     NO_SERIAL = "no-serial", N_("No ukey with that serial is bound, inserted or paused")
     INTERNAL = "internal", N_("The keyservice failed; its log says how.")
     # the system's own, by the names of errno(3), as strerror(3) has them

@@ -29,6 +29,9 @@ class Administration(Protocol):
     async def list_ukeys(self, caller: Caller) -> Sequence[Row]: ...
     async def probe(self, caller: Caller) -> tuple[Sequence[Row], Sequence[Row]]: ...
     async def list_bindings(self, caller: Caller) -> Sequence[Row]: ...
+    async def export_bindings(self, caller: Caller) -> tuple[str, Sequence[Row]]: ...
+    async def check_import(self, caller: Caller, document: str) -> Sequence[Row]: ...
+    async def import_bindings(self, caller: Caller, document: str) -> Sequence[Row]: ...
     async def list_revocations(self, caller: Caller) -> Sequence[Row]: ...
     async def unrevoke(self, caller: Caller, key: str) -> None: ...
     async def forget(self, caller: Caller, user: str) -> Sequence[Row]: ...
@@ -61,6 +64,9 @@ class Answers:
             "ListUkeys": self._list_ukeys,
             "Probe": self._probe,
             "ListBindings": self._list_bindings,
+            "ExportBindings": self._export_bindings,
+            "CheckImport": self._check_import,
+            "ImportBindings": self._import_bindings,
             "ListRevocations": self._list_revocations,
             "Unrevoke": self._unrevoke,
             "Forget": self._forget,
@@ -100,6 +106,17 @@ class Answers:
 
     async def _list_bindings(self, call: Call) -> list[Any]:
         return [list(map(_row, await self._administration.list_bindings(call.caller)))]
+
+    async def _export_bindings(self, call: Call) -> list[Any]:
+        document, left = await self._administration.export_bindings(call.caller)
+        return [document, list(map(_row, left))]
+
+    async def _check_import(self, call: Call) -> list[Any]:
+        return [list(map(_row, await self._administration.check_import(call.caller, call.body[0])))]
+
+    async def _import_bindings(self, call: Call) -> list[Any]:
+        rows = await self._administration.import_bindings(call.caller, call.body[0])
+        return [list(map(_row, rows))]
 
     async def _list_revocations(self, call: Call) -> list[Any]:
         return [list(map(_row, await self._administration.list_revocations(call.caller)))]

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from keyservice.access.operations import FUNCTIONS
-from keyservice.contract.names import INTERFACE, OBJECT_PATH, SESSION_ID_BYTES, SIGNATURE_MAX
+from keyservice.contract.names import (
+    DOCUMENT_MAX,
+    INTERFACE,
+    OBJECT_PATH,
+    SESSION_ID_BYTES,
+    SIGNATURE_MAX,
+)
 from keyservice.contract.operations import SERIAL, USER, Operation
 from keyservice.core.errors import BadRequest
 from keyservice.core.reasons import Reason
@@ -82,6 +88,23 @@ _ALL = (
         gives=(Argument("readers", "aa{sv}"), Argument("looks", "aa{sv}")),
     ),
     Method("ListBindings", Right.ANYONE, gives=(Argument("bindings", "aa{sv}"),)),
+    Method(
+        "ExportBindings",
+        Right.ROOT,
+        gives=(Argument("document", "s"), Argument("left", "aa{sv}")),
+    ),
+    Method(
+        "CheckImport",
+        Right.ROOT,
+        (Argument("document", "s", DOCUMENT_MAX),),
+        (Argument("keys", "aa{sv}"),),
+    ),
+    Method(
+        "ImportBindings",
+        Right.ROOT,
+        (Argument("document", "s", DOCUMENT_MAX),),
+        (Argument("keys", "aa{sv}"),),
+    ),
     Method("ListRevocations", Right.ROOT, gives=(Argument("revocations", "aa{sv}"),)),
     Method("Unrevoke", Right.ROOT, (Argument("fingerprint", "s", 64),)),
     Method(

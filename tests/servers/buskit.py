@@ -106,6 +106,18 @@ class ScriptedAdministration:
         await self._note("list_bindings", caller)
         return []
 
+    async def export_bindings(self, caller: Caller) -> tuple[str, Sequence[Mapping[str, Any]]]:
+        await self._note("export_bindings", caller)
+        return "{}", [{"user": "bob"}]
+
+    async def check_import(self, caller: Caller, document: str) -> Sequence[Mapping[str, Any]]:
+        await self._note("check_import", caller, document)
+        return [{"user": "alice", "state": "new"}]
+
+    async def import_bindings(self, caller: Caller, document: str) -> Sequence[Mapping[str, Any]]:
+        await self._note("import_bindings", caller, document)
+        return [{"user": "alice", "state": "there"}]
+
     async def list_revocations(self, caller: Caller) -> Sequence[Mapping[str, Any]]:
         await self._note("list_revocations", caller)
         return [{"key": "00" * 32}]

@@ -90,6 +90,9 @@ def test_questions_are_put_with_their_caller(stage: Stage) -> None:
             assert client.list_ukeys() == [{"reader": "Reader 0", "mine": True, "left": 3}]
             assert client.probe() == ([{"reader": "Reader 0"}], [{"kind": "piv", "known": False}])
             assert client.list_bindings() == []
+            assert client.export_bindings() == ("{}", [{"user": "bob"}])
+            assert client.check_import("{}") == [{"user": "alice", "state": "new"}]
+            assert client.import_bindings("{}") == [{"user": "alice", "state": "there"}]
             assert client.list_revocations() == [{"key": "00" * 32}]
             client.unrevoke("ab" * 32)
             assert client.forget("alice") == [{"user": "alice", "uid": 1000}]
@@ -104,6 +107,9 @@ def test_questions_are_put_with_their_caller(stage: Stage) -> None:
             ("list_ukeys", 0, ()),
             ("probe", 0, ()),
             ("list_bindings", 0, ()),
+            ("export_bindings", 0, ()),
+            ("check_import", 0, ("{}",)),
+            ("import_bindings", 0, ("{}",)),
             ("list_revocations", 0, ()),
             ("unrevoke", 0, ("ab" * 32,)),
             ("forget", 0, ("alice",)),

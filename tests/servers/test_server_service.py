@@ -108,7 +108,9 @@ with Bus(timeout=10) as bus:
     for name, ask in (("revocations", bus.list_revocations), ("probe", bus.probe),
                       ("unrevoke", lambda: bus.unrevoke("0" * 64)),
                       ("forget", lambda: bus.forget("demo")),
-                      ("accept", bus.accept_state),
+                      ("accept", bus.accept_state), ("export", bus.export_bindings),
+                      ("look", lambda: bus.check_import("{}")),
+                      ("import", lambda: bus.import_bindings("{}")),
                       ("throttle", lambda: bus.reset_throttle("x")),
                       ("verify", lambda: bus.verify_challenge("demo", bytes(32), bytes(64)))):
         try:
@@ -154,6 +156,8 @@ def test_a_user_sees_and_may_only_what_is_his(host: Host) -> None:
     for found in (own, foreign):
         assert "bindings" not in found["status"]
         for question in ("revocations", "unrevoke", "forget", "accept", "throttle", "verify"):
+            assert found[question] == "NotAllowed"
+        for question in ("export", "look", "import"):
             assert found[question] == "NotAllowed"
         assert found["probe"] == "NotAllowed"
         for kind in ("Bus", "SocketSession"):
