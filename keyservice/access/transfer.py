@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 from keyservice.core import threads
 from keyservice.core.errors import AlreadyBound, BadRequest, RecordForeign, UnknownUser
@@ -131,7 +130,7 @@ def parse(text: str) -> list[tuple[Binding, ...]]:
     except Unfit as error:
         if number == 0:
             raise BadRequest(Reason.NO_DOCUMENT) from None
-        why: dict[str, Any] = {"number": number, "reason": str(error)}
+        why: dict[str, Fact] = {"number": number, "reason": error.facts["why"]}
         raise BadRequest(Reason.RECORD_UNFIT, **why) from None
     return records
 

@@ -80,6 +80,9 @@ class BusService:
             case (str(name), str(text), dict(reason)):
                 body = (text, _mapping(reason))
                 return new_error(call, f"{NAME}.Error.{name}", "sa{sv}", body)
+            case (str(text), list(rows)):
+                answer = (text, [_mapping(row) for row in rows])
+                return new_method_return(call, "saa{sv}", answer)
             case (list(one), list(two)):
                 both = [[_mapping(row) for row in rows] for rows in (one, two)]
                 return new_method_return(call, "aa{sv}aa{sv}", tuple(both))

@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Sequence
 
 from keyservice.contract.names import RECORDS_DIR
-from tools import damage, missing, output, owner
+from tools import damage, missing, output, owner, transfer
 from tools.bus import Row, asking, local_time, rows, text, user_of, word
 from tools.command import Failure, need_root
 from tools.exits import Exit
@@ -43,10 +43,22 @@ MANUAL = Manual(
         "it is restored, or removed with 'rmpubkey --force' and bound again; as long as there is "
         "one, nouserok passes nobody. A note marks a key that is revoked, a user who is gone, and "
         "a name or number that is another's now: 'rmpubkey --force' ends such a binding. "
-        "--missing turns it round: people who can log in and have none."
+        "--missing turns it round: people who can log in and have none.\n\n"
+        "export prints all bindings, for root: public data, without those whose key is revoked. "
+        "import shows what such a file would bind on this host, key by key, and binds it after a "
+        "question: all, or nothing if one key is refused. WHOEVER HOLDS THESE KEYS GETS IN then, "
+        "so the file must come to you unchanged. Names decide, and the numbers are this host's. A "
+        "key is refused if there is no such user, if it or its ukey is bound to somebody else, or "
+        "if it is revoked here. What another host knows of the maker of a key is not taken over. "
+        "With --json it changes nothing unless --yes is there too."
     ),
     examples=(
         ("ukey bindings", N_("who has which ukey?")),
+        ("ukey bindings export >bindings.json", N_("all bindings as a file, for the next host")),
+        (
+            "ukey bindings import bindings.json",
+            N_("what would be bound here? bind it if I say so"),
+        ),
         ("ukey bindings --missing", N_("who can log in, and has no ukey yet?")),
         (
             "ukey bindings --json | jq -r '.bindings[] | [.user, .serial] | @tsv'",
@@ -64,6 +76,11 @@ MANUAL = Manual(
         ),
         ("missing", N_("a list, with --missing alone and in place of the bindings:")),
         *missing.KEYS,
+        ("document", N_("with export alone: the file's content")),
+        ("left", N_("with export: a list of the keys that are left out, with keys as below")),
+        ("keys", N_("with import alone: a list, with an object for each key:")),
+        *transfer.KEYS,
+        ("changed", N_("with import: whether anything was bound")),
     ),
     files=((RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),),
     see=("getpubkey", "rmpubkey", "ukey revocation list", "ukey accept-state", "usbkey(5)"),
@@ -77,11 +94,29 @@ def parser() -> Parser:
         action="store_true",
         help=_("show who can log in and has no ukey; for root"),
     )
+    out.add_argument("--yes", action="store_true", help=_("do not ask whether it is really meant"))
+    out.add_argument(
+        "action",
+        metavar="WHAT",
+        nargs="?",
+        choices=("export", "import"),
+        help=_("export or import: print all bindings, or bind what such a file says"),
+    )
+    out.add_argument("file", metavar="FILE", nargs="?", help=_("the file to import"))
     return out
 
 
 def command(arguments: Sequence[str]) -> Exit:
-    given = parser().parse_args(arguments)
+    asked = parser()
+    given = asked.parse_args(arguments)
+    if (given.action == "import") != (given.file is not None) or (given.action and given.missing):
+        asked.error(_("import takes a file, and nothing else does"))
+    if given.yes and given.action != "import":
+        asked.error(_("--yes is for import alone"))
+    if given.action == "export":
+        return transfer.export(json=given.json)
+    if given.action == "import":
+        return transfer.import_(given.file, yes=given.yes, json=given.json)
     if given.missing:
         need_root(_("Looking at everybody's account needs root."))
     with asking() as bus:
