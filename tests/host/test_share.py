@@ -60,6 +60,14 @@ def test_a_module_of_two_kinds_of_tests_runs_both(modules: Path, shared: Path) -
     assert totals(shared) == [4, 0, 0]
 
 
+def test_a_run_tells_where_tests_are_that_run_alone(modules: Path, shared: Path) -> None:
+    text = MODULE.replace("@pytest.mark.alone", "@pytest.mark.smoke\n@pytest.mark.alone")
+    (modules / "test_two.py").write_text(text)
+    shared_run(modules, shared, "not alone", f"--rootdir={modules}")
+    (told,) = shared.glob("alone-*")
+    assert told.read_text() == "test_one.py alone\ntest_two.py alone smoke\n"
+
+
 def test_a_module_that_imports_tests_runs_them_too(modules: Path, shared: Path) -> None:
     (modules / "test_zero.py").write_text("from test_one import *\n")
     shared_run(modules, shared, "", f"--override-ini=pythonpath={modules}")

@@ -22,11 +22,13 @@ while [ $# -gt 0 ]; do
     case $1 in
     --build) exit 0 ;;
     --out) out=$2 name=passes ;;
-    *') and alone') name=run ;;
+    *') and alone') name=run && break ;;
     esac
     shift
 done
 [ $name != passes ] || echo "5 0 0" >"$(mktemp "$out/counts-XXXXXX.txt")"
+[ $name != passes ] || cp "$plans/alone" "$(mktemp "$out/alone-XXXXXX.txt")"
+[ $name != run ] || echo "$*" >>"$plans/ran"
 [ $name != passes ] || exit 0
 read -r status tests <"$plans/$name"
 if [ $name = run ]; then
@@ -52,6 +54,7 @@ def scripts(tmp_path: Path) -> Path:
     ):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
+    (tmp_path / "alone").write_text("tests/a.py alone\ntests/b.py alone slow\n")
     return tmp_path
 
 
@@ -90,5 +93,20 @@ def test_what_failed_has_failed(scripts: Path, first: str, second: str, failed: 
     assert done.stdout.splitlines()[-1].endswith(f" passed, {failed} failed, 0 skipped")
 
 
+def test_what_runs_by_itself_gets_its_modules_only(scripts: Path) -> None:
+    all_of_them(scripts, "0", "1")
+    (words,) = (scripts / "ran").read_text().splitlines()
+    assert words.split()[-2:] == ["tests/a.py", "tests/b.py"]
+
+
+def test_the_main_path_has_no_run_for_none(scripts: Path) -> None:
+    assert all_of_them(scripts, "1", "1", "--smoke").returncode == 0
+    (scripts / "alone").write_text("tests/a.py alone\ntests/b.py alone smoke\n")
+    assert all_of_them(scripts, "1", "1", "--smoke").returncode == 1
+    (words,) = (scripts / "ran").read_text().splitlines()
+    assert words.split()[-2:] == ["--durations=5", "tests/b.py"]
+
+
 def test_the_short_tiers_look_once(scripts: Path) -> None:
+    (scripts / "alone").write_text("tests/a.py alone smoke\n")
     assert all_of_them(scripts, "1 tests/a.py::test_late", "0", "--smoke").returncode == 1

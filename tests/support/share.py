@@ -6,9 +6,10 @@
 A module is claimed by creating a file there, the longest first (``tests/seconds.txt``), so that the
 runs end at about the same time. A claim is for the tests that a run's marker expression (``-m``)
 selects: another run may select others of the same module. Each run says on stderr how each of its
-modules went, and leaves three files in the directory: ``counts-….txt``, a line "passed failed
-skipped", ``seconds-….txt``, a line "seconds module" for each module, and ``failed-….txt``, the name
-of each test that failed.
+modules went, and leaves four files in the directory: ``counts-….txt``, a line "passed failed
+skipped", ``seconds-….txt``, a line "seconds module" for each module, ``failed-….txt``, the name of
+each test that failed, and ``alone-….txt``, a line "module marks" for each test that is to run while
+no other one does, whether it was selected or not: the run of these imports no other modules.
 """
 
 from __future__ import annotations
@@ -77,6 +78,13 @@ class Share:
         self._modules: dict[str, Module] = {}
         self._failed_imports = 0
         self._failed: dict[str, None] = {}  # in their order, each once
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Before pytest takes out what the marker expression does not select."""
+        marks = ((item, {mark.name for mark in item.iter_markers()}) for item in items)
+        alone = {f"{_module_of(i.nodeid)} {' '.join(sorted(m))}" for i, m in marks if "alone" in m}
+        self._leave("alone", "\n".join(sorted(alone)))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
