@@ -30,9 +30,9 @@ _CONFIG = """\
 [authentication]
 wait_for_ukey = 1
 [services.sshd]
-allow_remote = true
+factors_from_afar = ["ukey"]
 [services.sudo]
-allow_remote = true
+factors_from_afar = ["ukey"]
 """
 _PASSWORD, _WRONG = "correct horse", "000000"
 _SIGN = 0x74  #: the instruction at which the ukey is pulled out: ECCSignData

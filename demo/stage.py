@@ -35,16 +35,16 @@ wait_for_ukey = {PATIENCE}
 
 # ssh comes from afar, and this sandbox's ukey is in this sandbox: a real host thinks twice.
 [services.sshd]
-allow_remote = true
+factors_from_afar = ["ukey"]
 """
 #: A text console has no Chinese characters. So a person who reads Chinese sits in a terminal's
 #: window, which is no console of this sandbox.
 IN_A_WINDOW = """
 [services.su]
-allow_remote = true
+factors_from_afar = ["ukey"]
 
 [services.login]
-allow_remote = true
+factors_from_afar = ["ukey"]
 """
 
 

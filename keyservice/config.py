@@ -11,7 +11,9 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keyservice.access import factors
 from keyservice.access.settings import Rules, ServiceRule, SshKeys
+from keyservice.contract.factors import misplaced
 from keyservice.contract.names import DEADLINE_MAX
 from keyservice.core import tables
 from keyservice.core.tables import Table
@@ -86,13 +88,7 @@ def _config(top: Table) -> Config:
             shared_pcsc=top.boolean("shared_pcsc", False),
             algorithms=policy.words("algorithms", rules.algorithms, ALGORITHMS),
             ssh_keys=frozenset(map(SshKeys, policy.texts("ssh_keys", _SSH_KEYS, _SSH_KEY, _KINDS))),
-            services={
-                table.name: ServiceRule(
-                    allow_remote=table.optional_boolean("allow_remote"),
-                    wait_for_ukey=table.optional_number("wait_for_ukey", 0, DEADLINE_MAX),
-                )
-                for table in top.table("services").tables()
-            },
+            services={table.name: _service(table) for table in top.table("services").tables()},
         ),
         ReaderSettings(
             operation_deadline=reading.number("deadline", int(readers.operation_deadline), 1, 120),
@@ -108,6 +104,37 @@ def _config(top: Table) -> Config:
     )
     top.finish()
     return config
+
+
+def _service(table: Table) -> ServiceRule:
+    table.retired("allow_remote", _instead)
+    return ServiceRule(
+        factors=_factors(table, "factors", local=True),
+        factors_from_afar=_factors(table, "factors_from_afar", local=False),
+        wait_for_ukey=table.optional_number("wait_for_ukey", 0, DEADLINE_MAX),
+    )
+
+
+def _instead(allow_remote: object) -> str:
+    """It let people in from afar with a ukey in this machine."""
+    return "write factors_from_afar = " + ("[]" if allow_remote is False else '["ukey"]')
+
+
+def _factors(table: Table, key: str, *, local: bool) -> tuple[str, ...] | None:
+    """The factors that the service asks for, in their order; None where the file does not say."""
+    if not table.has(key):
+        return None
+    words = ", ".join(f'"{name}"' for name in sorted(factors.BY_NAME))
+    found = table.texts(key, (), _FACTORS, f"some of {words}")
+    if len(set(found)) < len(found):
+        table.complain(key, "names a factor twice")
+    for why in dict.fromkeys(misplaced(name, table.name, local=local) for name in found or ("",)):
+        if why:
+            table.complain(key, why)
+    return found
+
+
+_FACTORS = re.compile("|".join(map(re.escape, factors.BY_NAME)))
 
 
 def _reader_names(table: Table, key: str, default: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from keyservice.core.username import Person
 from . import identity, lookups, presence, prompted
 from .context import Context
 from .conversation import Conversation
-from .factors import asked
+from .factors import asked, missing
 from .factors.factor import Ready
 from .uniform import FirstTick
 
@@ -121,7 +121,7 @@ async def _login(context: Context) -> Verdict:
 
 
 async def _ready(context: Context) -> tuple[Person, Ready | None]:
-    """Who it is, and what they must prove; None if it is proven that nothing is bound.
+    """Who it is, and what they must prove; None if it is proven that they are enrolled in nothing.
 
     Every step here is a decoy's as well; what follows it is not.
     """
@@ -131,4 +131,6 @@ async def _ready(context: Context) -> tuple[Person, Ready | None]:
         ready = await factor.ready(context, person)
         if ready is not None:
             return person, ready
+    if await identity.enrolled(context, person) is not None:
+        raise missing(context, person)  # they have something else: never "not enrolled"
     return person, None

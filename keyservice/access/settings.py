@@ -30,8 +30,9 @@ class SshKeys(StrEnum):
 class ServiceRule:
     """The exceptions for one PAM service: ``[services.NAME]``."""
 
-    #: None: only in a session that was opened by a login with the same ukey (``admissions``).
-    allow_remote: bool | None = None
+    #: What people at this machine are asked for, and those from afar; None: as ``asking`` has it.
+    factors: tuple[str, ...] | None = None
+    factors_from_afar: tuple[str, ...] | None = None
     wait_for_ukey: int | None = None  #: seconds; None for ``Rules.wait_for_ukey``
 
 

@@ -62,6 +62,7 @@ class ErrorName(StrEnum):
     NOT_TOUCHED = "NotTouched"
     REMOTE_REFUSED = "RemoteRefused"
     SSH_KEY_REFUSED = "SshKeyRefused"
+    FACTOR_MISSING = "FactorMissing"
 
 
 class Exit(IntEnum):

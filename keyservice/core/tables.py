@@ -106,9 +106,16 @@ class Table:
             return default
         return value
 
-    def optional_boolean(self, key: str) -> bool | None:
+    def retired(self, key: str, instead: Callable[[Any], str]) -> None:
+        """Complain of a key that there was once. `instead`: what to write in the place of its
+        value."""
+        if key in self._content:
+            self.complain(key, f"is not a key any more: {instead(self._content.pop(key))}")
+
+    def has(self, key: str) -> bool:
+        """Whether the key stands there. It is known from then on, whatever its value."""
         self._asked.add(key)
-        return self.boolean(key, False) if key in self._content else None
+        return key in self._content
 
     def number(self, key: str, default: int, least: int, most: int) -> int:
         value = self._take(key, default)
@@ -118,8 +125,7 @@ class Table:
         return value
 
     def optional_number(self, key: str, least: int, most: int) -> int | None:
-        self._asked.add(key)
-        return self.number(key, least, least, most) if key in self._content else None
+        return self.number(key, least, least, most) if self.has(key) else None
 
     def text(self, key: str, default: str) -> str:
         value = self._take(key, default)

@@ -30,7 +30,7 @@ REMOTE = "192.0.2.1"
 RULES = Rules(
     allow_virtual_readers=True,
     wait_for_ukey=0,
-    services={"sshd": ServiceRule(allow_remote=True)},
+    services={"sshd": ServiceRule(factors_from_afar=("ukey",))},
 )
 #: Alice's, by the sshd that let her in.
 SESSION = LoginSession(1000, True, "", "pts/3", "sshd", host=REMOTE)
@@ -202,7 +202,7 @@ def test_a_leader_that_has_ended_leads_nothing(
 def test_the_file_may_say_otherwise(
     tmp_path: Path, make: Make, sshd: subprocess.Popen[str]
 ) -> None:
-    services = {**RULES.services, "su": ServiceRule(allow_remote=False)}
+    services = {**RULES.services, "su": ServiceRule(factors_from_afar=())}
 
     async def scene(service: Service) -> None:
         service.bind(make())
@@ -219,7 +219,7 @@ def test_only_a_login_from_afar_that_root_began_opens_one(
     tmp_path: Path, make: Make, sshd: subprocess.Popen[str]
 ) -> None:
     """Nor does one that fails, or that does not say from where."""
-    services = {**RULES.services, "su": ServiceRule(allow_remote=True)}
+    services = {**RULES.services, "su": ServiceRule(factors_from_afar=("ukey",))}
 
     async def scene(service: Service) -> None:
         service.bind(make())

@@ -54,8 +54,10 @@ algorithms = ["p256", "sm2"]
 attested = true
 ssh_keys = ["sk", "ukey"]
 [services.sshd]
-allow_remote = true
+factors_from_afar = ["ssh-key", "ukey"]
 [services."a.b"]
+factors = ["ukey"]
+factors_from_afar = []
 wait_for_ukey = 3
 [[quirks]]
 manufacturer = "Example*"
@@ -87,8 +89,8 @@ def test_every_key_arrives() -> None:
             shared_pcsc=True,
             ssh_keys=frozenset({SshKeys.SK, SshKeys.UKEY}),
             services={
-                "sshd": ServiceRule(allow_remote=True),
-                "a.b": ServiceRule(wait_for_ukey=3),
+                "sshd": ServiceRule(None, ("ssh-key", "ukey")),
+                "a.b": ServiceRule(("ukey",), (), wait_for_ukey=3),
             },
         ),
         ReaderSettings(
@@ -112,10 +114,9 @@ def test_every_key_arrives() -> None:
 
 def test_a_service_is_as_it_says_and_else_as_all() -> None:
     rules = parse(EVERY_KEY).rules
-    assert rules.service("sshd").allow_remote
-    assert not rules.service("su").allow_remote
-    assert not rules.service("a.b").allow_remote
-    assert rules.service("a.b").allow_remote is None
+    assert rules.service("sshd").factors_from_afar == ("ssh-key", "ukey")
+    assert rules.service("su").factors_from_afar is rules.service("sshd").factors is None
+    assert rules.service("a.b").factors_from_afar == ()
     assert [rules.patience(name) for name in ("a.b", "sshd", "su")] == [3, 0, 0]
 
 
@@ -125,7 +126,22 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
         ("alow_virtual_readers = true", "did you mean allow_virtual_readers?"),
         ("[sevice]\ndeadline = 5", "sevice is not a known key; did you mean service?"),
         ("[service]\ndedline = 5", "service.dedline is not a known key; did you mean"),
-        ("[services.sshd]\nallow_remotes = true", "did you mean services.sshd.allow_remote?"),
+        ("[services.sshd]\nfactors_afar = []", "mean services.sshd.factors_from_afar?"),
+        (
+            "[services.sshd]\nallow_remote = true",
+            'allow_remote is not a key any more: write factors_from_afar = ["ukey"]',
+        ),
+        (
+            "[services.su]\nallow_remote = false",
+            "services.su.allow_remote is not a key any more: write factors_from_afar = []",
+        ),
+        ("[services.su]\nfactors = 'ukey'", 'factors is a list of some of "ssh-key", "ukey"'),
+        ("[services.su]\nfactors = ['code']", "services.su.factors is a list of some of"),
+        ("[services.su]\nfactors = ['ukey', 'ukey']", "services.su.factors names a factor twice"),
+        ("[services.su]\nfactors = ['ssh-key']", "which nobody but sshd can be shown, from afar"),
+        ("[services.su]\nfactors_from_afar = ['ssh-key']", "which nobody but sshd can be shown"),
+        ("[services.sshd]\nfactors = ['ukey']", "from afar. Write factors_from_afar"),
+        ("[services.sshd]\nfactors = []", "from afar. Write factors_from_afar"),
         ("[service]\nxyzzy = 5", "service.xyzzy is not a known key"),
         ("[[quirks]]\nmac = 1", "quirks[1].mac is not a known key"),
         ("allow_virtual_readers = 1", "allow_virtual_readers is true or false"),
@@ -189,11 +205,11 @@ def test_what_is_wrong_does_not_steer_a_terminal(key: str) -> None:
 
 def test_a_program_that_names_itself_otherwise_for_a_login_shell_is_one_service() -> None:
     rules = parse(
-        "[services.su]\nallow_remote = true\n[services.sudo-i]\nallow_remote = false"
+        "[services.su]\nfactors_from_afar = ['ukey']\n[services.sudo-i]\nfactors_from_afar = []"
     ).rules
     asked = ("su", "su-l", "sudo", "sudo-i", "runuser-l", "-l")
-    told = [rules.service(name).allow_remote for name in asked]
-    assert told == [True, True, None, False, None, None]
+    told = [rules.service(name).factors_from_afar for name in asked]
+    assert told == [("ukey",), ("ukey",), None, (), None, None]
 
 
 def test_all_that_is_wrong_is_named_at_once() -> None:
@@ -207,7 +223,10 @@ def test_the_installed_file_says_the_defaults_and_every_key() -> None:
     assert parse(text) == Config()
     uncommented = re.sub(r"(?m)^#(?=\[|[a-z_0-9]+ = )", "", text)
     changed = parse(uncommented)
-    assert changed.rules.services == {"sshd": ServiceRule(True, wait_for_ukey=15)}
+    assert changed.rules.services == {
+        "sshd": ServiceRule(None, ("ssh-key",), 15),
+        "su": ServiceRule(("ukey",)),
+    }
     assert changed.readers.quirks == (QuirkRule(values=USUAL),)
     assert Rules(services=changed.rules.services) == changed.rules
     assert ReaderSettings(quirks=changed.readers.quirks) == changed.readers

@@ -104,7 +104,7 @@ def test_the_event_loop_touches_no_disk(tmp_path: Path, make: Make, disk: Disk) 
     rules = Rules(
         allow_virtual_readers=True,
         wait_for_ukey=0,
-        services={"sshd": ServiceRule(allow_remote=True)},
+        services={"sshd": ServiceRule(factors_from_afar=("ukey",))},
     )
     watch = Watch()
     i18n.catalogue.cache_clear()  # as in a service that has just started

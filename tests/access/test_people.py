@@ -178,7 +178,7 @@ def test_from_afar_is_refused_unless_the_service_may(tmp_path: Path, ukey: Softk
         service.bind(ukey)
         far = {"service": "sshd", "tty": "ssh", "rhost": "127.0.0.1"}
         held = await service.login(caller=SSHD, **far)
-        refused(held, Code.PERM_DENIED, ErrorName.REMOTE_REFUSED, asked=False)
+        refused(held, Code.PERM_DENIED, ErrorName.FACTOR_MISSING, asked=False)
         held = await service.login(caller=SU_BY_SSH, service="su", tty="tty1")
         refused(held, Code.PERM_DENIED, ErrorName.REMOTE_REFUSED, asked=False)
         far_locker = dataclasses.replace(LOCKER, logind_session="ssh")
@@ -189,7 +189,7 @@ def test_from_afar_is_refused_unless_the_service_may(tmp_path: Path, ukey: Softk
         assert held.code is Code.SUCCESS
         assert all("local=no" in line for line in service.lines()[:3])
 
-    services = {"kiosk": ServiceRule(allow_remote=True)}
+    services = {"kiosk": ServiceRule(factors_from_afar=("ukey",))}
     run(tmp_path, scene, Rules(allow_virtual_readers=True, wait_for_ukey=0, services=services))
 
 

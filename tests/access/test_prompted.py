@@ -27,7 +27,10 @@ PIN_PROMPT = "PIN of ukey SN0: "
 RULES = Rules(
     allow_virtual_readers=True,
     throttle_after=2,
-    services={"login": ServiceRule(wait_for_ukey=0), "sshd": ServiceRule(allow_remote=True)},
+    services={
+        "login": ServiceRule(wait_for_ukey=0),
+        "sshd": ServiceRule(factors_from_afar=("ukey",)),
+    },
 )
 
 

@@ -16,11 +16,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from keyservice.access import authentication
 from keyservice.access import uniform as ticks
-from keyservice.access.factors import SSH_KEY, UKEY
-from keyservice.access.factors.factor import Factor
-from keyservice.access.settings import SshKeys
+from keyservice.access.settings import Rules, ServiceRule, SshKeys
 from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.contract.steps import Verdict
 from keyservice.core.threads import Budget
@@ -255,13 +252,13 @@ def test_a_ukeys_key_is_none_for_ssh(tmp_path: Path, make: Make) -> None:
     run(tmp_path, scene)
 
 
-def test_somebody_without_an_ssh_key_is_asked_for_their_ukey(tmp_path: Path, make: Make) -> None:
+def test_somebody_without_an_ssh_key_is_told_what_is_missing(tmp_path: Path, make: Make) -> None:
     ukey = make()
 
     async def scene(service: Service) -> None:
         service.bind(ukey)
         held = await ssh(service, said(new_key()))
-        assert held.verdict.error is ErrorName.REMOTE_REFUSED
+        assert held.verdict.error is ErrorName.FACTOR_MISSING
         assert (
             await ssh(service, said(new_key()), user="bob")
         ).verdict.error is ErrorName.NOT_ENROLLED
@@ -290,9 +287,9 @@ def test_what_was_revoked_meanwhile_does_not_let_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("factors", [(SSH_KEY,), (SSH_KEY, UKEY)], ids=["ssh-key", "both"])
+@pytest.mark.parametrize("names", [("ssh-key",), ("ssh-key", "ukey")], ids=["ssh-key", "both"])
 def test_under_uniform_nobody_sees_who_has_a_key(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factors: tuple[Factor, ...]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...]
 ) -> None:
     """With a key, without, with somebody else's, as a decoy: the same steps at the same tick.
 
@@ -300,8 +297,9 @@ def test_under_uniform_nobody_sees_who_has_a_key(
     """
     monkeypatch.setattr(ticks, "TICK", 0.5)
     monkeypatch.setattr(ticks, "MARGIN", 0.1)
-    monkeypatch.setattr(authentication, "asked", lambda context: factors)
-    answers = [PIN] if UKEY in factors else []
+    services = {"sshd": ServiceRule(factors_from_afar=names)}
+    rules = Rules(allow_virtual_readers=True, wait_for_ukey=0, services=services)
+    answers = [PIN] if "ukey" in names else []
     prompts = ["PIN of the ukey: "] * len(answers)
 
     async def scene(service: Service) -> None:
@@ -327,4 +325,4 @@ def test_under_uniform_nobody_sees_who_has_a_key(
         held = await ssh(service, said(own), *answers, flags=Flag.UNIFORM)
         assert (held.code, held.prompts) == (Code.SUCCESS, prompts)
 
-    run(tmp_path, scene)
+    run(tmp_path, scene, rules)

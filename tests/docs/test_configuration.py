@@ -36,7 +36,10 @@ def test_every_key_of_the_configuration_is_documented(monkeypatch: pytest.Monkey
         return take(table, key, default)
 
     monkeypatch.setattr(Table, "_take", recording)
-    config.parse("[services.NAME]\nallow_remote = true\nwait_for_ukey = 1\n[[quirks]]\n")
+    config.parse(
+        "[services.NAME]\nfactors = ['ukey']\nfactors_from_afar = ['ukey']\nwait_for_ukey = 1\n"
+        "[[quirks]]\n"
+    )
     tables = {key.rpartition(".")[0] for key in asked} | {"services"}
     assert asked - tables == set(DOCUMENTED)
 

@@ -37,7 +37,7 @@ def stop_daemons(enrolled: Enrolled) -> None:
 
 
 def serve_otherwise(enrolled: Enrolled) -> None:
-    enrolled.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    enrolled.serve(CONFIG + "[services.login]\nfactors_from_afar = ['ukey']\n")
 
 
 def pull_out(enrolled: Enrolled) -> None:

@@ -42,9 +42,9 @@ deadline = {DEADLINE}
 [authentication]
 wait_for_ukey = 0
 [services.su]
-allow_remote = true
+factors_from_afar = ["ukey"]
 [services.sudo]
-allow_remote = true
+factors_from_afar = ["ukey"]
 """
 #: An answer that the keyservice refuses without asking the ukey, so that no try is spent.
 NO_PIN = "12345"

@@ -47,7 +47,7 @@ SERIAL = "SN0"
 RULES = Rules(
     allow_virtual_readers=True,
     wait_for_ukey=0,
-    services={"sshd": ServiceRule(allow_remote=True)},
+    services={"sshd": ServiceRule(factors_from_afar=("ukey",))},
 )
 _VERIFY_PIN = 0x18  #: the INS of the command
 #: Stands for PAM_IGNORE, which libpam never returns.

@@ -44,7 +44,7 @@ class Place(Enum):
     LOCKER = "the user's own program in a session at the desk"
     SSHD = "sshd"
     SU_AFAR = "su in a session by ssh"
-    SSHD_ALLOWED = "sshd, with allow_remote"
+    SSHD_ALLOWED = "sshd, which asks for a ukey"
     SU_ADMITTED = "su in a session by ssh that the ukey opened"
 
 

@@ -176,8 +176,10 @@ MISTAKES = {
         line=Line.NOUSEROK,
     ),
     "a damaged record is none": Mistake(damaged_is_none, record=Record.DAMAGED, line=Line.NOUSEROK),
-    "allow_remote is not asked": Mistake(
-        lambda patch: patch.setattr(Rules, "service", lambda rules, name: ServiceRule(True))
+    "any service asks people from afar for a ukey": Mistake(
+        lambda patch: patch.setattr(
+            Rules, "service", lambda rules, name: ServiceRule(factors_from_afar=("ukey",))
+        )
     ),
     "any session from afar is one that the ukey opened": Mistake(
         lambda patch: patch.setattr(Admissions, "cover", lambda *_: True)

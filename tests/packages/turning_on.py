@@ -22,7 +22,7 @@ from tests.support.ukeys import Softkey
 INSTALLED = Path("/usr/share/doc/pam-ukey")
 PAM_D, SSHD_D = Path("/etc/pam.d"), Path("/etc/ssh/sshd_config.d")
 _RUN = re.compile(r"^<!-- run -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FROM_AFAR = "[services.sshd]\nallow_remote = true\n"
+_FROM_AFAR = "[services.sshd]\nfactors_from_afar = ['ukey']\n"
 _SERVICE_ACCOUNTS = "\nMatch User {name}\n    AuthenticationMethods publickey\n"
 WRONG = "000000"
 

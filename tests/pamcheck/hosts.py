@@ -61,7 +61,7 @@ class Host:
         self.pam_d = root / "etc/pam.d"
         self.pam_d.mkdir(parents=True)
         self.places = Places(root)
-        rules = (f"[services.{service}]\nallow_remote = true\n" for service in _ALLOWED)
+        rules = (f"[services.{service}]\nfactors_from_afar = ['ukey']\n" for service in _ALLOWED)
         self.write({"etc/ukey/keyservice.toml": "".join(rules)})
 
     def write(self, files: Mapping[str, str | bytes]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from keyservice import config
+from keyservice.access.asking import asking
 from keyservice.core.errors import ConfigurationError
 from tests.pamcheck.hosts import STRICT_STACK, Host
 from tests.support import CHECKOUT
@@ -20,21 +21,31 @@ from tools.pamcheck.world import Password, Ukey
 FILE = "etc/ukey/keyservice.toml"
 BOTH = (Password.RIGHT, Ukey.VERIFIED)
 EXAMPLE = STRICT_STACK.replace("requisite", "required")
-ALLOWING = "[services.{}]\nallow_remote = true\n"
+ALLOWING = "[services.{}]\nfactors_from_afar = ['ukey']\n"
+REFUSING = "[services.{}]\nfactors_from_afar = []\n"
 NOT_OF_ITS_OWN = {
-    "": Afar.REFUSED,
-    "# nothing\n": Afar.REFUSED,
-    "[services.sshd]\nwait_for_ukey = 3\n": Afar.REFUSED,
-    "[services.sshd]\nallow_remote = false\n": Afar.REFUSED,
-    "[services.SSHD]\nallow_remote = true\n": Afar.REFUSED,
-    "[services.su]\nallow_remote = true\n": Afar.REFUSED,
-    "services.sshd.allow_remote = true\n": Afar.ALLOWED,
-    '[services."sshd"]\nallow_remote = true\n': Afar.ALLOWED,
-    "[services.sshd]\nallow_remote = 'true'\n": Afar.NOT_KNOWN,
+    "": Afar.ALLOWED,  # by an ssh key
+    "# nothing\n": Afar.ALLOWED,
+    "[services.sshd]\nwait_for_ukey = 3\n": Afar.ALLOWED,
+    "[services.sshd]\nfactors_from_afar = []\n": Afar.REFUSED,
+    "[services.SSHD]\nfactors_from_afar = []\n": Afar.ALLOWED,
+    "[services.su]\nfactors_from_afar = []\n": Afar.ALLOWED,
+    "services.sshd.factors_from_afar = []\n": Afar.REFUSED,
+    '[services."sshd"]\nfactors_from_afar = ["ukey"]\n': Afar.ALLOWED,
+    "[services.sshd]\nfactors_from_afar = 'ukey'\n": Afar.NOT_KNOWN,
+    "[services.sshd]\nfactors_from_afar = ['ukeys']\n": Afar.NOT_KNOWN,
+    "[services.sshd]\nfactors_from_afar = [['ukey']]\n": Afar.NOT_KNOWN,
+    "[services.sshd]\nfactors_from_afar = ['ukey', 'ukey', 'ukey']\n": Afar.NOT_KNOWN,
+    "[services.sshd]\nallow_remote = true\n": Afar.NOT_KNOWN,
     "services = 3\n": Afar.NOT_KNOWN,
     "services.sshd = true\n": Afar.NOT_KNOWN,
     "[services.sshd\n": Afar.NOT_KNOWN,
 }
+
+
+def asked(text: str, service: str) -> bool:
+    """Whether the keyservice itself asks people from afar for something."""
+    return bool(asking(config.parse(text).rules, service, local=False, host=True).names)
 
 
 @pytest.mark.parametrize("text", NOT_OF_ITS_OWN)
@@ -46,8 +57,7 @@ def test_the_file_is_read_as_the_keyservice_reads_it(place: Host, text: str) -> 
         with pytest.raises(ConfigurationError):
             config.parse(text)
     else:
-        allowed = bool(config.parse(text).rules.service("sshd").allow_remote)
-        assert allowed == (found is Afar.ALLOWED)
+        assert asked(text, "sshd") == (found is Afar.ALLOWED)
 
 
 @pytest.mark.parametrize("service", ["su", "su-l", "sudo", "sudo-i"])
@@ -55,21 +65,21 @@ def test_the_file_is_read_as_the_keyservice_reads_it(place: Host, text: str) -> 
 def test_a_service_that_is_another_one_too(place: Host, service: str, named: str) -> None:
     text = ALLOWING.format(named)
     place.write({FILE: text})
-    allowed = bool(config.parse(text).rules.service(service).allow_remote)
+    allowed = asked(text, service)
     assert afar(Places(place.root), service) is (Afar.ALLOWED if allowed else Afar.REFUSED)
     assert allowed == (service in (named, f"{named}-l", f"{named}-i"))
 
 
 @pytest.mark.parametrize("service", ["sshd", "remote"])
 def test_a_service_for_people_from_afar_lets_nobody_in(place: Host, service: str) -> None:
-    place.write({FILE: ""})
+    place.write({FILE: REFUSING.format(service)})
     checked = place.check(service, EXAMPLE)
     assert checked.table is not None
     assert checked.table.cells[BOTH].verdict is Verdict.OUT
     assert checked.who is Who.NOBODY
     [finding] = [each for each in checked.findings if each.severity.value != "note"]
     assert (finding.kind, finding.severity.value) == ("from-afar", "shut")
-    assert finding.line == "allow_remote = true"
+    assert finding.line == 'factors_from_afar = ["ukey"]'
     assert f"[services.{service}]" in finding.remedy
     place.write({FILE: ALLOWING.format(service)})
     checked = place.check(service)
@@ -80,7 +90,7 @@ def test_a_service_for_people_from_afar_lets_nobody_in(place: Host, service: str
 
 def test_break_glass_is_no_way_in_from_afar(place: Host) -> None:
     """The shipped stack for sshd has its gate, which opens on a console only."""
-    place.write({FILE: ""})
+    place.write({FILE: REFUSING.format("sshd")})
     sshd = CHECKOUT / "pam.d-examples/debian/helpful/sshd"
     lines = [line for line in sshd.read_text().splitlines() if not line.startswith("@")]
     assert place.kinds("sshd", "\n".join(lines) + "\n")["from-afar"] == f"/{FILE}"
@@ -112,7 +122,7 @@ def test_a_service_for_people_at_hand_is_not_concerned(place: Host, service: str
 
 def test_a_way_around_the_ukey_stays_open_from_afar(place: Host) -> None:
     """An open stack passes over the refusal of the keyservice."""
-    place.write({FILE: ""})
+    place.write({FILE: REFUSING.format("sshd")})
     checked = place.check("sshd", "auth required pam_unix.so\nauth sufficient pam_ukey.so\n")
     assert checked.who is Who.PASSWORD
     assert "password-alone" in place.kinds("sshd")
@@ -134,7 +144,7 @@ def test_a_configuration_that_is_not_understood_proves_nothing(place: Host) -> N
 
 
 def test_it_is_shown(commands: Commands, place: Host) -> None:
-    place.write({FILE: "", "su": EXAMPLE, "sshd": EXAMPLE})
+    place.write({FILE: REFUSING.format("sshd"), "su": EXAMPLE, "sshd": EXAMPLE})
     root = ("--root", str(place.root), "--stacks-only")
     done = commands.piped("ukey", "pam", "check", *root, "su")
     assert done.returncode == Exit.OK

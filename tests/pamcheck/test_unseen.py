@@ -30,7 +30,7 @@ def test_a_way_that_could_not_be_looked_at(commands: Commands, restorer: Restore
     """sshd says nothing without its folder, and lets in by a key alone."""
     restorer.write(Path("/etc/pam.d/sshd"), STRICT_STACK, 0o644)
     restorer.write(SSH, "AuthenticationMethods publickey\n", 0o644)
-    restorer.write(CONFIG, "[services.sshd]\nallow_remote = true\n", 0o644)
+    restorer.write(CONFIG, "[services.sshd]\nfactors_from_afar = ['ukey']\n", 0o644)
     folder = Path("/run/sshd")
     folder.mkdir(exist_ok=True)
     assert commands.piped("ukey", "pam", "check", "sshd").returncode == Exit.STACK

@@ -36,7 +36,7 @@ ADDED = {
     "toy_factor.py": (
         "keyservice/access/factors/toy.py",
         "keyservice/access/factors/__init__.py",
-        {"= (SSH_KEY, UKEY)": "= (SSH_KEY, UKEY, Riddle())"},
+        {"(Ukey(), SshKey())": "(Ukey(), SshKey(), Riddle())"},
         "from .toy import Riddle\n",
     ),
     "toy_operation.py": (

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from keyservice.access.context import Context
 from keyservice.access.factors.factor import Ready
-from keyservice.core.errors import PinWrong
+from keyservice.core.errors import FactorMissing, PinWrong
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person
 
@@ -16,6 +16,7 @@ class Riddle:
 
     name = "riddle"
     asks = True
+    missing = FactorMissing
 
     async def ready(self, context: Context, person: Person) -> Ready | None:
         return self if person.name == "bob" else None

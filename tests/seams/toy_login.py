@@ -11,6 +11,7 @@ import pytest
 
 from keyservice.access.conversation import Request
 from keyservice.access.operations import BY_NUMBER
+from keyservice.config import parse
 from keyservice.contract.names import Code, ErrorName
 from keyservice.servers.bus_methods import METHODS, Right
 from keyservice.store.records import Binding
@@ -58,8 +59,10 @@ def test_somebody_logs_in_with_a_toy(tmp_path: Path, readers: Pcscd) -> None:
 
 
 def test_somebody_else_logs_in_with_another_factor(tmp_path: Path) -> None:
+    rules = parse("[services.login]\nfactors = ['ukey', 'riddle']").rules
+
     async def scene() -> None:
-        async with serving(tmp_path) as service:
+        async with serving(tmp_path, rules) as service:
             assert (await service.login(b"41", user="bob")).code is Code.AUTH_ERR
             assert (await service.login(b"42", user="bob")).code is Code.SUCCESS
             assert (await service.login(user="carol")).verdict.error is ErrorName.NOT_ENROLLED
@@ -68,8 +71,6 @@ def test_somebody_else_logs_in_with_another_factor(tmp_path: Path) -> None:
 
 
 def test_a_toy_has_settings_of_its_own() -> None:
-    from keyservice.config import parse
-
     (rule,) = parse('[[quirks]]\ncolour = "blue"').readers.quirks
     assert rule.values["colour"] == "blue"
     assert rule in ReaderSettings(quirks=(rule,)).quirks

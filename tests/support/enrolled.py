@@ -27,7 +27,7 @@ CONFIG = """
 [authentication]
 wait_for_ukey = 0
 [services.sshd]
-allow_remote = true
+factors_from_afar = ["ukey"]
 """
 
 

@@ -21,7 +21,7 @@ from tests.support.stacks import Answered
 from tests.support.ukeys import Softkey
 
 STACKS = CHECKOUT / "pam.d-examples" / "debian" / "uniform"
-CONFIG = "[services.sshd]\nallow_remote = true\n"
+CONFIG = "[services.sshd]\nfactors_from_afar = ['ukey']\n"
 
 #: Answers are released at multiples of so many seconds.
 TICK = 2.0

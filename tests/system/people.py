@@ -26,7 +26,7 @@ deadline = {device}
 [authentication]
 wait_for_ukey = {wait}
 [services.locker]
-allow_remote = true
+factors_from_afar = ["ukey"]
 """
 
 

@@ -245,7 +245,7 @@ def test_end_of_input_at_the_pin_keeps_out(enrolled: Enrolled, program: Program)
 
 @pytest.mark.parametrize("program", (ssh, ssh_from_afar), ids=named)
 def test_remote_login_is_refused_unless_allowed(shared: Shared, program: Program) -> None:
-    config = CONFIG.replace("allow_remote = true", "allow_remote = false")
+    config = CONFIG.replace('factors_from_afar = ["ukey"]', "factors_from_afar = []")
     with shared.test(config) as enrolled:
         outcome = program(enrolled, enrolled.right)
         assert not outcome.allowed
@@ -268,7 +268,7 @@ def test_a_login_in_a_window_is_told_as_that(enrolled: Enrolled) -> None:
 
 def test_a_service_without_session_and_terminal_is_told_as_that(shared: Shared) -> None:
     """So polkit's helper asks; with its service allowed it asks for the PIN."""
-    allowed = CONFIG + "[services.polkit-1]\nallow_remote = true\n"
+    allowed = CONFIG + "[services.polkit-1]\nfactors_from_afar = ['ukey']\n"
     for config, code in ((CONFIG, PamCode.PERM_DENIED), (allowed, PamCode.SUCCESS)):
         with shared.test(config) as enrolled:
             enrolled.host.pam.stack("polkit-1", POLKIT)

@@ -23,9 +23,9 @@ CONFIG = """
 [authentication]
 wait_for_ukey = 10
 [services.sudo]
-allow_remote = true
+factors_from_afar = ["ukey"]
 [services.sshd]
-allow_remote = true
+factors_from_afar = ["ukey"]
 """
 
 

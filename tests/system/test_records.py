@@ -256,8 +256,8 @@ def test_a_full_disk_while_binding_loses_nothing(enrolled: Enrolled) -> None:
 def test_an_unknown_configuration_key_is_named_and_nothing_starts(enrolled: Enrolled) -> None:
     host = enrolled.host
     enrolled.keyservice.stop()
-    with pytest.raises(HostError, match=r"alow_remote.*allow_remote"):
-        host.keyservice("[services.sshd]\nalow_remote = true\n")
+    with pytest.raises(HostError, match=r"factor.from_afar.*factors_from_afar"):
+        host.keyservice("[services.sshd]\nfactor_from_afar = []\n")
 
 
 def test_an_unknown_option_lets_nobody_in(enrolled: Enrolled) -> None:

@@ -121,7 +121,7 @@ def test_the_keyservice_has_to_answer(debian: Enrolled, rescue: User, buses: lis
 
 
 def test_ssh_has_to_be_allowed_from_afar(debian: Enrolled, rescue: User) -> None:
-    debian.serve(CONFIG.replace("allow_remote = true", "allow_remote = false"))
+    debian.serve(CONFIG.replace('factors_from_afar = ["ukey"]', "factors_from_afar = []"))
     status, told = refused("enable", "sshd")
     assert status == Exit.STACK
     assert [(each["service"], each["kind"]) for each in told["findings"]] == [("sshd", "from-afar")]
@@ -170,7 +170,7 @@ def test_what_sshd_lets_in_without_pam_is_warned_of(debian: Enrolled, rescue: Us
 
 def test_disable_asks_what_is_true(debian: Enrolled, rescue: User) -> None:
     """The password alone lets people in then; not if common-auth asks for the ukey as well."""
-    debian.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    debian.serve(CONFIG + "[services.login]\nfactors_from_afar = ['ukey']\n")
     answers = "".join(f"{answer}\n" for answer in debian.right)
     must([UKEY, "pam", "enable", "login", "--yes"], input=answers, seconds=60)
     done = run([UKEY, "pam", "disable", "login"], input="n\n", seconds=60)
@@ -241,7 +241,7 @@ def locked_by_nobody(folder: Path) -> Iterator[None]:
 
 
 def test_no_is_no(debian: Enrolled, rescue: User) -> None:
-    debian.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    debian.serve(CONFIG + "[services.login]\nfactors_from_afar = ['ukey']\n")
     before = (PAM_D / "login").read_bytes()
     answers = "".join(f"{answer}\n" for answer in (*debian.right, "n"))
     done = run([UKEY, "pam", "enable", "login"], input=answers, seconds=50)
@@ -261,7 +261,7 @@ def test_ssh_and_su_at_once(debian: Enrolled, rescue: User) -> None:
 
 
 def test_a_program_may_say_yes(debian: Enrolled, rescue: User) -> None:
-    debian.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    debian.serve(CONFIG + "[services.login]\nfactors_from_afar = ['ukey']\n")
     answers = "".join(f"{answer}\n" for answer in debian.right)
     done = run([UKEY, "pam", "enable", "login", "--yes", "--json"], input=answers, seconds=60)
     told = only_json(done.stdout)

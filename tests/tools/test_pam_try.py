@@ -161,7 +161,7 @@ CASES = {
 }
 #: Both clients run without a terminal, which is remote where no host is named: allowed here.
 ANYWHERE = CONFIG + "".join(
-    f"[services.{service}]\nallow_remote = true\n" for service in ("login", "pythonic")
+    f"[services.{service}]\nfactors_from_afar = ['ukey']\n" for service in ("login", "pythonic")
 )
 
 
@@ -223,7 +223,7 @@ def test_a_console_is_local_and_a_host_is_remote(enrolled: Enrolled) -> None:
 
 def test_sshd_is_remote_unless_allowed_as_it_is_when_it_runs(enrolled: Enrolled) -> None:
     host = enrolled.host
-    enrolled.serve(CONFIG.replace("allow_remote = true", "allow_remote = false"))
+    enrolled.serve(CONFIG.replace('factors_from_afar = ["ukey"]', "factors_from_afar = []"))
     user, console = enrolled.user.name, host.console()
     tried = try_login(console, enrolled.right, user, "--service", "sshd")
     assert (tried.status, "PERM_DENIED" in tried.screen) == (REFUSED, True)

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
+from keyservice.contract.factors import NAMES, from_afar, misplaced
 from keyservice.contract.names import CONFIG_FILE
 from keyservice.contract.pam import SAME_SERVICE
 
@@ -28,20 +29,33 @@ class Afar(Enum):
 
 def afar(places: Places, service: str) -> Afar:
     """What the file says of `service`. Without a file, the defaults hold."""
+    asked = factors(places, service)
+    if asked is None:
+        return Afar.NOT_KNOWN
+    return Afar.ALLOWED if asked else Afar.REFUSED
+
+
+def factors(places: Places, service: str) -> Sequence[str] | None:
+    """The factors that people from afar are asked for; None where that is not known."""
     try:
         path = places.follow(places.root / CONFIG_FILE.lstrip("/"))
         content = tomllib.loads(read(path).decode())
     except Unreadable as error:
-        return Afar.REFUSED if error.missing else Afar.NOT_KNOWN
+        return from_afar(service) if error.missing else None
     except ValueError:  # no TOML, or no UTF-8: the keyservice does not start
-        return Afar.NOT_KNOWN
+        return None
     services = content.get("services", {})
     names = (service, SAME_SERVICE.get(service, ""))
     rule = _first(services, names) if isinstance(services, dict) else None
-    allowed = rule.get("allow_remote", False) if isinstance(rule, dict) else None
-    if not isinstance(allowed, bool):
-        return Afar.NOT_KNOWN
-    return Afar.ALLOWED if allowed else Afar.REFUSED
+    if not isinstance(rule, dict) or "allow_remote" in rule:  # which was a key once
+        return None
+    asked = rule.get("factors_from_afar", list(from_afar(service)))
+    if not isinstance(asked, list) or len(asked) > len(NAMES):
+        return None
+    usable = (isinstance(each, str) and each in NAMES for each in asked)
+    if not all(usable) or any(misplaced(each, service, local=False) for each in asked):
+        return None
+    return asked
 
 
 def _first(services: Mapping[str, object], names: Sequence[str]) -> object:

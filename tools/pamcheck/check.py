@@ -174,7 +174,7 @@ def _from_afar(made: Table, places: Places) -> Iterator[Finding]:
         CONFIG_FILE,
         text.format(service=service, file=CONFIG_FILE),
         cure.format(service=service) if refused else _("mend it, or run this as root"),
-        "allow_remote = true" if refused else "",
+        'factors_from_afar = ["ukey"]' if refused else "",
     )
 
 

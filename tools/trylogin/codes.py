@@ -25,7 +25,8 @@ _MEANINGS: dict[PamCode, str] = {
         "pause."
     ),
     PamCode.PERM_DENIED: N_(
-        "A module forbids it. pam_ukey says it of remote logins by a service without allow_remote."
+        "A module forbids it. pam_ukey says it of people from afar, or of those who have none of "
+        "the factors that the service asks for (factors, factors_from_afar)."
     ),
     PamCode.CONV_ERR: N_(
         "An answer was empty or none. pam_ukey says it too where the PIN equals the password."

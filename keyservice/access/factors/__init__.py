@@ -4,25 +4,37 @@
 
 from __future__ import annotations
 
+from keyservice.access import locality
+from keyservice.access.asking import Asking, asking
 from keyservice.access.context import Context
 from keyservice.access.identity import judge
-from keyservice.contract.pam import SSHD
+from keyservice.core.errors import FactorMissing, UkeyError
+from keyservice.core.username import Person
 
 from .factor import Factor
 from .ssh_key import SshKey
 from .ukey import Ukey
 
-UKEY, SSH_KEY = Ukey(), SshKey()
-#: In the order in which we look for a person: the first factor that they are enrolled in is asked.
-FACTORS: tuple[Factor, ...] = (SSH_KEY, UKEY)
+FACTORS: tuple[Factor, ...] = (Ukey(), SshKey())
+#: By the names that a configuration has for them.
+BY_NAME = {factor.name: factor for factor in FACTORS}
 
 
 def asked(context: Context) -> tuple[Factor, ...]:
-    """The factors that are asked of the caller, where it is and by its service. It depends on no
-    person: under ``uniform`` it decides whether there is a prompt.
+    """The factors that the login is asked for, in their order. It depends on no person: under
+    ``uniform`` it decides whether there is a prompt."""
+    return tuple(BY_NAME[name] for name in _asking(context).names)
 
-    From afar, sshd asks for the key that it has verified, and of people who have none for a ukey.
-    """
-    if not judge(context).local and context.request.service in SSHD:
-        return FACTORS
-    return tuple(factor for factor in FACTORS if factor is not SSH_KEY)
+
+def missing(context: Context, person: Person) -> UkeyError:
+    """Why somebody who is enrolled, but in no factor that is asked for, is refused."""
+    place, service, wanted = judge(context), context.request.service, _asking(context)
+    if not place.local and wanted.nothing:
+        return locality.refusal(place, service)
+    kind = BY_NAME[wanted.names[0]].missing if wanted.names else FactorMissing
+    return kind(user=person.name, service=service)
+
+
+def _asking(context: Context) -> Asking:
+    rules, request, place = context.services.rules, context.request, judge(context)
+    return asking(rules, request.service, local=place.local, host=bool(request.rhost))

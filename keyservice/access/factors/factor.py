@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from keyservice.access.context import Context
+from keyservice.core.errors import FactorMissing
 from keyservice.core.username import Person
 
 
@@ -27,6 +28,11 @@ class Factor(Protocol):
     @property
     def asks(self) -> bool:
         """Whether a login by it asks the person for something, such as a PIN."""
+        ...
+
+    @property
+    def missing(self) -> type[FactorMissing]:
+        """The refusal of people who have other factors only. Facts: user, service."""
         ...
 
     async def ready(self, context: Context, person: Person) -> Ready | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from keyservice.access import identity, lookups, ssh_stack
 from keyservice.access.context import Context
 from keyservice.access.settings import SshKeys
+from keyservice.contract.factors import SSH_KEY
 from keyservice.contract.pam import SSHD
 from keyservice.core.errors import (
     SshAlgorithmRefused,
@@ -22,6 +23,7 @@ from keyservice.core.errors import (
     SshKeyOthers,
     SshKeyRefused,
     SshKeyRevoked,
+    SshKeyUnregistered,
     UkeyError,
 )
 from keyservice.core.username import Person
@@ -35,8 +37,9 @@ from keyservice.store.records import Held, Purpose
 class SshKey:
     """See :class:`~keyservice.access.factors.factor.Factor`."""
 
-    name = "ssh-key"
+    name = SSH_KEY
     asks = False
+    missing = SshKeyUnregistered
 
     async def ready(self, context: Context, person: Person) -> Verified | None:
         enrolment = await identity.enrolled(context, person)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from keyservice.access import identity, locality, lookups, presence, tries
+from keyservice.access.asking import asking
 from keyservice.access.challenge import Purpose
 from keyservice.access.context import Context
 from keyservice.access.proof import Proof
 from keyservice.access.services import UkeyHandle
+from keyservice.contract.factors import UKEY
 from keyservice.contract.names import Flag
-from keyservice.core.errors import NotEnrolled
+from keyservice.core.errors import UkeyMissing
 from keyservice.core.username import Person
 from keyservice.store import records
 from keyservice.store.records import Held
@@ -22,8 +24,9 @@ from keyservice.store.records import Held
 class Ukey:
     """See :class:`~keyservice.access.factors.factor.Factor`."""
 
-    name = "ukey"
+    name = UKEY
     asks = True
+    missing = UkeyMissing
 
     async def ready(self, context: Context, person: Person) -> Inserted | None:
         """All steps up to the inserted ukey: if it is not inserted, nothing follows in any case."""
@@ -32,7 +35,7 @@ class Ukey:
             return None
         held = next(iter(enrolment.of(records.Purpose.LOGIN)), None)
         if held is None:
-            raise NotEnrolled(user=person.name)  # they have another key: never "not enrolled"
+            return None
         binding = held.binding
         context.serial = binding.serial
         request, rules = context.request, context.services.rules
@@ -48,11 +51,9 @@ class Ukey:
 def _allowed_from_afar(context: Context, person: Person) -> bool:
     """As the configuration says; if it says nothing, in a session that the same ukey opened."""
     services, request = context.services, context.request
-    allowed = services.rules.service(request.service).allow_remote
-    if allowed is not None:
-        return allowed
-    if request.rhost:
-        return False
+    rules, host = services.rules, bool(request.rhost)
+    if not asking(rules, request.service, local=False, host=host).admitted:
+        return True
     return services.admissions.cover(context.caller, services.logind, person, context.serial)
 
 

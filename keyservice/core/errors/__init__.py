@@ -11,6 +11,9 @@ from __future__ import annotations
 
 from .base import UkeyError as UkeyError
 from .base import named as named
+from .factors import FactorMissing as FactorMissing
+from .factors import SshKeyUnregistered as SshKeyUnregistered
+from .factors import UkeyMissing as UkeyMissing
 from .pins import AdminPinLocked as AdminPinLocked
 from .pins import AdminPinWrong as AdminPinWrong
 from .pins import AdminTryWithheld as AdminTryWithheld
