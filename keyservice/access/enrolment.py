@@ -39,9 +39,10 @@ from keyservice.store.people import Kind, now
 from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
 from keyservice.ukeys.base import KeyRef, Remark, TryReserve
+from keyservice.ukeys.kind import MadeWith
 from keyservice.ukeys.operations import GENERATE, PIN_STATE, Arguments
 
-from . import choosing, identity, lookups, policy, presence, tries, vouching
+from . import adminpin, choosing, identity, lookups, policy, presence, tries, vouching
 from .challenge import Purpose
 from .context import Context
 from .conversation import Caller
@@ -124,16 +125,21 @@ async def bind(context: Context) -> Verdict:
 
 
 async def _made(context: Context, handle: UkeyHandle, ref: KeyRef, make: Arguments) -> PublicKey:
-    """A new pair: by the PIN in `make`, or by the management key where the ukey wants that."""
-    serial = handle.info.serial
-    by_key = handle.takes_management_key
-    if by_key:
-        key = await context.conversation.ask(context.texts.management_key(serial))
-        make = replace(make, pin=key)
+    """A new pair: by the PIN in `make`, or by what else its kind wants to be told."""
+    serial, admin = handle.info.serial, None
+    match handle.made_with:
+        case MadeWith.MANAGEMENT_KEY:
+            key = await context.conversation.ask(context.texts.management_key(serial))
+            make = replace(make, pin=key)
+        case MadeWith.ADMIN_PIN:
+            key, admin = await adminpin.ask(context, handle, ref)
+            make = replace(make, pin=key)
     await context.conversation.info(context.texts.generating())
     making = partial(handle.do, GENERATE, make, lookups.deadline(context))
-    if by_key:  # no try of a PIN is spent
+    if handle.made_with is MadeWith.MANAGEMENT_KEY:  # no try of a PIN is spent
         return await tries.in_turn(context, serial, making, lasting=True)
+    if admin is not None:
+        return await adminpin.spend(context, handle, ref, admin, making)
     return await tries.spend(context, handle, ref, making, lasting=True)
 
 
@@ -274,7 +280,7 @@ async def _check_key(
 async def _check_new_pair(context: Context, handle: UkeyHandle, ref: KeyRef) -> None:
     """Refuse, before anything is typed, a ukey that cannot tell whether it holds a pair there. Only
     kinds that make pairs with a management key have such ukeys."""
-    if not handle.takes_management_key:
+    if handle.made_with is not MadeWith.MANAGEMENT_KEY:
         return
     with suppress(NoKeyPair):  # no such container: the ukey says which there are
         use = await handle.key_use(ref, lookups.deadline(context))

@@ -4,25 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 from keyservice.contract.names import Code, Flag
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import (
-    AdminPinLocked,
-    AdminPinWrong,
-    AdminTryWithheld,
     Cancelled,
     NotAllowed,
     NotEnrolled,
-    PinLocked,
     PinRefused,
     PinsDiffer,
     PinUnchanged,
-    PinWrong,
-    TryWithheld,
 )
 from keyservice.core.secret import Secret
 from keyservice.core.username import Person
@@ -37,7 +29,7 @@ from keyservice.ukeys.operations import (
     Arguments,
 )
 
-from . import choosing, identity, lookups, policy, presence, strength, tries
+from . import adminpin, choosing, identity, lookups, policy, presence, strength, tries
 from .context import Context
 from .messages import N_
 from .services import UkeyHandle
@@ -86,13 +78,7 @@ async def unblock_pin(context: Context) -> Verdict:
     handle, ref = await _meant(context)
     handle.check_can(UNBLOCK_PIN)
     serial = handle.info.serial
-    await tries.check_pause(context, handle, ref, admin=True)
-    state = await handle.do(PIN_STATE, Arguments(ref, admin=True), lookups.deadline(context))
-    told = context.texts.admin_tries_left(state.left)
-    await context.conversation.info(told if state.told else context.texts.admin_tries_untold())
-    with _of_admin():
-        tries.require_tries(state, serial, TryReserve.LAST)
-    admin = await tries.ask_pin(context, handle, context.texts.admin_pin(serial))
+    admin, before = await adminpin.ask(context, handle, ref)
     new = await _new_pin(context, handle, None)
 
     async def unblocking() -> None:
@@ -102,8 +88,7 @@ async def unblock_pin(context: Context) -> Verdict:
         pin, left = PinName(serial, ref.application), lookups.left(context)
         await context.services.throttle.passed(pin, left)
 
-    with _of_admin():
-        await tries.spend(context, handle, ref, unblocking, admin=state, lasting=True)
+    await adminpin.spend(context, handle, ref, before, unblocking)
     return Verdict(Code.SUCCESS, context.texts.pin_unblocked(serial), detail={"serial": serial})
 
 
@@ -203,16 +188,3 @@ async def _new_pin(context: Context, handle: UkeyHandle, old: Secret | None) -> 
             if not again:
                 raise
             await context.conversation.error(context.texts.error(error))
-
-
-@contextmanager
-def _of_admin() -> Iterator[None]:
-    """What is wrong with a PIN in the block is wrong with the admin PIN."""
-    try:
-        yield
-    except PinWrong as error:
-        raise AdminPinWrong("", **error.facts) from None
-    except PinLocked as error:
-        raise AdminPinLocked("", **error.facts) from None
-    except TryWithheld as error:
-        raise AdminTryWithheld("", **error.facts) from None

@@ -20,7 +20,7 @@ from keyservice.store import makers
 from keyservice.store.makers import Makers
 from keyservice.store.records import Records
 from keyservice.ukeys.base import KeyRef, KeyUse, PinState, UkeyInfo
-from keyservice.ukeys.kind import PinRule
+from keyservice.ukeys.kind import MadeWith, PinRule
 from keyservice.ukeys.operations import Arguments
 from keyservice.ukeys.operations import Operation as UkeyOperation
 from keyservice.ukeys.reader import Examined, ReaderEvent
@@ -66,7 +66,7 @@ class UkeyHandle(Protocol):
     @property
     def pin_rule(self) -> PinRule: ...
     @property
-    def takes_management_key(self) -> bool: ...
+    def made_with(self) -> MadeWith: ...
     @property
     def makes(self) -> str: ...
     def can(self, operation: UkeyOperation[Any]) -> bool: ...

@@ -21,7 +21,7 @@ from keyservice.crypto.key import PublicKey
 
 from . import kinds
 from .base import KeyRef, KeyUse, PinState, UkeyInfo
-from .kind import PinRule
+from .kind import MadeWith, PinRule
 from .operations import GENERATE, KEY_USE, PUBLIC_KEY, Arguments, Operation
 from .reader import Reader
 from .wire import Answer, build_request
@@ -45,9 +45,9 @@ class UkeyHandle:
         return kinds.named(self.info.kind).pin_rule
 
     @property
-    def takes_management_key(self) -> bool:
-        """Whether it makes a pair with a management key, not with the PIN."""
-        return kinds.named(self.info.kind).management_key
+    def made_with(self) -> MadeWith:
+        """What it wants to be told before it makes a pair."""
+        return kinds.named(self.info.kind).made_with
 
     @property
     def makes(self) -> str:

@@ -40,6 +40,14 @@ class Ability(Enum):
         return BadRequest(self.value, kind=kind)
 
 
+class MadeWith(Enum):
+    """What a ukey wants to be told before it makes a pair."""
+
+    PIN = "pin"
+    ADMIN_PIN = "admin-pin"  #: whose last try is never spent
+    MANAGEMENT_KEY = "management-key"
+
+
 class CardLink(Protocol):
     """A card in a reader, as a driver uses it: ``transport.pcsc.Card``."""
 
@@ -119,8 +127,8 @@ class Ukey(Protocol):
         ...
 
     def generate(self, ref: KeyRef, pin: Secret, reserve: TryReserve) -> PublicKey:
-        """Make a pair in the container, which is created if it is missing. `pin` is the management
-        key if the kind says so. Raises :class:`BadRequest` if there is a pair already."""
+        """Make a pair in the container, which is created if it is missing. `pin` is what the kind
+        says that pairs are made with. Raises :class:`BadRequest` if there is a pair already."""
         ...
 
     def attest(self, ref: KeyRef) -> Evidence:
@@ -172,8 +180,8 @@ class Kind(Protocol):
     def settings(self) -> tuple[Setting, ...]: ...
 
     @property
-    def management_key(self) -> bool:
-        """Whether a pair is made with a management key, not with the PIN."""
+    def made_with(self) -> MadeWith:
+        """What a pair is made with."""
         ...
 
     def makes(self, values: Values) -> str:

@@ -24,7 +24,7 @@ from keyservice.core.secret import Secret
 from keyservice.crypto.key import PublicKey
 from keyservice.transport.iso7816 import SW, CardError, Commands, ResponseError
 from keyservice.ukeys.base import Container, KeyRef, KeyUse, PinState, TryReserve, UkeyInfo
-from keyservice.ukeys.kind import Ability, CardLink, PinRule, Setting, Ukey, Values
+from keyservice.ukeys.kind import Ability, CardLink, MadeWith, PinRule, Setting, Ukey, Values
 from keyservice.ukeys.settings import is_virtual
 from keyservice.ukeys.text import is_serial
 
@@ -164,7 +164,7 @@ class ToyKind:
     pin_rule = RULE
     can: frozenset[Ability] = frozenset()
     settings: tuple[Setting, ...] = (Setting("colour", ("red", "blue")),)
-    management_key = False
+    made_with = MadeWith.PIN
 
     def makes(self, values: Values) -> str:
         return "sm2"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from keyservice.ukeys.kind import Ability, CardLink, Ukey, Values
+from keyservice.ukeys.kind import Ability, CardLink, MadeWith, Ukey, Values
 
 from .settings import PIN_RULE, SETTINGS
 
@@ -18,7 +18,7 @@ class Gmt0017Kind:
     pin_rule = PIN_RULE
     can = frozenset(Ability) - {Ability.ATTEST}
     settings = SETTINGS
-    management_key = False
+    made_with = MadeWith.PIN
 
     def makes(self, values: Values) -> str:
         return "sm2"

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from keyservice.ukeys.kind import Ability, CardLink, Ukey, Values
+from keyservice.ukeys.kind import Ability, CardLink, MadeWith, Ukey, Values
 
 from .settings import PIN_RULE, SETTINGS, new_algorithm
 
@@ -18,7 +18,7 @@ class PivKind:
     pin_rule = PIN_RULE
     can = frozenset(Ability)
     settings = SETTINGS
-    management_key = True
+    made_with = MadeWith.MANAGEMENT_KEY
 
     def makes(self, values: Values) -> str:
         return new_algorithm(values)

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from keyservice.core.errors import PinWrong
 from keyservice.core.secret import Secret
+from keyservice.crypto.key import PublicKey
 from keyservice.transport import pcsc
-from keyservice.ukeys.base import Evidence, TryReserve
+from keyservice.ukeys.base import Evidence, KeyRef, TryReserve
 from keyservice.ukeys.kind import Ukey
-from keyservice.ukeys.operations import ATTEST, SIGN, VERIFY_PIN, Arguments
+from keyservice.ukeys.operations import ATTEST, GENERATE, SIGN, VERIFY_PIN, Arguments
 from tests.inprocess.pcscd import Pcscd
 from tests.softkey.misbehave import Reply
 
@@ -19,8 +20,6 @@ from .example import Device, Example
 from .tasks import Task
 
 READER = "Virtual PCD 00 00"
-#: Plain numbers: cards have no others.
-SERIAL, OTHER = "1001", "1002"
 
 
 class Answered(NamedTuple):
@@ -58,18 +57,22 @@ class Desk:
 
     # -- what is in the reader
 
-    def renew(self, serial: str = SERIAL) -> Ukey:
+    def renew(self) -> Ukey:
         """Put another ukey from the factory into the reader; what its kind makes of it."""
-        self.change(serial)
+        self.change()
         self.ukey = self.recognised()
         return self.ukey
 
-    def change(self, serial: str = SERIAL) -> None:
+    def change(self, serial: str = "") -> None:
         """Put another ukey into the reader, and nobody is told."""
         self._pcscd.remove(READER)
-        self.device = self.example.make(serial)
+        self.device = self.example.make(serial or self.serial)
         self._inside = _InReader(self.device)
         self.insert()
+
+    @property
+    def serial(self) -> str:
+        return self.example.serials[0]
 
     def insert(self) -> None:
         self._pcscd.insert(READER, self._inside)
@@ -97,7 +100,10 @@ class Desk:
         return found
 
     def run(self, task: Task) -> object:
-        """Have the driver do it: nothing, or what it brought."""
+        """Have the driver do it: nothing, or what it brought. Where a ukey has one container, it is
+        empty before a pair is made."""
+        if task.operation is GENERATE and self.example.one_container:
+            self.device.clear()
         return task.operation.run(self.ukey, task.arguments(self.example))
 
     def trial(self, task: Task) -> list[Answered]:
@@ -117,6 +123,13 @@ class Desk:
     def resets(self) -> int:
         """How often the card was reset since it was made, insertions included."""
         return self._inside.resets
+
+    def generate(self, ref: KeyRef | None = None) -> PublicKey:
+        """Have the driver make a pair."""
+        place = ref or self.example.new
+        assert place is not None
+        with Secret(self.example.made_with or self.example.pin) as pin:
+            return GENERATE.run(self.ukey, Arguments(place, pin=pin))
 
     # -- what must hold
 
@@ -150,6 +163,8 @@ class Desk:
         self.ukey = self.recognised()
         right = [pin for pin in self._pins if self._is_pin(pin)]
         assert len(right) == 1
+        if self.example.one_container and self.device.key(self.example.ref) is None:
+            self.generate()
         with Secret(right[0]) as pin:
             sign = Arguments(self.example.ref, pin=pin, data=self.example.data)
             signature = SIGN.run(self.ukey, sign)

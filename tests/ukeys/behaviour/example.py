@@ -40,6 +40,10 @@ class Device(Protocol):
 
     def set_tries(self, left: int, *, admin: bool = False) -> None: ...
 
+    def clear(self) -> None:
+        """Have no pair any more, where the ukey has one container."""
+        ...
+
     def key(self, ref: KeyRef) -> bytes | None:
         """The public key in that place, encoded; None where there is no pair."""
         ...
@@ -72,8 +76,13 @@ class Example:
     admin: bytes = b""
     wrong_admin: bytes = b""
     empty: KeyRef | None = None  #: holds no pair
-    new: KeyRef | None = None  #: can be made
+    new: KeyRef | None = None  #: can be made; `ref` where a ukey has one container
     containers: tuple[Container, ...] = ()  #: all of them, where these are more than the two
     use: KeyUse = field(default_factory=KeyUse)  #: of the pair
     empty_word: int = 0  #: the status word by which it says that a container holds nothing
-    management_key: bytes = b""  #: as it is typed, where pairs are made with one
+    made_with: bytes = b""  #: what pairs are made with, as it is typed, where that is not the PIN
+    serials: tuple[str, str] = ("1001", "1002")  #: that its ukeys can have
+
+    @property
+    def one_container(self) -> bool:
+        return self.new == self.ref

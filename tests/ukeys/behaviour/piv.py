@@ -135,5 +135,5 @@ PIV = Example(
     new=KeyRef("piv", "82"),
     containers=tuple(Container(KeyRef("piv", slot), slot == "9A") for slot in SLOTS),
     empty_word=0x6A88,
-    management_key=MANAGEMENT_KEY.hex().encode(),
+    made_with=MANAGEMENT_KEY.hex().encode(),
 )

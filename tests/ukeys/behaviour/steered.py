@@ -24,5 +24,8 @@ class SteeredDevice(Generic[_Card]):
     def transmit(self, apdu: bytes, inserted_at: float) -> Reply:
         return self._steered.transmit(apdu, inserted_at)
 
+    def clear(self) -> None:
+        raise NotImplementedError("its ukeys have several containers")
+
     def misbehave(self, switches: dict[str, Any]) -> None:
         self._steered.misbehave(switches)

@@ -12,7 +12,7 @@ from keyservice.core.secret import Secret
 from keyservice.crypto.key import PublicKey
 from keyservice.ukeys import operations
 from keyservice.ukeys.base import Container, KeyRef, PinState, TryReserve, UkeyInfo
-from keyservice.ukeys.kind import Ability
+from keyservice.ukeys.kind import Ability, MadeWith
 from keyservice.ukeys.operations import Arguments, Operation
 
 from .example import Example
@@ -36,7 +36,7 @@ class Task:
     refusable: bool = False  #: the ukey may say no to it, and nothing comes of it then
     more: Ability | None = None  #: what it needs beside what the operation does
     repeats: bool = True  #: it can be done again, with the same arguments
-    by_key: bool | None = None  #: with a management key, or not; None where that is no matter
+    by_pin: bool | None = None  #: with the user PIN, or not; None where that is no matter
 
     def arguments(self, example: Example, **changed: Any) -> Arguments:
         """The right ones, but for what is `changed`."""
@@ -44,7 +44,8 @@ class Task:
 
     def is_for(self, example: Example) -> bool:
         """Whether the example's kind can do it, and in this way."""
-        if self.by_key is not None and self.by_key is not example.kind.management_key:
+        made_with_pin = example.kind.made_with is MadeWith.PIN
+        if self.by_pin is not None and self.by_pin is not made_with_pin:
             return False
         return {self.operation.needs, self.more} - {None} <= example.kind.can
 
@@ -53,7 +54,8 @@ def _info(desk: Desk) -> UkeyInfo:
     """What only its kind knows is taken as it says it."""
     info = desk.ukey.info()
     name = desk.example.kind.name
-    return replace(info, kind=name, reader="Virtual PCD 00 00", serial="1001", virtual=True)
+    serial, _ = desk.example.serials
+    return replace(info, kind=name, reader="Virtual PCD 00 00", serial=serial, virtual=True)
 
 
 def _containers(desk: Desk) -> list[Container]:
@@ -142,15 +144,15 @@ GENERATE = Task(
     lambda desk: _key(desk, desk.example.new),
     pins=1,
     repeats=False,
-    by_key=False,
+    by_pin=True,
 )
 GENERATE_BY_KEY = Task(
     "generate_by_key",
     operations.GENERATE,
-    lambda example: Arguments(example.new or example.ref, pin=Secret(example.management_key)),
+    lambda example: Arguments(example.new or example.ref, pin=Secret(example.made_with)),
     lambda desk: _key(desk, desk.example.new),
     repeats=False,
-    by_key=True,
+    by_pin=False,
 )
 KEY_USE = Task(
     "key_use",

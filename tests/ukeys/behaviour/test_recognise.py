@@ -14,7 +14,7 @@ from keyservice.ukeys import kinds, operations, wire
 from keyservice.ukeys.kind import Ability
 from keyservice.ukeys.text import is_name, is_serial
 
-from .desk import READER, SERIAL, Desk
+from .desk import READER, Desk
 from .examples import EXAMPLES
 from .tasks import TASKS
 
@@ -29,7 +29,7 @@ def test_every_kind_and_every_operation_is_in_the_suite() -> None:
 def test_it_is_recognised_and_says_what_it_is(desk: Desk) -> None:
     info = desk.ukey.info()
     assert info.kind == desk.example.kind.name
-    assert (info.serial, info.reader, info.virtual) == (SERIAL, READER, True)
+    assert (info.serial, info.reader, info.virtual) == (desk.serial, READER, True)
     assert desk.ukey.seen_pin is None
     assert desk.resets == 1  # its insertion
     desk.check_left()
@@ -67,7 +67,7 @@ def test_what_it_brings_crosses_to_the_service_as_it_is(desk: Desk) -> None:
             answer = wire.parse_answer(wire.build_done(task.operation, result, seen), READER)
             taken = answer.take(task.operation)
             if task.operation is operations.PROBE:  # the service knows the reader better
-                assert (taken.kind, taken.serial) == (desk.example.kind.name, SERIAL)
+                assert (taken.kind, taken.serial) == (desk.example.kind.name, desk.serial)
             else:
                 assert taken == result
             assert answer.seen_pin == seen
@@ -108,7 +108,7 @@ def test_another_card_is_nobodys_and_left_as_it_was(desk: Desk, faults: dict[str
     assert desk.resets == 1
     desk.check_left()
     desk.behave()
-    assert desk.recognised().info().serial == SERIAL
+    assert desk.recognised().info().serial == desk.serial
 
 
 @pytest.mark.parametrize("faults", FOREIGN, ids=name)

@@ -9,7 +9,7 @@ import pytest
 from keyservice.core.errors import UkeyAbsent, UkeyError, UkeyRemoved
 from keyservice.transport import pcsc
 
-from .desk import OTHER, READER, Desk
+from .desk import READER, Desk
 from .tasks import PIN_STATE, SIGN, Task
 
 
@@ -60,10 +60,11 @@ def test_taken_out_and_put_back_between_two_operations(desk: Desk, task: Task) -
 
 def test_another_ukey_of_its_kind_in_its_place_gets_no_pin(desk: Desk, task: Task) -> None:
     desk.run(SIGN)
-    desk.change(OTHER)
+    other = desk.example.serials[1]
+    desk.change(other)
     with pytest.raises(UkeyRemoved):
         desk.run(task)
     desk.check_left()
     assert desk.device.tries() == desk.example.maximum
     assert desk.resets == 1
-    assert desk.recognised().info().serial == OTHER
+    assert desk.recognised().info().serial == other

@@ -26,6 +26,9 @@ class ToyDevice:
     def reset(self) -> None:
         self._card.reset()
 
+    def clear(self) -> None:
+        raise NotImplementedError("its kind makes no pairs")
+
     def transmit(self, apdu: bytes, inserted_at: float) -> Reply:
         reply = self._faulty.transmit(apdu, inserted_at)
         if reply.pull:
