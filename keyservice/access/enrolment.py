@@ -38,7 +38,7 @@ from keyservice.store import uniqueness
 from keyservice.store.people import Kind, now
 from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
-from keyservice.ukeys.base import KeyRef, Remark, TryReserve
+from keyservice.ukeys.base import KeyRef, PinState, Remark, TryReserve
 from keyservice.ukeys.kind import MadeWith
 from keyservice.ukeys.operations import GENERATE, PIN_STATE, Arguments
 
@@ -107,6 +107,9 @@ async def bind(context: Context) -> Verdict:
         raise KeyMismatch(serial=serial, reader=handle.info.reader)
     proof = Proof(Purpose.BIND, person, handle, ref, key)
     await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
+    seen = handle.known_pin(ref)
+    if seen is not None:  # some ukeys tell only now, the PIN being right
+        _check_default(context, serial, seen)
 
     binding = _binding(person, handle, ref, key, context.caller, attested=attested)
     await lookups.store(context, partial(context.services.records.add, binding))
@@ -307,9 +310,13 @@ async def _check_pin_state(
     serial = handle.info.serial
     if state.maximum > TRIES_MAX:
         raise TryLimitTooHigh(serial=serial, maximum=state.maximum)
+    _check_default(context, serial, state)
+    tries.require_tries(state, serial, reserve)
+
+
+def _check_default(context: Context, serial: str, state: PinState) -> None:
     if state.default and Flag.ALLOW_DEFAULT_PIN not in context.request.flags:
         raise DefaultPin(serial=serial)
-    tries.require_tries(state, serial, reserve)
 
 
 def _binding(
