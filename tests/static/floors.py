@@ -32,6 +32,7 @@ ALLOWED |= {
     "bench": frozenset({"keyservice", "tests.guest", "tests.softkey", "tests.support"}),
     "acceptance": frozenset({"tests.support"}),
     "demo": frozenset({"keyservice.contract", "tests.softkey", "tests.support"}),
+    "tests.openpgpcard": frozenset({"tests.pivcard", "tests.softkey"}),
     "tests.pivcard": frozenset({"tests.softkey"}),
     "tests.softkey": frozenset(),
 }

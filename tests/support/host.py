@@ -17,6 +17,7 @@ from . import daemons
 from .authlog import Authlog
 from .crowd import Crowd
 from .network import Far
+from .openpgpcards import OpenPgpcard
 from .people import User
 from .pivcards import Pivcard
 from .process import Daemon, HostError, run, wait_until
@@ -173,6 +174,12 @@ class Host(Closing):
         """An emulated PIV card, inserted. `make`: as for ``pivcard.state.new``."""
         given = {"pin": PIN, "admin_pin": ADMIN_PIN, **make}
         made = Pivcard(self.folder / f"{name}.piv", slot, inserted=True, **given)
+        return self._keep_ukey(made, inserted=True)
+
+    def openpgpcard(self, name: str = "card", slot: int = 0, **make: Any) -> OpenPgpcard:
+        """An emulated OpenPGP card, inserted. `make`: as for ``openpgpcard.state.new``."""
+        given = {"pin": PIN, "admin_pin": ADMIN_PIN, **make}
+        made = OpenPgpcard(self.folder / f"{name}.openpgp", slot, inserted=True, **given)
         return self._keep_ukey(made, inserted=True)
 
     def _keep_ukey(self, made: U, inserted: bool) -> U:
