@@ -20,9 +20,9 @@ MANUAL = Manual(
     about=N_(
         "The ukey has to be in a reader. The present PIN is asked for, then the new one twice. A "
         "user may change the PIN of the ukey that is bound to them; root that of any ukey.\n\n"
-        "A PIN has 6 to 16 bytes, 6 to 8 on a PIV card: letters, digits and signs of ASCII are "
-        "one byte each; some PIV cards take digits only. Every wrong PIN costs a try, and a ukey "
-        "without tries is locked.\n\n"
+        "A PIN has 6 to 16 bytes, 6 to 8 on a PIV card, 6 to 127 on an OpenPGP card: letters, "
+        "digits and signs of ASCII are one byte each; some PIV cards take digits only. Every wrong "
+        "PIN costs a try, and a ukey without tries is locked.\n\n"
         "--unblock sets a new PIN on a locked ukey. It needs root and the ukey's admin PIN (a PIV "
         "card's PUK), whose tries are shown first; the last of them is never spent, since a ukey "
         "whose admin PIN is locked as well can only be thrown away."

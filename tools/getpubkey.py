@@ -28,7 +28,8 @@ MANUAL = Manual(
         "with rmpubkey first. A ukey that still has the PIN it was shipped with is refused: "
         "change the PIN with chpinpw. So is a key that signs without a PIN, as in slot 9E of a PIV "
         "card.\n\n"
-        "A PIV card makes a key pair with its management key, which is asked for.\n\n"
+        "A PIV card makes a key pair with its management key, an OpenPGP card with its admin PIN, "
+        "which is asked for. Of an OpenPGP card the authentication key is bound.\n\n"
         "Where the certificates of makers are on this host, a ukey of theirs that can is asked to "
         "vouch for its key, and the record says what came of it; with [policy] attested = true, "
         "a ukey for whose key nobody vouches is refused.\n\n"
@@ -50,6 +51,10 @@ MANUAL = Manual(
             N_("choose among several key pairs on the ukey without being asked"),
         ),
         ("getpubkey alice --generate --container 9A", N_("a PIV card: make a pair in that slot")),
+        (
+            "getpubkey alice --generate --container AUT",
+            N_("an OpenPGP card: make its authentication key"),
+        ),
     ),
     json_keys=(
         *VERDICT_KEYS,

@@ -11,9 +11,10 @@ from keyservice.core.errors import UkeyUnknown
 
 from .gmt0017 import GMT0017
 from .kind import CardLink, Kind, Setting, Ukey
+from .openpgp import OPENPGP
 from .piv import PIV
 
-KINDS: tuple[Kind, ...] = (GMT0017, PIV)
+KINDS: tuple[Kind, ...] = (GMT0017, PIV, OPENPGP)
 
 
 def named(name: str) -> Kind:

@@ -233,6 +233,7 @@ def test_the_installed_file_says_the_defaults_and_every_key() -> None:
     assert keys(uncommented) == keys(EVERY_KEY) | {
         *("reader", "serial", "byte_order", "expected_length", "pin_hash", "new_pair"),
         *("pin_block", "size_order"),
+        "unblock_with",
     }
 
 

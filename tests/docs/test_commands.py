@@ -80,6 +80,15 @@ def test_a_piv_card_makes_a_pair_as_described(running: Host) -> None:
     assert '"algorithm": "p256"' in record
 
 
+def test_an_openpgp_card_makes_a_pair_as_described(running: Host) -> None:
+    running.user("alice")
+    card = running.openpgpcard(pairs={})
+    run_blocks("docs/openpgp.md", card)
+    record = Path("/etc/usbkey/alice").read_text()
+    assert f'"serial": "{card.serial}"' in record
+    assert '"container": "AUT"' in record
+
+
 def test_it_is_turned_on_and_taken_back_as_described() -> None:
     """What the page copies is in force in between, and in the end all of it is as it was."""
     folders = (Path("/etc/pam.d"), Path("/etc/ssh/sshd_config.d"))

@@ -30,7 +30,7 @@ ADDED = {
     "toy_kind.py": (
         "keyservice/ukeys/toy.py",
         "keyservice/ukeys/kinds.py",
-        {"(GMT0017, PIV)": "(GMT0017, PIV, TOY)"},
+        {"(GMT0017, PIV, OPENPGP)": "(GMT0017, PIV, OPENPGP, TOY)"},
         "from .toy import TOY\n",
     ),
     "toy_factor.py": (

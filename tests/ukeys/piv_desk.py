@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from keyservice.core.secret import Secret
 from keyservice.crypto import algorithms
-from keyservice.transport.iso7816 import encode_short
 from keyservice.ukeys.base import KeyRef, TryReserve
 from keyservice.ukeys.piv.ukey import Piv
 from tests.pivcard import state
 from tests.pivcard.card import Card
 from tests.pivcard.state import StateFile
+
+from .slot import CardSlot
 
 PIN, PUK, WRONG, NEW = b"528491", b"80352917", b"111111", b"90210467"
 MANAGEMENT = b"010203040506070801020304050607080102030405060708"
@@ -23,51 +23,8 @@ REF = KeyRef("piv", "9A")
 ALGORITHMS = ("sm2", "p256", "p384", "rsa2048", "rsa3072", "rsa4096", "ed25519")
 
 
-class Slot:
-    """A card as the driver holds it (``CardLink``): each transaction, command and reset is seen."""
-
-    reader = "R"
-
-    def __init__(self, card: Card) -> None:
-        self.card = card
-        self.generation = 0
-        self.commands: list[bytes] = []
-        self.resets = 0
-        self.spoil: Callable[[bytes, bytes], bytes] = lambda _command, answer: answer
-
-    def transmit(self, command: bytes | bytearray) -> tuple[bytes, int]:
-        assert self.held, "a command outside a transaction"
-        sent = bytes(command)
-        self.commands.append(sent)
-        answer = self.spoil(sent, self.card.transmit(sent))
-        return answer[:-2], int.from_bytes(answer[-2:], "big")
-
-    held = False
-
-    def transaction(self) -> Slot:
-        return self
-
-    def __enter__(self) -> None:
-        self.held = True
-
-    def __exit__(self, *_: object) -> None:
-        self.held = False
-
-    def reset(self) -> None:
-        self.resets += 1
-        self.generation += 1
-        self.card.reset()
-
-    def instructions(self) -> list[int]:
-        """The INS of each command since the last call."""
-        told = [command[1] for command in self.commands]
-        self.commands.clear()
-        return told
-
-    def another_program(self, ins: int, p1: int, p2: int, data: bytes = b"") -> int:
-        """What the card answers to a program that shares it."""
-        answer = self.card.transmit(bytes(encode_short(0, ins, p1, p2, data)))
-        return int.from_bytes(answer[-2:], "big")
+class Slot(CardSlot[Card]):
+    """A PIV card as the driver holds it."""
 
 
 def insert(folder: Path, **make: Any) -> Slot:

@@ -20,6 +20,7 @@ from tests.transport.scard_stub import ScardStub
 
 GET_DEV_INFO = "80040000 000120"
 SELECT_PIV = "00a40400 05 a000000308 00"
+SELECT_OPENPGP = "00a40400 06 d27600012401 00"
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_another_ukey_than_the_one_meant_gets_no_pin(stub: ScardStub, worker: Wo
 
 
 def test_somebody_elses_card_is_let_go(stub: ScardStub, worker: Worker) -> None:
-    stub.expect((GET_DEV_INFO, "6d00"), (SELECT_PIV, "6a82"))
+    stub.expect((GET_DEV_INFO, "6d00"), (SELECT_PIV, "6a82"), (SELECT_OPENPGP, "6a82"))
     answer = wire.parse_answer(worker.answer(wire.build_request(PROBE)), "R")
     assert type(answer.error) is UkeyUnknown
     assert stub.done()[-2:] == ["end leave", "disconnect leave"]

@@ -21,7 +21,7 @@ KEYS = (
     ("user", N_("the user's name")),
     ("uid", N_("the user's number")),
     ("serial", N_("the ukey's serial")),
-    ("kind", N_("the kind of ukey, such as gmt0017 or piv")),
+    ("kind", N_("the kind of ukey, such as gmt0017, piv or openpgp")),
     ("application", N_("the application on the ukey that holds the key pair")),
     ("container", N_("the container in it that holds the key pair")),
     ("algorithm", N_("the key's algorithm: sm2")),

@@ -19,7 +19,10 @@ KEYS = (
     ("reader", N_("the reader's name")),
     ("mine", N_("whether the ukey is bound to you")),
     ("card", N_("whether something is in the reader")),
-    ("kind", N_("the kind of ukey, such as gmt0017 or piv; null where it is not a known one")),
+    (
+        "kind",
+        N_("the kind of ukey, such as gmt0017, piv or openpgp; null where it is not a known one"),
+    ),
     ("serial", N_("the ukey's serial")),
     ("label", N_("the ukey's label")),
     ("manufacturer", N_("the ukey's manufacturer")),

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from .example import Example
 from .gmt0017 import GMT0017
+from .openpgp import OPENPGP
 from .piv import PIV
 from .toy import TOY
 
-EXAMPLES: tuple[Example, ...] = (GMT0017, PIV, TOY)
+EXAMPLES: tuple[Example, ...] = (GMT0017, PIV, OPENPGP, TOY)
