@@ -158,9 +158,11 @@ def _check_reader(table: Table, key: str, pattern: str) -> None:
 def _quirk(table: Table) -> QuirkRule:
     reader = table.text("reader", "*")
     _check_reader(table, "reader", reader)
-    return QuirkRule(
-        reader=reader,
-        manufacturer=table.text("manufacturer", "*"),
-        serial=table.text("serial", "*"),
-        values={name: table.one_of(name, each.choices) for name, each in kinds.settings().items()},
-    )
+    manufacturer, serial = table.text("manufacturer", "*"), table.text("serial", "*")
+    values = {name: table.one_of(name, each.choices) for name, each in kinds.settings().items()}
+    if values[kinds.KIND] != kinds.ANY and (manufacturer, serial) != ("*", "*"):
+        table.complain(
+            kinds.KIND,
+            "goes with reader alone: it counts before the ukey's manufacturer and serial are known",
+        )
+    return QuirkRule(reader, manufacturer, serial, values)

@@ -10,11 +10,14 @@ from functools import cache
 from keyservice.core.errors import UkeyUnknown
 
 from .gmt0017 import GMT0017
-from .kind import CardLink, Kind, Setting, Ukey
+from .kind import CardLink, Kind, Setting, Ukey, Values
 from .openpgp import OPENPGP
 from .piv import PIV
 
 KINDS: tuple[Kind, ...] = (GMT0017, PIV, OPENPGP)
+
+#: The setting by which the card in a reader counts as one kind only. It is not a kind's own.
+KIND, ANY = "kind", "any"
 
 
 def named(name: str) -> Kind:
@@ -27,8 +30,10 @@ def named(name: str) -> Kind:
 
 @cache
 def settings() -> Mapping[str, Setting]:
-    """The settings of all kinds, by name. Kinds that share a name mean the same by it."""
-    return {setting.name: setting for kind in KINDS for setting in kind.settings}
+    """All settings, by name. Kinds that share a name mean the same by it."""
+    which = Setting(KIND, (ANY, *(kind.name for kind in KINDS)))
+    each = (setting for kind in KINDS for setting in kind.settings)
+    return {setting.name: setting for setting in (which, *each)}
 
 
 def prepare() -> None:
@@ -37,9 +42,15 @@ def prepare() -> None:
         kind.prepare()
 
 
-def recognise(card: CardLink) -> Ukey:
-    """The ukey behind `card`. Raises :class:`UkeyUnknown` for any other card."""
+def recognise(card: CardLink, values: Values) -> Ukey:
+    """The ukey behind `card`, of the kind that `values` name, else of the first that it is of.
+
+    Raises :class:`UkeyUnknown` for any other card.
+    """
+    wanted = values.get(KIND, ANY)
     for kind in KINDS:
+        if wanted not in (ANY, kind.name):
+            continue
         ukey = kind.recognise(card)
         if ukey is not None:
             return ukey

@@ -17,6 +17,7 @@ from keyservice.core.text import plain
 from keyservice.crypto.key import PublicKey
 from keyservice.transport.state import ReaderState
 
+from . import kinds
 from .base import KeyRef, KeyUse, PinState, UkeyInfo
 from .examination import Examination
 from .kind import Values
@@ -207,13 +208,20 @@ class Reader:
             return replace(info, reader=plain(self._reader), virtual=self.virtual)
 
         limit = self._now() + self._settings.operation_deadline
-        return await queue.submit(build_request(PROBE), limit, take)
+        return await queue.submit(build_request(PROBE, values=self._kind), limit, take)
+
+    @property
+    def _kind(self) -> Values:
+        """Of what kind the card may be: this is asked before its maker and its serial are known."""
+        values = choose(self._settings.quirks, plain(self._reader), "", "")
+        return {kinds.KIND: values.get(kinds.KIND, kinds.ANY)}
 
     def _settle(self, info: UkeyInfo | None) -> None:
         told, self._probed, self._told, self.info = self._told, True, True, info
         if info is not None:
             rules = self._settings.quirks
-            self.values = choose(rules, info.reader, info.manufacturer, info.serial)
+            chosen = choose(rules, info.reader, info.manufacturer, info.serial)
+            self.values = {**chosen, **self._kind}
         if info is not None or not told:
             self._on_event(ReaderEvent(plain(self._reader), True, info))
 

@@ -21,7 +21,7 @@ from . import kinds, wire
 from .confine import Confinement
 from .endings import Ending, end
 from .fields import MESSAGE_MAX
-from .kind import Ukey
+from .kind import Ukey, Values
 from .wire import Request
 
 
@@ -57,17 +57,17 @@ class Worker:
                 self._card.release()
         if operation.recognises:
             self._ukey = None
-        ukey = self._recognised()
+        ukey = self._recognised(request.values)
         if not operation.recognises:
             if ukey.info().serial != request.serial:
                 raise UkeyRemoved(serial=request.serial)
             ukey.configure(request.values)
         return wire.build_done(operation, operation.run(ukey, request.arguments), ukey.seen_pin)
 
-    def _recognised(self) -> Ukey:
+    def _recognised(self, values: Values) -> Ukey:
         if self._ukey is None:
             try:
-                self._ukey = kinds.recognise(self._card)
+                self._ukey = kinds.recognise(self._card, values)
             finally:
                 if self._ukey is None:  # the card is not ours, so we do not hold it
                     self._card.release()

@@ -174,6 +174,8 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
         ("[[quirks]]\nname_length = 40", "quirks[1].name_length is one of 32, 48"),
         ('[[quirks]]\npin_hash = "md5"', "quirks[1].pin_hash is one of sha1, sm3"),
         ("[[quirks]]\nserial = 1", "quirks[1].serial is a text"),
+        ('[[quirks]]\nkind = "card"', "quirks[1].kind is one of any, gmt0017, piv, openpgp"),
+        ('[[quirks]]\nserial = "1"\nkind = "piv"', "quirks[1].kind goes with reader alone"),
         ("a = \n", "line 1"),
         ("[service]\n[service]", "service"),
     ],
@@ -233,7 +235,7 @@ def test_the_installed_file_says_the_defaults_and_every_key() -> None:
     assert keys(uncommented) == keys(EVERY_KEY) | {
         *("reader", "serial", "byte_order", "expected_length", "pin_hash", "new_pair"),
         *("pin_block", "size_order"),
-        "unblock_with",
+        *("kind", "unblock_with"),
     }
 
 

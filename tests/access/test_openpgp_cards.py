@@ -5,6 +5,7 @@ when it makes a pair."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,14 @@ from .rig import (
     ADMIN_PIN,
     IN_READERS,
     LOCKER,
+    MOMENT,
     NEW,
     PIN,
     ROOT,
     WRONG,
     Held,
     Service,
+    cards,
     run,
 )
 
@@ -146,6 +149,29 @@ def test_a_pair_that_is_there_is_never_overwritten(tmp_path: Path, insert: Inser
 
     run(tmp_path, scene)
     assert card.card.load().slots[AUTHENTICATION].key.public() == before
+
+
+@pytest.mark.parametrize(("kind", "counts"), [("openpgp", True), ("piv", False), ("any", True)])
+def test_a_reader_can_be_for_one_kind(
+    tmp_path: Path, insert: Insert, kind: str, counts: bool
+) -> None:
+    card = insert(inserted=False)
+    quirks = (QuirkRule(serial="1", values={}), QuirkRule(reader="Virtual*", values={"kind": kind}))
+
+    async def scene(service: Service) -> None:
+        card.insert()
+        async with asyncio.timeout(15):
+            while not cards(service.ukeys):
+                await asyncio.sleep(MOMENT)
+        await service.ukeys.settled(asyncio.get_running_loop().time() + 10)
+        (reader,) = cards(service.ukeys)
+        assert (reader.info is not None) is counts
+        if counts:
+            held = await service.hold(bind(), PIN, caller=ROOT)
+            assert held.code is Code.SUCCESS, held.text
+            assert (await service.login(PIN)).code is Code.SUCCESS
+
+    run(tmp_path, scene, readers=ReaderSettings(allow_virtual_readers=True, quirks=quirks))
 
 
 @pytest.mark.parametrize("code", [False, True], ids=["admin-pin", "reset-code"])

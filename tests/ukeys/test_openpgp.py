@@ -16,13 +16,19 @@ from keyservice.core.errors import (
     PinWrong,
     UkeyFailed,
     UkeyRemoved,
+    UkeyUnknown,
 )
 from keyservice.core.secret import Secret
 from keyservice.crypto import algorithms
+from keyservice.ukeys import kinds
 from keyservice.ukeys.base import KeyUse, Remark, TryReserve
 from keyservice.ukeys.openpgp.ukey import OpenPgp
 from tests.openpgpcard import attributes, keys
+from tests.openpgpcard.card import Card
 from tests.openpgpcard.state import AUTHENTICATION
+from tests.pivcard import state as pivcard
+from tests.pivcard.card import Card as PivCard
+from tests.pivcard.state import StateFile as PivFile
 
 from .openpgp_desk import (
     ADMIN,
@@ -34,6 +40,7 @@ from .openpgp_desk import (
     recognised,
     sign,
 )
+from .slot import CardSlot
 
 SELECT, GET, GET_RESPONSE, VERIFY, KEY, AUTHENTICATE = 0xA4, 0xCA, 0xC0, 0x20, 0x47, 0x88
 LOG_OUT = bytes.fromhex("0020ff82")
@@ -81,6 +88,34 @@ def test_another_card_in_its_place_gets_no_pin(tmp_path: Path) -> None:
     with pytest.raises(UkeyRemoved):
         sign(ukey)
     assert VERIFY not in slot.instructions()
+
+
+class Both:
+    """A card with both applications, as several makers sell them."""
+
+    def __init__(self, folder: Path) -> None:
+        file = PivFile(folder / "piv")
+        file.create(pivcard.new(pairs={"9A": "p256"}))
+        piv, openpgp = PivCard(file), insert(folder).card
+        self._cards: dict[bytes, PivCard | Card] = {b"\xa0": piv, b"\xd2": openpgp}
+        self._selected: PivCard | Card = piv
+
+    def transmit(self, apdu: bytes) -> bytes:
+        if apdu[1] == SELECT:
+            self._selected = self._cards.get(apdu[5:6], self._selected)
+        return self._selected.transmit(apdu)
+
+    def reset(self) -> None:
+        for card in self._cards.values():
+            card.reset()
+
+
+@pytest.mark.parametrize(("wanted", "kind"), [("any", "piv"), ("openpgp", "openpgp")])
+def test_a_card_of_several_kinds(tmp_path: Path, wanted: str, kind: str) -> None:
+    slot = CardSlot[Both](Both(tmp_path))
+    assert kinds.recognise(slot, {kinds.KIND: wanted}).info().kind == kind
+    with pytest.raises(UkeyUnknown):
+        kinds.recognise(slot, {kinds.KIND: "gmt0017"})
 
 
 # -- cards that differ
