@@ -211,10 +211,10 @@ def test_the_accepted_algorithms_are_those_of_ssh_keys_too(tmp_path: Path) -> No
         await add(service, plain)
         await add(service, sk, kind="sk")
         rules = service.services.rules
-        service.services.rules = replace(rules, algorithms=("ed25519",))
+        service.services.rules = replace(rules, algorithms=frozenset({"ed25519"}))
         for key in (plain, sk):
             assert (await ssh(service, said(key))).code is Code.SUCCESS
-        service.services.rules = replace(rules, algorithms=("sm2", "p256"))
+        service.services.rules = replace(rules, algorithms=frozenset({"sm2", "p256"}))
         for key in (plain, sk):
             held = await ssh(service, said(key))
             assert held.verdict.error is ErrorName.ALGORITHM_REFUSED

@@ -307,14 +307,14 @@ def test_what_undoes_all_takes_back_what_pam_auth_update_remembers(
     debian: Enrolled, rescue: User
 ) -> None:
     """Otherwise it would take common-auth for edited by hand, and change it no more."""
-    debian.serve(CONFIG + "[services.login]\nallow_remote = true\n")
+    debian.serve(CONFIG + '[services.login]\nfactors_from_afar = ["ukey"]\n')
     before, stack = remembered(), (PAM_D / "common-auth").read_bytes()
     answers = "".join(f"{answer}\n" for answer in debian.right * 2)
     done = run([UKEY, "pam", "enable", "--all", "--yes", "--json"], input=answers, seconds=90)
     told = only_json(done.stdout)
     assert told["changed"], told
     assert remembered() != before
-    must(["/bin/sh", "-c", told["undo"]], env={"PATH": "/bin"})
+    must(["/bin/sh", "-c", str(told["undo"])], env={"PATH": "/bin"})
     assert (remembered(), (PAM_D / "common-auth").read_bytes()) == (before, stack)
     again = run([UKEY, "pam", "enable", "--all", "--dry-run", "--json"], seconds=60)
     assert (again.returncode, only_json(again.stdout)["files"]) == (0, told["files"])

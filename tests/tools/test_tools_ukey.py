@@ -205,22 +205,23 @@ def test_export_prints_the_document_and_says_what_is_left_out(
     done = commands.piped("ukey", "bindings", "export")
     assert (done.returncode, done.stdout) == (0, "the document\n")
     assert done.stderr == "bob, 9F3B: left out, its key is revoked\n"
-    found = only_json(commands.piped("ukey", "bindings", "export", "--json").stdout)
+    found: Any = only_json(commands.piped("ukey", "bindings", "export", "--json").stdout)
     assert (found["document"], found["left"][0]["user"]) == ("the document\n", "bob")
 
 
 def test_import_shows_what_it_would_do_and_asks(
     commands: Commands, bus: BusService, tmp_path: Path
 ) -> None:
-    path = tmp_path / "bindings.json"
-    path.write_text("the document")
+    file = tmp_path / "bindings.json"
+    file.write_text("the document")
+    path = str(file)
     asked = ("CheckImport", ("the document",))
     bus.answers["CheckImport"] = bus.answers["ImportBindings"] = [entry("new")]
     done = commands.piped("ukey", "bindings", "import", path, text="n\n")
     assert (done.returncode, bus.asked) == (130, [asked])
     assert "alice" in done.stdout
     assert "9F3A" in done.stdout
-    found = only_json(commands.piped("ukey", "bindings", "import", path, "--json").stdout)
+    found: Any = only_json(commands.piped("ukey", "bindings", "import", path, "--json").stdout)
     assert (found["changed"], found["keys"][0]["state"], bus.asked[-1]) == (False, "new", asked)
     done = commands.piped("ukey", "bindings", "import", path, text="y\n")
     assert (done.returncode, bus.asked[-1]) == (0, ("ImportBindings", ("the document",)))
@@ -240,12 +241,13 @@ def test_import_shows_what_it_would_do_and_asks(
 def test_import_reads_a_file_of_a_sane_size(
     commands: Commands, bus: BusService, tmp_path: Path
 ) -> None:
-    path = tmp_path / "bindings.json"
+    file = tmp_path / "bindings.json"
+    path = str(file)
     for content in (b"x" * 60_001, b"\xff"):
-        path.write_bytes(content)
+        file.write_bytes(content)
         done = commands.piped("ukey", "bindings", "import", path)
         assert (done.returncode, bus.asked) == (2, [])
-    for words in (["import"], ["export", path], ["--yes"], ["import", tmp_path / "none"]):
+    for words in (["import"], ["export", path], ["--yes"], ["import", str(tmp_path / "none")]):
         assert commands.piped("ukey", "bindings", *words).returncode == 2
     assert bus.asked == []
 
