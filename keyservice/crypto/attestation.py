@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, ObjectIdentifier, SignatureAlgorithmOID
 
+from keyservice.core.errors import CryptoMissing
 from keyservice.core.reasons import Reason, Unfit
 
 from .key import PublicKey
@@ -170,21 +171,17 @@ def _unpacked(block: bytes) -> bytes:
 
 @contextmanager
 def _making_sense() -> Iterator[None]:
-    """Whatever the parser raises, it is one reason: the certificate is not to be believed."""
+    """Whatever the parser raises, it is one reason: the certificate is not to be believed. Which
+    errors it has is not documented, and some are those of its own tables."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of serial numbers and the like, which mean nothing
             yield
-    except Unfit:
+    except (Unfit, CryptoMissing):
         raise
     except UnsupportedAlgorithm:
         raise Unfit(Reason.ATTEST_WEAK) from None
-    except (
-        ValueError,
-        x509.InvalidVersion,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ):
+    except Exception:
         raise Unfit(Reason.ATTEST_NONSENSE) from None
 
 
