@@ -20,6 +20,7 @@ from keyservice.core.tables import Table
 from keyservice.core.text import plain
 from keyservice.crypto.algorithms import ALGORITHMS
 from keyservice.glass import serial_of, ttys_of
+from keyservice.store.records import CREDENTIALS_MAX
 from keyservice.ukeys import kinds
 from keyservice.ukeys.quirks import QuirkRule
 from keyservice.ukeys.settings import ReaderSettings, can_fit
@@ -71,6 +72,7 @@ def _config(top: Table) -> Config:
     reading, locality = top.table("readers"), top.table("locality")
     login, throttle = top.table("authentication"), top.table("throttle")
     pins, policy = top.table("pins"), top.table("policy")
+    enrolment = top.table("enrolment")
     virtual = top.boolean("allow_virtual_readers", False)
     config = Config(
         Rules(
@@ -86,6 +88,9 @@ def _config(top: Table) -> Config:
             attested=policy.boolean("attested", rules.attested),
             allow_virtual_readers=virtual,
             shared_pcsc=top.boolean("shared_pcsc", False),
+            ukeys_per_person=enrolment.number(
+                "ukeys_per_person", rules.ukeys_per_person, 1, CREDENTIALS_MAX
+            ),
             algorithms=policy.words("algorithms", rules.algorithms, ALGORITHMS),
             ssh_keys=frozenset(map(SshKeys, policy.texts("ssh_keys", _SSH_KEYS, _SSH_KEY, _KINDS))),
             services={table.name: _service(table) for table in top.table("services").tables()},

@@ -19,7 +19,8 @@ MANUAL = Manual(
     summary=N_("Change the PIN of a ukey."),
     about=N_(
         "The ukey has to be in a reader. The present PIN is asked for, then the new one twice. A "
-        "user may change the PIN of the ukey that is bound to them; root that of any ukey.\n\n"
+        "user may change the PIN of a ukey that is bound to them; root that of any ukey. If "
+        "several of yours are in readers, you are asked which.\n\n"
         "A PIN has 6 to 16 bytes, 6 to 8 on a PIV card, 6 to 127 on an OpenPGP card: letters, "
         "digits and signs of ASCII are one byte each; some PIV cards take digits only. Every wrong "
         "PIN costs a try, and a ukey without tries is locked.\n\n"

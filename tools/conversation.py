@@ -26,7 +26,7 @@ _TIMEOUT = 180
 #: The keys that every session's ``--json`` has.
 VERDICT_KEYS = (
     ("text", N_("what was done, or what failed, for people")),
-    ("serial", N_("the ukey's serial, where it is known")),
+    ("serial", N_("the ukey's serial, where it is known; of several, one a line")),
 )
 
 

@@ -24,8 +24,10 @@ MANUAL = Manual(
         "The ukey has to be in a reader. Its PIN is asked for; then the ukey signs a trial "
         "message, and only if the signature is right are its serial and public key stored. The "
         "private key never leaves the ukey, and the PIN is not stored anywhere.\n\n"
-        "One user has one ukey, and one ukey has one user. To replace a ukey, unbind the old one "
-        "with rmpubkey first. A ukey that still has the PIN it was shipped with is refused: "
+        "One ukey has one user. A user has one ukey, or as many as ukeys_per_person in "
+        "keyservice.toml(5) says, so that a spare one is at hand when the other is lost: any of "
+        "them that is in a reader logs them in. To replace a ukey, unbind the old one with "
+        "rmpubkey first. A ukey that still has the PIN it was shipped with is refused: "
         "change the PIN with chpinpw. So is a key that signs without a PIN, as in slot 9E of a PIV "
         "card.\n\n"
         "A PIV card makes a key pair with its management key, an OpenPGP card with its admin PIN, "
@@ -50,6 +52,10 @@ MANUAL = Manual(
             "getpubkey alice --application LOGIN --container sign",
             N_("choose among several key pairs on the ukey without being asked"),
         ),
+        (
+            "getpubkey alice --label spare",
+            N_("a second ukey, where two are allowed: prompts and lists name it so"),
+        ),
         ("getpubkey alice --generate --container 9A", N_("a PIV card: make a pair in that slot")),
         (
             "getpubkey alice --generate --container AUT",
@@ -64,7 +70,15 @@ MANUAL = Manual(
         (RECORDS_DIR + "/", N_("the bindings, a file per user, readable by root only")),
         (ATTESTATION_DIR + "/", N_("certificates of makers whose ukeys vouch for their keys")),
     ),
-    see=("rmpubkey", "chpinpw", "ukey list", "ukey bindings", "usbkey(5)", "pam_ukey(8)"),
+    see=(
+        "rmpubkey",
+        "chpinpw",
+        "ukey list",
+        "ukey bindings",
+        "keyservice.toml(5)",
+        "usbkey(5)",
+        "pam_ukey(8)",
+    ),
 )
 
 
@@ -78,6 +92,12 @@ def parser() -> Parser:
         metavar="NAME",
         type=name,
         help=_("the container that holds the key pair; with several, you are asked"),
+    )
+    out.add_argument(
+        "--label",
+        metavar="TEXT",
+        type=name,
+        help=_("what prompts and lists call the ukey, beside its serial"),
     )
     out.add_argument(
         "--generate",
@@ -110,6 +130,7 @@ def command(arguments: Sequence[str]) -> Exit:
         serial=given.serial,
         application=given.application,
         container=given.container,
+        label=given.label,
         flags=flags,
     )
 

@@ -152,14 +152,17 @@ class Administration:
         person = await threads.call(_budget(caller), self._services.resolve, user)
         enrolment = await self._records.enrolled(person, _budget(caller))
         theirs = enrolment.of(Purpose.LOGIN) if enrolment is not None else ()
-        held = next(iter(theirs), None)
-        if held is None:
+        if not theirs:
             raise NotEnrolled(user=person.name)
-        if held.damage is not None:
-            raise held.damage
+        for held in theirs:  # theirs is the one whose key verifies; the last one if none does
+            if held.damage is not None:
+                raise held.damage
+            right = algorithms.verify(held.binding.key, message, signature)
+            if right:
+                break
         binding, revoked = held.binding, held.revoked
-        policy.check_algorithm(self._services.rules, binding.algorithm, binding.serial)
-        right = algorithms.verify(binding.key, message, signature)
+        if right or len(theirs) == 1:
+            policy.check_algorithm(self._services.rules, binding.algorithm, binding.serial)
         verdict = right and not revoked
         self._services.audit.event(
             "verify-challenge",

@@ -32,6 +32,8 @@ _T = TypeVar("_T")
 
 #: How often a choice is asked for.
 ASKED = 3
+#: The fewest characters of a serial that name a ukey: fewer are more likely a slip.
+PREFIX_MIN = 4
 #: The container that is made for a new pair where none is named.
 NEW_CONTAINER = "pam-ukey"
 
@@ -45,10 +47,47 @@ async def ukey(context: Context, taken: Sequence[Binding] = ()) -> UkeyHandle:
     serial, patience = context.request.serial, context.services.rules.wait_for_ukey
     if not serial:
         await context.services.ukeys.settled(lookups.deadline(context))
-        inserted = await presence.present(context, "", patience, lambda: _inserted(context))
+        insert = context.texts.insert()
+        inserted = await presence.present(context, insert, patience, lambda: _inserted(context))
         serial = await _serial(context, inserted, taken)
     context.serial = serial
     return await presence.find(context, serial, patience)
+
+
+async def own(context: Context, bindings: Sequence[Binding]) -> tuple[Binding, UkeyHandle]:
+    """Which of a person's ukeys is meant: the one that is inserted, or the one that is chosen among
+    several that are. Raises what ``presence.find_any`` raises."""
+    if len(bindings) == 1:
+        context.serial = bindings[0].serial
+    patience = context.services.rules.wait_for_ukey
+    inserted = {
+        handle.info.serial: handle
+        for handle in await presence.find_any(context, bindings, patience)
+    }
+    mine = {each.serial: each for each in bindings if each.serial in inserted}
+    serial = next(iter(mine))
+    if len(mine) > 1:
+        labels = [(each.serial, each.label) for each in mine.values()]
+        await context.conversation.info(context.texts.ukeys_present(labels))
+        serial = await _chosen(context, context.texts.which_ukey(), {each: each for each in mine})
+    context.serial = serial
+    return mine[serial], inserted[serial]
+
+
+def by_serial(bindings: Sequence[Binding], serial: str) -> list[Binding]:
+    """The bindings of the ukey whose serial is `serial`, or begins with it: ``PREFIX_MIN``
+    characters at least. Raises :class:`BadRequest` if several begin so."""
+    exactly = [each for each in bindings if each.serial == serial]
+    if exactly or len(serial) < PREFIX_MIN:
+        return exactly
+    found = [each for each in bindings if each.serial.startswith(serial)]
+    serials = sorted({each.serial for each in found})
+    if len(serials) > 1:
+        raise BadRequest(
+            N_("several ukeys have a serial that begins so: {ukeys}"),
+            ukeys=", ".join(map(word, serials)),
+        )
+    return found
 
 
 def _inserted(context: Context) -> list[UkeyInfo]:

@@ -58,6 +58,7 @@ class Request:
     public_key: str = ""  #: a public key file of ssh's
     key: str = ""  #: the fingerprint of a key, ours or ssh's
     auth_info: str = ""  #: what sshd has verified, by its words (``crypto.ssh_keys``)
+    label: str = ""  #: what the binding is to be called
     flags: Flag = field(default=Flag(0))
     timeout: int = 0  #: seconds, 0 for the configuration's
 

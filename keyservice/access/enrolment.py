@@ -1,43 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""Binding a ukey to a person, and ending that. Root's work only (``policy``)."""
+"""Binding a ukey to a person. Root's work only (``policy``)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from keyservice.contract.names import RECORDS_DIR, Code, Flag
+from keyservice.contract.names import Code, Flag
 from keyservice.contract.steps import Verdict
 from keyservice.core.errors import (
-    AlreadyBound,
     BadRequest,
-    ChangeLate,
     DefaultPin,
-    HalfUnbound,
     KeyMismatch,
-    LookUpLate,
     NoKeyPair,
-    NotRevoked,
-    RecordDamaged,
-    RemovalLate,
     Revoked,
     SerialTaken,
-    StoreFailed,
     TryLimitTooHigh,
-    UkeyError,
-    UnknownUser,
+    UkeysEnough,
 )
-from keyservice.core.reasons import Reason
+from keyservice.core.reasons import Reason, Unfit
 from keyservice.core.username import Person
 from keyservice.crypto import algorithms
 from keyservice.crypto.key import PublicKey
-from keyservice.store import uniqueness
-from keyservice.store.people import Kind, now
-from keyservice.store.records import Binding
-from keyservice.store.revocations import Revocation
+from keyservice.store import records, uniqueness
+from keyservice.store.people import now
+from keyservice.store.record_text import check_label
+from keyservice.store.records import LABEL_MAX, Binding
 from keyservice.ukeys.base import KeyRef, PinState, Remark, TryReserve
 from keyservice.ukeys.kind import MadeWith
 from keyservice.ukeys.operations import GENERATE, PIN_STATE, Arguments
@@ -46,37 +36,34 @@ from . import adminpin, choosing, identity, lookups, policy, presence, tries, vo
 from .challenge import Purpose
 from .context import Context
 from .conversation import Caller
-from .messages import N_
+from .messages import N_, ukey_name
 from .proof import Proof
 from .services import UkeyHandle
 
 #: Wrong PINs in a row that the standard allows a ukey to allow (GM/T 0027-2014).
 TRIES_MAX = 10
-#: What keeps a change from the disk.
-_STORES = (StoreFailed, RecordDamaged, LookUpLate)
 
 
 @presence.used
 async def bind(context: Context) -> Verdict:
     """Bind a ukey to the requested person, once it has proven its key with the PIN.
 
-    Nothing is stored unless all is well: no binding of the person, the ukey or the key, no
-    revocation, no default PIN, no PIN limit over 10, a trial signature that verifies; and a maker
-    that vouches for the key, where the configuration demands one.
+    Nothing is stored unless all is well: the person has fewer ukeys than the configuration allows,
+    no binding of the ukey or the key, no revocation, no default PIN, no PIN limit over 10, a trial
+    signature that verifies; and a maker that vouches for the key, where the configuration demands
+    one.
     """
     request = context.request
+    _check_label(request.label)
     person = await identity.identify(context)
-    existing = await identity.enrolled(context, person)
-    if existing is not None:
-        bound = existing.held[0].binding
-        raise AlreadyBound(user=bound.user, serial=bound.serial)
+    await _check_room(context, person)
     kept = await context.services.records.inventory(lookups.budget(context))
     for error in kept.damaged:
         raise error
     taken = kept.bindings
 
-    handle = await choosing.ukey(context, taken)
-    await _check_serial(context, handle, taken)
+    handle = await choosing.ukey(context, [each for each in taken if _rules_out(each, person)])
+    await _check_serial(context, handle, person, taken)
     reserve = tries.reserve(context)
     generate = Flag.GENERATE in request.flags
     attested = False
@@ -96,7 +83,8 @@ async def bind(context: Context) -> Verdict:
 
     serial = handle.info.serial
     await tries.check_pause(context, handle, ref)
-    pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(serial))
+    named = ukey_name(serial, request.label)
+    pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(named))
     if generate:
         shown = await _made(context, handle, ref, Arguments(ref, pin=pin, reserve=reserve))
         await _check_key(context, shown, handle, taken)
@@ -111,11 +99,12 @@ async def bind(context: Context) -> Verdict:
     if seen is not None:  # some ukeys tell only now, the PIN being right
         _check_default(context, serial, seen)
 
-    binding = _binding(person, handle, ref, key, context.caller, attested=attested)
-    await lookups.store(context, partial(context.services.records.add, binding))
+    binding = _binding(person, handle, ref, key, context, attested=attested)
+    limit = context.services.rules.ukeys_per_person
+    await lookups.store(context, partial(context.services.records.add, binding, limit=limit))
     return Verdict(
         Code.SUCCESS,
-        context.texts.bound(person.name, serial, attested=attested),
+        context.texts.bound(person.name, named, attested=attested),
         detail={
             "user": person.name,
             "serial": serial,
@@ -125,6 +114,31 @@ async def bind(context: Context) -> Verdict:
             "attested": attested,
         },
     )
+
+
+def _check_label(label: str) -> None:
+    try:
+        check_label(label)
+    except Unfit:
+        raise BadRequest(Reason.LABEL, limit=LABEL_MAX) from None
+
+
+async def _check_room(context: Context, person: Person) -> None:
+    """Refuse a person who has as many ukeys as the configuration allows. Raises
+    :class:`UkeysEnough`."""
+    limit = context.services.rules.ukeys_per_person
+    enrolment = await identity.enrolled(context, person)
+    theirs = enrolment.of(records.Purpose.LOGIN) if enrolment is not None else ()
+    if len(theirs) >= limit:
+        ukeys = [ukey_name(each.binding.serial, each.binding.label) for each in theirs]
+        serial = theirs[0].binding.serial
+        raise UkeysEnough(user=person.name, serial=serial, limit=limit, ukeys=", ".join(ukeys))
+
+
+def _rules_out(binding: Binding, person: Person) -> bool:
+    """Whether a ukey that has this binding is not the one that is meant: it may hold an ssh key of
+    the same person's."""
+    return binding.purpose is records.Purpose.LOGIN or binding.user != person.name
 
 
 async def _made(context: Context, handle: UkeyHandle, ref: KeyRef, make: Arguments) -> PublicKey:
@@ -146,122 +160,20 @@ async def _made(context: Context, handle: UkeyHandle, ref: KeyRef, make: Argumen
     return await tries.spend(context, handle, ref, making, lasting=True)
 
 
-@presence.used
-async def unbind(context: Context) -> Verdict:
-    """Remove the requested person's binding: with the ukey and its PIN, or by force.
-
-    Force is for a lost ukey: its key is revoked first, and that is on the disk before the record
-    goes. The same holds for a record that cannot be read, or is gone, as far as it is known which
-    key was in it. The history keeps that the person had a ukey.
-    """
-    force = Flag.FORCE in context.request.flags
-    name, by, records = await _record_name(context), doer(context.caller), context.services.records
-    try:
-        (binding,) = await records.named(name, lookups.budget(context))
-    except RecordDamaged:
-        if not force:
-            raise
-        return await _discard(context, name)
-    context.serial = binding.serial
-    detail: dict[str, str | int | bool] = {"user": binding.user, "serial": binding.serial}
-    if force:
-        await _revoke(context, binding.fingerprint, binding.user, binding.serial)
-        text = context.texts.revoked(binding.user, binding.serial, binding.fingerprint)
-        detail["key"] = binding.fingerprint
-    else:
-        await _prove(context, binding)
-        text = context.texts.unbound(binding.user, binding.serial)
-    try:
-        await lookups.store(context, partial(records.remove, binding, by))
-    except _STORES as error:
-        if force:
-            raise await _half(context, error, binding.fingerprint, detail) from error
-        raise
-    return Verdict(Code.SUCCESS, text, detail=detail)
-
-
-async def _discard(context: Context, name: str) -> Verdict:
-    """Remove the record that cannot be used any more; revoke the keys known to be in it."""
-    records = context.services.records
-    events = await records.lasts(name, lookups.budget(context))
-    detail: dict[str, str | int | bool] = {"user": name}
-    text = context.texts.discarded(name)
-    for known in (each for each in events if each.event is Kind.BOUND and each.key):
-        await _revoke(context, known.key, name, known.serial)
-        context.serial = known.serial
-        detail |= {"serial": known.serial, "key": known.key}
-        text = context.texts.revoked(name, known.serial, known.key)
-    try:
-        await lookups.store(context, partial(records.discard, name, doer(context.caller)))
-    except _STORES as error:
-        if "key" in detail:
-            raise await _half(context, error, str(detail["key"]), detail) from error
-        raise
-    return Verdict(Code.SUCCESS, text, detail=detail)
-
-
-async def _half(
-    context: Context, error: UkeyError, key: str, who: Mapping[str, str | int]
-) -> UkeyError:
-    """`error`, which ended an unbinding by force, as the error that says how far that had come.
-
-    `who`: user and serial.
-    """
-    try:
-        revoked = await context.services.records.revocation(key, lookups.budget(context))
-    except UkeyError:
-        return error  # nobody knows
-    facts = {"path": RECORDS_DIR, "why": Reason.DISK_LATE.value, **error.facts}
-    facts |= {"user": who["user"], "serial": who["serial"]}
-    if isinstance(error, ChangeLate):
-        return RemovalLate(error.message, **facts)
-    return (NotRevoked if revoked is None else HalfUnbound)(error.message, **facts)
-
-
-async def _revoke(context: Context, key: str, user: str, serial: str) -> None:
-    event = Revocation(key, True, now(), doer(context.caller), user, serial)
-    try:
-        await lookups.store(context, partial(context.services.records.revoke, event))
-    except ChangeLate:  # nobody knows
-        raise
-    except _STORES as error:
-        raise await _half(context, error, key, {"user": user, "serial": serial}) from error
-
-
 def doer(caller: Caller) -> int:
     """The person who does it: the one who logged in, even if root does it for them."""
     return caller.uid if caller.loginuid is None else caller.loginuid
 
 
-async def _record_name(context: Context) -> str:
-    """The name whose record is meant; a user who is gone from the host may still have one."""
-    try:
-        return (await identity.identify(context)).name
-    except UnknownUser:
-        return context.request.user
-
-
-async def _prove(context: Context, binding: Binding) -> None:
-    """Have the bound ukey sign: this proves that the person who unbinds it holds it."""
-    reserve = tries.reserve(context)
-    ref = presence.ref_of(binding)
-    handle = await presence.find(context, binding.serial, context.services.rules.wait_for_ukey)
-    await presence.check_key(context, handle, binding)
-    await tries.check_pause(context, handle, ref)
-    await tries.check_tries(context, handle, ref, reserve)
-    pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(binding.serial))
-    person = Person(binding.user, binding.uid)
-    proof = Proof(Purpose.BIND, person, handle, ref, binding.key)
-    await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
-
-
-async def _check_serial(context: Context, handle: UkeyHandle, taken: list[Binding]) -> None:
+async def _check_serial(
+    context: Context, handle: UkeyHandle, person: Person, taken: list[Binding]
+) -> None:
     """Refuse a ukey that is bound, or whose serial another one that is bound has."""
     serial = handle.info.serial
     for each in taken:
         if each.serial == serial and not await presence.is_bound_one(context, handle, each):
             raise SerialTaken(user=each.user, serial=serial)
-    uniqueness.check_free(taken, serial=serial)
+    uniqueness.check_free(taken, serial=serial, user=person.name)
     if not serial.strip("0"):
         await context.conversation.info(context.texts.serial_of_zeros(serial))
 
@@ -324,7 +236,7 @@ def _binding(
     handle: UkeyHandle,
     ref: KeyRef,
     key: PublicKey,
-    caller: Caller,
+    context: Context,
     *,
     attested: bool,
 ) -> Binding:
@@ -339,5 +251,6 @@ def _binding(
         public_key=key.encoded.hex(),
         attested=attested,
         bound_at=now(),
-        bound_by=doer(caller),
+        bound_by=doer(context.caller),
+        label=context.request.label,
     )

@@ -9,7 +9,7 @@ also name commands, so names and serials are shown as a shell takes them (``cont
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from keyservice.contract.i18n import translation
 from keyservice.contract.shell import word
@@ -25,7 +25,17 @@ from .settings import Rules
 _FACT_MAX = 200  #: characters of a fact in a text
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 #: Facts of several words; the odd ones among these are quoted already.
-_SENTENCES = frozenset({"message", "why", "applications", "readers", "serials"})
+_SENTENCES = frozenset({"message", "why", "applications", "readers", "serials", "ukeys"})
+
+
+class UkeyName(str):
+    """A ukey's serial, as a shell takes it, and its label: shown as it is."""
+
+
+def ukey_name(serial: str, label: str = "") -> UkeyName:
+    """How texts name a ukey: by its serial, and by the label that root gave it."""
+    shown = word(_cut(serial))
+    return UkeyName(f'{shown} "{_cut(label)}"' if label else shown)
 
 
 class Texts:
@@ -131,6 +141,17 @@ class Texts:
             )
         return _format(text, ssh=ssh, user=user, key=key)
 
+    def all_revoked(self, user: str, ukeys: Sequence[UkeyName]) -> str:
+        return _format(
+            self._(
+                "Nothing is bound to {user} any more, and these keys are revoked on this host:"
+                " {ukeys}. 'ukey revocation list' shows them, 'ukey revocation undo' takes that"
+                " back."
+            ),
+            user=user,
+            ukeys=", ".join(ukeys),
+        )
+
     def pin_changed(self, serial: str) -> str:
         return _format(self._("The PIN of ukey {serial} is changed."), serial=serial)
 
@@ -199,10 +220,20 @@ class Texts:
 
     # -- on the way
 
-    def insert(self, serial: str = "") -> str:
-        if not serial:
+    def insert(self, ukeys: Sequence[UkeyName] = ()) -> str:
+        """`ukeys`: those of which one is to be inserted; none means any."""
+        if not ukeys:
             return self._("Insert the ukey.")
-        return _format(self._("Insert ukey {serial}."), serial=serial)
+        if len(ukeys) == 1:
+            return _format(self._("Insert ukey {serial}."), serial=ukeys[0])
+        return _format(self._("Insert one of your ukeys: {ukeys}."), ukeys=", ".join(ukeys))
+
+    def several_inserted(self, ukeys: Sequence[UkeyName]) -> str:
+        text = self._(
+            "Several of your ukeys are inserted: {ukeys}. The first one is asked for its PIN; to"
+            " use another, take that one out and try again."
+        )
+        return _format(text, ukeys=", ".join(ukeys))
 
     def then_enter(self, sentence: str) -> str:
         """`sentence`, which tells the person what to do, as a prompt."""
@@ -303,7 +334,10 @@ def _format(translated: str, **facts: object) -> str:
 def _shown(name: str, facts: Mapping[str, object]) -> str:
     if name not in facts:
         return "?"
-    text = _cut(str(facts[name]))
+    fact = facts[name]
+    if isinstance(fact, UkeyName):
+        return fact
+    text = _cut(str(fact))
     return text if name in _SENTENCES else word(text)
 
 

@@ -14,8 +14,9 @@ from keyservice.contract.steps import Verdict
 from . import ssh_keys
 from .authentication import authenticate
 from .context import Context
-from .enrolment import bind, unbind
+from .enrolment import bind
 from .pins import change_pin, unblock_pin, verify_pin
+from .unbinding import unbind
 
 #: Returns the verdict, or raises any :class:`UkeyError`.
 Function = Callable[[Context], Awaitable[Verdict]]

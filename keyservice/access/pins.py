@@ -117,32 +117,42 @@ async def _meant(context: Context) -> tuple[UkeyHandle, KeyRef]:
     serial, and if root has none of its own, the one that is inserted.
     """
     request, root = context.request, context.caller.root
+    binding: Binding | None = None
     if root and request.serial:
-        binding = await _bound(context, request.serial)
-    else:
-        person = await identity.identify(context)
-        enrolment = await identity.enrolled(context, person)
-        theirs = enrolment.of(Purpose.LOGIN) if enrolment is not None else ()
-        binding = next((each.binding for each in theirs), None)
-        if binding is None and (request.user or not root):
-            raise NotEnrolled(user=person.name)
-        if binding is not None and request.serial not in ("", binding.serial):
-            raise NotAllowed(N_("only root may do this with another ukey than one's own"))
-    if binding is None:
         handle = await choosing.ukey(context)
-        bound = await _bound(context, handle.info.serial)
-        if bound is None:
-            return handle, await choosing.application(context, handle)
-        binding = bound
+        binding = await _bound(context, handle.info.serial)
     else:
-        context.serial = binding.serial
-        patience = context.services.rules.wait_for_ukey
-        handle = await presence.find(context, binding.serial, patience)
+        theirs = await _theirs(context)
+        if theirs:
+            binding, handle = await choosing.own(context, theirs)
+        else:
+            handle = await choosing.ukey(context)
+            binding = await _bound(context, handle.info.serial)
+    if binding is None:
+        return handle, await choosing.application(context, handle)
     context.person = Person(binding.user, binding.uid)  # root may have named the ukey only
     await presence.check_key(context, handle, binding)
     if request.application not in ("", binding.application):
         return handle, await choosing.application(context, handle)
     return handle, presence.ref_of(binding)
+
+
+async def _theirs(context: Context) -> list[Binding]:
+    """The ukeys of the named person, or the caller, of which one is meant; none if root means
+    whichever is inserted."""
+    request, root = context.request, context.caller.root
+    person = await identity.identify(context)
+    enrolment = await identity.enrolled(context, person)
+    held = enrolment.of(Purpose.LOGIN) if enrolment is not None else ()
+    theirs = [each.binding for each in held]
+    if not theirs and (request.user or not root):
+        raise NotEnrolled(user=person.name)
+    if not theirs or not request.serial:
+        return theirs
+    named = choosing.by_serial(theirs, request.serial)
+    if not named:
+        raise NotAllowed(N_("only root may do this with another ukey than one's own"))
+    return named
 
 
 async def _bound(context: Context, serial: str) -> Binding | None:

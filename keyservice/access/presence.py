@@ -5,9 +5,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from typing import TypeVar
 
 from keyservice.contract.names import Flag, WaitFor
@@ -19,9 +18,11 @@ from keyservice.core.errors import (
     SerialTwice,
     UkeyAbsent,
     UkeyAmbiguous,
+    UkeyError,
     UkeyHeld,
     UkeyRemoved,
     UkeyRestarted,
+    UkeysAbsent,
 )
 from keyservice.core.reasons import Reason
 from keyservice.store.records import Binding
@@ -29,6 +30,7 @@ from keyservice.ukeys.base import KeyRef
 
 from . import lookups, twins
 from .context import Context
+from .messages import UkeyName, ukey_name
 from .services import UkeyHandle
 
 _T = TypeVar("_T")
@@ -49,22 +51,65 @@ async def find(context: Context, serial: str, patience: float) -> UkeyHandle:
     Raises :class:`ReaderAbsent`, :class:`UkeyAbsent`, :class:`SerialTwice`, :class:`UkeyHeld`,
     :class:`ReaderRefused`.
     """
-    await context.services.ukeys.settled(lookups.deadline(context), serial)
+    (found,) = await _find_any(context, {serial: ukey_name(serial)}, patience)
+    return found
+
+
+async def find_any(
+    context: Context, bindings: Sequence[Binding], patience: float
+) -> list[UkeyHandle]:
+    """Those of a person's ukeys that are inserted, in the order of `bindings`; if none is, ask for
+    one and wait up to `patience` seconds.
+
+    Raises as :func:`find`; :class:`UkeysAbsent` in place of :class:`UkeyAbsent` for several.
+    """
+    names = {each.serial: ukey_name(each.serial, each.label) for each in bindings}
+    return await _find_any(context, names, patience)
+
+
+async def _find_any(
+    context: Context, names: Mapping[str, UkeyName], patience: float
+) -> list[UkeyHandle]:
+    """`names`: how texts name the ukeys, by their serials."""
+    await context.services.ukeys.settled(lookups.deadline(context), *names)
+    insert = context.texts.insert(list(names.values()))
     try:
-        look = partial(context.services.ukeys.find, serial)
-        handle = await present(context, serial, patience, look)
+        found = await present(context, insert, patience, lambda: _look(context, names))
     except SerialTwice as error:
         raise await twins.told_apart(context, error) from None
-    if handle.info.virtual and not context.services.rules.allow_virtual_readers:
-        raise ReaderRefused("Virtual readers are not allowed", reader=handle.info.reader)
-    return handle
+    if context.services.rules.allow_virtual_readers:
+        return found
+    real = [each for each in found if not each.info.virtual]
+    if not real:
+        raise ReaderRefused("Virtual readers are not allowed", reader=found[0].info.reader)
+    return real
 
 
-async def present(context: Context, serial: str, patience: float, look: Callable[[], _T]) -> _T:
+def _look(context: Context, names: Mapping[str, UkeyName]) -> list[UkeyHandle]:
+    """The ukeys that are there. If there is none, what is wrong with one is told before that others
+    are absent."""
+    found: list[UkeyHandle] = []
+    errors: list[UkeyError] = []
+    for serial in names:
+        try:
+            found.append(context.services.ukeys.find(serial))
+        except (UkeyAmbiguous, *_AWAITED) as error:
+            errors.append(error)
+    if found:
+        return found
+    for each in errors:
+        if not isinstance(each, UkeyAbsent):
+            raise each
+    if len(names) > 1:
+        raise UkeysAbsent(ukeys=", ".join(names.values()))
+    raise errors[0]
+
+
+async def present(context: Context, insert: str, patience: float, look: Callable[[], _T]) -> _T:
     """What `look` finds, at once or as soon as an insertion lets it find something.
 
-    The person is asked for the ukey `serial`, or for any if that is empty. If there is no ukey, or
-    only one in a reader that is refused, what `look` raises is raised after `patience` seconds.
+    `insert` asks the person for what is missing. If there is no ukey, or only one in a reader that
+    is refused, what `look` raises is raised after `patience` seconds.
     """
     changed = asyncio.Event()
     forget = context.services.ukeys.subscribe(lambda _event: changed.set())
@@ -76,7 +121,6 @@ async def present(context: Context, serial: str, patience: float, look: Callable
                 raise
             if not isinstance(error, UkeyAbsent):  # inserting the ukey would not help
                 await context.conversation.info(context.texts.error(error))
-        insert = context.texts.insert(serial)
         if not context.conversation.prompted:
             await context.conversation.wait(insert, WaitFor.UKEY)
             return await _within(patience, changed, look)

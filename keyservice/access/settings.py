@@ -53,6 +53,7 @@ class Rules:
     attested: bool = False  #: only keys that a maker vouches for are bound, and let somebody in
     allow_virtual_readers: bool = False
     shared_pcsc: bool = False
+    ukeys_per_person: int = 1  #: for logins, 1 to ``CREDENTIALS_MAX``
     algorithms: frozenset[str] = ALGORITHMS  #: of the keys that this host accepts
     ssh_keys: frozenset[SshKeys] = frozenset(SshKeys)  #: which let somebody in
     services: Mapping[str, ServiceRule] = field(default_factory=dict)

@@ -48,6 +48,7 @@ class Tag(IntEnum):
     AUTH_INFO = 0x0B  # sshd's SSH_AUTH_INFO_0
     PUBLIC_KEY = 0x0C  # a line of a public key file of ssh's
     KEY = 0x0D  # the fingerprint of a key
+    LABEL = 0x0E
     SESSION = 0x10  # 16 bytes
     ANSWER = 0x11
     STEP = 0x20  # u8, names.StepKind

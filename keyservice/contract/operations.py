@@ -34,6 +34,7 @@ CONTAINER = Field("container", Tag.CONTAINER, "s", 64)
 AUTH_INFO = Field("auth_info", Tag.AUTH_INFO, "s", AUTH_INFO_MAX)
 PUBLIC_KEY = Field("public_key", Tag.PUBLIC_KEY, "s", 2048)
 KEY = Field("key", Tag.KEY, "s", 64)
+LABEL = Field("label", Tag.LABEL, "s", 256)
 FLAGS = Field("flags", Tag.FLAGS, "u", sum(Flag))
 TIMEOUT = Field("timeout", Tag.TIMEOUT, "u", DEADLINE_MAX)
 
@@ -80,13 +81,13 @@ AUTHENTICATION = Operation(
 BIND = Operation(
     0x02,
     "bind",
-    (USER, SERIAL, APPLICATION, CONTAINER, SERVICE, *_COMMON),
+    (USER, SERIAL, APPLICATION, CONTAINER, LABEL, SERVICE, *_COMMON),
     Flag.GENERATE | Flag.ALLOW_DEFAULT_PIN,
     root_only=True,
     named=True,
 )
 UNBIND = Operation(
-    0x03, "unbind", (USER, SERVICE, *_COMMON), Flag.FORCE, root_only=True, named=True
+    0x03, "unbind", (USER, SERIAL, SERVICE, *_COMMON), Flag.FORCE, root_only=True, named=True
 )
 CHANGE_PIN = Operation(
     0x04,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -92,16 +92,16 @@ class Ukeys:
 
         return unsubscribe
 
-    async def settled(self, deadline: float, serial: str = "") -> None:
+    async def settled(self, deadline: float, *serials: str) -> None:
         """Wait until the readers are known and their cards have been asked what they are.
 
-        With a `serial`, wait only until that ukey is there: other readers do not concern its
-        owner. Waits until `deadline` (monotonic) at most, and at most 3 s.
+        With `serials`, wait only until one of these ukeys is there: other readers do not concern
+        their owner. Waits until `deadline` (monotonic) at most, and at most 3 s.
         """
         end = min(deadline, self._now() + _SETTLE_MAX)
         with suppress(TimeoutError):
             async with asyncio.timeout(end - self._now()):
-                while self._looking or self._unsettled(serial):
+                while self._looking or self._unsettled(serials):
                     await self._changed.wait()
 
     @property
@@ -114,9 +114,9 @@ class Ukeys:
             missing = ", ".join(source.name for source in self._there)
             raise PcscdAbsent(f"{missing} is not running")
 
-    def _unsettled(self, serial: str) -> bool:
+    def _unsettled(self, serials: Collection[str]) -> bool:
         readers = self._readers.values()
-        if serial and any(each.info is not None and each.info.serial == serial for each in readers):
+        if any(each.info is not None and each.info.serial in serials for each in readers):
             return False
         return any(each.unsettled for each in readers)
 

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from keyservice.store.file_records import FileRecords
-from keyservice.store.records import Binding, Records
+from keyservice.store.records import CREDENTIALS_MAX, Binding, Records
 from keyservice.store.state import State
 from tests.store.memory import MemoryRecords
 
@@ -15,12 +16,12 @@ Store = tuple[Records, Callable[[Binding], None]]
 
 
 def in_files(kept: State) -> Store:
-    return FileRecords(kept), kept.bindings.add
+    return FileRecords(kept), partial(kept.bindings.add, limit=CREDENTIALS_MAX)
 
 
 def in_memory(_kept: State) -> Store:
     made = MemoryRecords()
-    return made, made.put
+    return made, partial(made.put, limit=CREDENTIALS_MAX)
 
 
 #: The one in use; ``test_on_memory`` has the other one.

@@ -301,3 +301,24 @@ def test_there_are_never_too_many_to_be_read(
     file = store.AdmissionsFile(folder, "0" * 36)
     file.save([largest] * store.ADMISSIONS_MAX)
     assert file.load() == [largest] * store.ADMISSIONS_MAX
+
+
+def test_of_two_ukeys_the_one_that_opened_the_session_is_asked_for_again(
+    tmp_path: Path, make: Make, sshd: subprocess.Popen[str]
+) -> None:
+    first, second = make(), make(1)
+
+    async def scene(service: Service) -> None:
+        service.bind(first)
+        service.bind(second)
+        first.remove()
+        await opened(service, sshd.pid)
+        led_by(service, sshd.pid)
+        await service.put_in(first)
+        held = await service.login(PIN, caller=SU_BY_SSH, service="su")
+        assert (held.code, held.prompts) == (Code.SUCCESS, ["PIN of ukey SN1: "])
+        second.remove()
+        held = await service.login(caller=SU_BY_SSH, service="su")
+        assert held.verdict.error is ErrorName.UKEY_ABSENT
+
+    run(tmp_path, scene, RULES)

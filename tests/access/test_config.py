@@ -49,6 +49,8 @@ longest = 300
 [pins]
 same = 16
 run = 2
+[enrolment]
+ukeys_per_person = 8
 [policy]
 algorithms = ["p256", "sm2"]
 attested = true
@@ -83,6 +85,7 @@ def test_every_key_arrives() -> None:
             throttle_longest=300,
             pin_same=16,
             pin_run=2,
+            ukeys_per_person=8,
             algorithms=frozenset({"p256", "sm2"}),
             attested=True,
             allow_virtual_readers=True,
@@ -167,6 +170,8 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
             (f"[policy]\nalgorithms = {wrong}", "is a list of one or more of ed25519, p256, p384")
             for wrong in ("[]", '"sm2"', '["sm2", "SM2"]', "[1]", '[["sm2"]]', '["sk-p256"]')
         ),
+        ("[enrolment]\nukeys_per_person = 0", "ukeys_per_person is a whole number from 1 to 8"),
+        ("[enrolment]\nukeys_per_person = 9", "ukeys_per_person is a whole number from 1 to 8"),
         ("service = 5", "service is a table"),
         ("services = []", "services is a table"),
         ("[services]\nsshd = true", "services.sshd is a table"),

@@ -99,9 +99,9 @@ def test_what_is_written_late_has_a_line_of_its_own(
         bindings = service.bindings
         whole = bindings.add
 
-        def slow(binding: Binding) -> None:
+        def slow(binding: Binding, *, limit: int) -> None:
             assert go_on.wait(10)
-            whole(binding)
+            whole(binding, limit=limit)
 
         monkeypatch.setattr(bindings, "add", slow)
         held = await service.hold(Request(operations.BIND, "alice"), PIN, caller=ROOT)

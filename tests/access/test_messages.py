@@ -17,7 +17,7 @@ import pytest
 
 from keyservice.access import messages, verdicts
 from keyservice.access.conversation import Request
-from keyservice.access.messages import Texts
+from keyservice.access.messages import Texts, ukey_name
 from keyservice.access.settings import Rules
 from keyservice.contract import operations
 from keyservice.core import errors
@@ -141,11 +141,12 @@ def test_the_language_is_the_callers_wish_or_the_configurations(
 
 @pytest.mark.parametrize("odd", ["\x1b[2J", "a\nb", "\x07", "\u202e", "\udcff", "{user}"])
 def test_what_a_ukey_says_does_not_steer_a_terminal(odd: str) -> None:
-    text = texts().insert(odd)
+    text = texts().insert([ukey_name(odd)])
     plain = "".join(c if c.isprintable() else "?" for c in odd)
     assert text == f"Insert ukey {shlex.quote(plain)}."
     assert texts().error(errors.UkeyAbsent(serial=odd)).isprintable()
-    assert len(texts().insert("x" * 10000)) < 300
+    assert texts().pin_prompt(ukey_name("S", odd)).isprintable()
+    assert len(texts().insert([ukey_name("x" * 10000)])) < 300
 
 
 def test_a_wide_space_in_a_label_is_shown_as_it_is() -> None:

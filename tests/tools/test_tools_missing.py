@@ -44,7 +44,10 @@ def test_who_can_log_in_and_has_no_ukey(
     assert names["alice"] == {"user": "alice", "uid": uid, "shell": "/bin/sh"}
     assert names["dave"]["shell"] == "/bin/sh"
     assert "nobody" not in names
-    bus.answers["ListBindings"] = [{"user": "alice", "uid": uid, "serial": "77"}]
+    key = {"user": "alice", "uid": uid, "serial": ""}
+    bus.answers["ListBindings"] = [key | {"purpose": "ssh"}]  # that is no ukey
+    assert re.search(r"(?m)^alice ", commands.piped("ukey", "bindings", "--missing").stdout)
+    bus.answers["ListBindings"] = [key | {"serial": "77", "purpose": "login"}]
     done = commands.piped("ukey", "bindings", "--missing")
     assert "alice" not in done.stdout
     assert re.search(r"(?m)^dave +\d+ +/bin/sh$", done.stdout)

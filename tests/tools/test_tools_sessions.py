@@ -9,6 +9,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+from keyservice.contract.frames import Tag
 from keyservice.contract.names import USER_SOCKET
 from tests.support.restore import folder
 from tests.tools.running import Commands, only_json
@@ -243,7 +244,7 @@ def test_text_of_a_hostile_ukey_cannot_steer_the_terminal(
 
 def test_rmpubkey_force_asks_first(commands: Commands, service: Keyservice) -> None:
     child = commands.on_terminal("rmpubkey", "--force", "alice")
-    child.expect_exact("Revoke the key of alice on this host and unbind it? [y/N] ")
+    child.expect_exact("Revoke all keys of alice on this host and unbind them? [y/N] ")
     child.sendline("n")
     screen = ended(child)
     assert "Nothing was changed." in screen
@@ -256,6 +257,18 @@ def test_rmpubkey_force_asks_first(commands: Commands, service: Keyservice) -> N
     child.sendline("yes")
     assert "alice's ukey is revoked." in ended(child)
     assert service.last().fields[FLAGS] == b"\0\x10"
+
+
+def test_rmpubkey_names_the_one_ukey_that_is_meant(commands: Commands, service: Keyservice) -> None:
+    service.script(DONE)
+    child = commands.on_terminal("rmpubkey", "--force", "alice", "--serial", "9F3A")
+    child.expect_exact("Revoke the key of alice's ukey 9F3A and unbind it? [y/N] ")
+    child.sendline("y")
+    ended(child)
+    assert service.last().fields[Tag.SERIAL] == b"9F3A"
+    service.script(DONE)
+    commands.piped("getpubkey", "alice", "--label", "spare")
+    assert service.last().fields[Tag.LABEL] == b"spare"
 
 
 def test_a_wait_says_what_it_waits_for(commands: Commands, service: Keyservice) -> None:

@@ -147,6 +147,14 @@ def test_bindings_and_damaged_records(commands: Commands, bus: BusService) -> No
         "alice  1000  9F3A    no        2026-11-21 08:30  root  revoked: not accepted\n"
         "bob    1000  9F3A    yes       2026-11-21 08:30  root\n"
     )
+    spare = binding | {"serial": "9F3B", "label": "spare", "revoked": False}
+    bus.answers["ListBindings"] = [binding, spare]
+    done = commands.piped("ukey", "bindings", environment={"TZ": "UTC"})
+    assert done.stdout == (
+        "USER   UID   SERIAL  LABEL  BOUND             BY    NOTE\n"
+        "alice  1000  9F3A    -      2026-11-21 08:30  root  revoked: not accepted\n"
+        "alice  1000  9F3B    spare  2026-11-21 08:30  root\n"
+    )
     bus.answers["ListBindings"] = [binding, damage]
     document = only_json(commands.piped("ukey", "bindings", "--json").stdout)
     untold = dict.fromkeys(("account", "algorithm_refused", "purpose", "label"))

@@ -124,7 +124,8 @@ def command(arguments: Sequence[str]) -> Exit:
     found = rows([each for each in answer if not damage.is_file(each)], KEYS)
     damaged, strays = damage.rows(answer), damage.rows(answer, "stray")
     if given.missing:
-        return _missing({int(str(each["uid"])) for each in found}, damaged, json=given.json)
+        with_ukey = {int(str(each["uid"])) for each in found if each["purpose"] != "ssh"}
+        return _missing(with_ukey, damaged, json=given.json)
     if given.json:
         output.emit({"ok": True, "bindings": found, "damaged": damaged, "strays": strays})
         return Exit.OK
@@ -161,16 +162,19 @@ def _missing(enrolled: Collection[int], damaged: Sequence[Row], *, json: bool) -
 
 
 def _show(found: Sequence[Row]) -> None:
-    # a host where nobody vouches for anything is spared the column
+    # a host where no ukey has a label, or nobody vouches for anything, is spared the column
+    labelled = any(each["label"] for each in found)
+    label = [_("LABEL")] if labelled else []
     shown = any(each["attested"] for each in found)
     attested = [_("ATTESTED")] if shown else []
     output.table(
-        [_("USER"), _("UID"), _("SERIAL"), *attested, _("BOUND"), _("BY"), _("NOTE")],
+        [_("USER"), _("UID"), _("SERIAL"), *label, *attested, _("BOUND"), _("BY"), _("NOTE")],
         [
             [
                 word(each["user"]),
                 text(each["uid"]),
                 word(each["serial"]),
+                *([text(each["label"])] if labelled else []),
                 *([_("yes") if each["attested"] else _("no")] if shown else []),
                 local_time(each["bound_at"]),
                 user_of(each["bound_by"]),

@@ -32,6 +32,8 @@ from .records import AlreadyBound as AlreadyBound
 from .records import HalfUnbound as HalfUnbound
 from .records import KeyTaken as KeyTaken
 from .records import NoneFree as NoneFree
+from .records import NotAllRevoked as NotAllRevoked
+from .records import NotBound as NotBound
 from .records import NotEnrolled as NotEnrolled
 from .records import NotRevoked as NotRevoked
 from .records import RecordDamaged as RecordDamaged
@@ -43,6 +45,7 @@ from .records import SerialTaken as SerialTaken
 from .records import SshAlgorithmRefused as SshAlgorithmRefused
 from .records import StoreFailed as StoreFailed
 from .records import UidShared as UidShared
+from .records import UkeysEnough as UkeysEnough
 from .records import UnknownUser as UnknownUser
 from .sessions import BadRequest as BadRequest
 from .sessions import Busy as Busy
@@ -88,4 +91,6 @@ from .ukeys import UkeyFailed as UkeyFailed
 from .ukeys import UkeyHeld as UkeyHeld
 from .ukeys import UkeyRemoved as UkeyRemoved
 from .ukeys import UkeyRestarted as UkeyRestarted
+from .ukeys import UkeysAbsent as UkeysAbsent
+from .ukeys import UkeysInserted as UkeysInserted
 from .ukeys import UkeyUnknown as UkeyUnknown

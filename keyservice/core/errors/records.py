@@ -26,11 +26,26 @@ class NotEnrolled(UkeyError):
     login_text = N_("No ukey is bound to you on this host. Ask an administrator.")
 
 
+class NotBound(NotEnrolled):
+    """The named ukey is not the user's. Facts: serial, user."""
+
+    text = N_("No ukey {serial} is bound to {user}: 'ukey bindings' shows whose each is.")
+
+
 class AlreadyBound(UkeyError):
     """The user, the ukey or its key is bound already."""
 
     name, code, exit = ErrorName.ALREADY_BOUND, Code.PERM_DENIED, Exit.BOUND
     text = N_("Ukey {serial} is bound to {user} already. To free it: rmpubkey {user}")
+
+
+class UkeysEnough(AlreadyBound):
+    """The user has as many ukeys as the configuration allows. Facts: limit, serial, ukeys, user."""
+
+    text = N_(
+        "{user} has a ukey bound already: {ukeys}. enrolment.ukeys_per_person in keyservice.toml"
+        " says how many each person may have; it is {limit}. To free one: rmpubkey {user}"
+    )
 
 
 class SerialTaken(AlreadyBound):
@@ -166,6 +181,16 @@ class NotRevoked(StoreFailed):
     text = N_(
         "The key of ukey {serial} could not be revoked, so {user} still has it: {path}: {why}."
         " Nothing was changed. Put that right, and run this again."
+    )
+
+
+class NotAllRevoked(NotRevoked):
+    """Unbinding of several ukeys by force failed: some keys are revoked, all records are there."""
+
+    text = N_(
+        "The key of ukey {serial} could not be revoked, so {user} still has it: {path}: {why}."
+        " Other keys of {user} are revoked already, and let nobody in. Put that right, and run this"
+        " again."
     )
 
 

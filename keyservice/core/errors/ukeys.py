@@ -28,6 +28,12 @@ class UkeyAbsent(UkeyError):
     text = N_("Ukey {serial} is not inserted. Insert it and try again.")
 
 
+class UkeysAbsent(UkeyAbsent):
+    """None of the person's ukeys is in a reader. Facts: ukeys."""
+
+    text = N_("None of your ukeys is inserted: {ukeys}. Insert one and try again.")
+
+
 class UkeyRemoved(UkeyAbsent):
     """The ukey was taken out while it was in use."""
 
@@ -72,6 +78,10 @@ class UkeyAmbiguous(UkeyError):
 
     name, code, exit = ErrorName.UKEY_AMBIGUOUS, Code.AUTHINFO_UNAVAIL, Exit.UNUSABLE
     text = N_("More than one ukey fits. Leave only yours inserted.")
+
+
+class UkeysInserted(UkeyAmbiguous):
+    """Several ukeys of the person are in readers, and the prompt named none. Facts: ukeys."""
 
 
 class SerialTwice(UkeyAmbiguous):
