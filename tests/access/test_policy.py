@@ -70,6 +70,7 @@ def test_a_flag_without_a_meaning_is_refused(operation: Operation, flag: Flag) -
         operations.AUTHENTICATION: (Flag.UNIFORM, Flag.NOUSEROK, Flag.SILENT),
         operations.BIND: (Flag.GENERATE, Flag.ALLOW_DEFAULT_PIN),
         operations.UNBIND: (Flag.FORCE,),
+        operations.SSH_KEY_REMOVE: (Flag.FORCE,),
         operations.CHANGE_PIN: (Flag.SILENT, Flag.PASSWORD),  # nouserok: below
     }
     request = Request(operation, "alice", flags=flag)

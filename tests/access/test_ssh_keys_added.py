@@ -20,7 +20,7 @@ from tests.inprocess.pcscd import Pcscd
 from tests.inprocess.pivcards import PivcardHere
 
 from .conftest import Make
-from .rig import ADMIN_PIN, IN_READERS, PIN, ROOT, SSHD, WRONG, Held, Service, run
+from .rig import ADMIN_PIN, IN_READERS, PIN, ROOT, WRONG, Held, Service, run
 from .test_ssh_key import new_key, new_sk, refused, said, ssh
 
 BUDGET = Budget(0, 10.0)
@@ -167,9 +167,3 @@ def test_an_sm2_ukey_is_refused_before_its_pin_is_asked(tmp_path: Path, make: Ma
         assert "sm2" in held.verdict.text
 
     run(tmp_path, scene)
-
-
-def test_only_root_does_it(tmp_path: Path) -> None:
-    """``test_policy`` has the rest."""
-    assert operations.SSH_KEY_ADD.root_only and operations.SSH_KEY_REMOVE.root_only
-    assert SSHD.root
