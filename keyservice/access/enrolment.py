@@ -77,9 +77,9 @@ async def bind(context: Context) -> Verdict:
         ref = await choosing.key_pair(context, handle)
         shown = await handle.public_key(ref, lookups.deadline(context))
         await _check_key(context, shown, handle, taken)
-        await _check_use(context, handle, ref)
+        await check_use(context, handle, ref)
         attested = await vouching.attested(context, handle, ref, shown)
-    await _check_pin_state(context, handle, ref, reserve)
+    await check_pin_state(context, handle, ref, reserve)
 
     serial = handle.info.serial
     await tries.check_pause(context, handle, ref)
@@ -88,7 +88,7 @@ async def bind(context: Context) -> Verdict:
     if generate:
         shown = await _made(context, handle, ref, Arguments(ref, pin=pin, reserve=reserve))
         await _check_key(context, shown, handle, taken)
-        await _check_use(context, handle, ref)
+        await check_use(context, handle, ref)
         attested = await vouching.attested(context, handle, ref, shown)
     key = await handle.public_key(ref, lookups.deadline(context))
     if key != shown:  # what was checked of the one does not hold for the other
@@ -97,7 +97,7 @@ async def bind(context: Context) -> Verdict:
     await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
     seen = handle.known_pin(ref)
     if seen is not None:  # some ukeys tell only now, the PIN being right
-        _check_default(context, serial, seen)
+        check_default(context, serial, seen)
 
     binding = _binding(person, handle, ref, key, context, attested=attested)
     limit = context.services.rules.ukeys_per_person
@@ -203,7 +203,7 @@ async def _check_new_pair(context: Context, handle: UkeyHandle, ref: KeyRef) -> 
             raise BadRequest(Reason.CERTIFICATES_ONLY)
 
 
-async def _check_use(context: Context, handle: UkeyHandle, ref: KeyRef) -> None:
+async def check_use(context: Context, handle: UkeyHandle, ref: KeyRef) -> None:
     """Refuse a key that signs without a PIN; tell root what else they should know."""
     use = await handle.key_use(ref, lookups.deadline(context))
     if not use.needs_pin:
@@ -215,18 +215,20 @@ async def _check_use(context: Context, handle: UkeyHandle, ref: KeyRef) -> None:
         await context.conversation.info(text)
 
 
-async def _check_pin_state(
+async def check_pin_state(
     context: Context, handle: UkeyHandle, ref: KeyRef, reserve: TryReserve
 ) -> None:
+    """Refuse a PIN that is the maker's, has too many tries, or none that may be spent."""
     state = await handle.do(PIN_STATE, Arguments(ref), lookups.deadline(context))
     serial = handle.info.serial
     if state.maximum > TRIES_MAX:
         raise TryLimitTooHigh(serial=serial, maximum=state.maximum)
-    _check_default(context, serial, state)
+    check_default(context, serial, state)
     tries.require_tries(state, serial, reserve)
 
 
-def _check_default(context: Context, serial: str, state: PinState) -> None:
+def check_default(context: Context, serial: str, state: PinState) -> None:
+    """Raise :class:`DefaultPin`, unless the request allows that."""
     if state.default and Flag.ALLOW_DEFAULT_PIN not in context.request.flags:
         raise DefaultPin(serial=serial)
 

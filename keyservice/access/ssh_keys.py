@@ -11,7 +11,6 @@ from keyservice.contract.names import Code, Flag
 from keyservice.contract.steps import Detail, Verdict
 from keyservice.core.errors import (
     BadRequest,
-    DefaultPin,
     KeyTaken,
     NotEnrolled,
     SshKeyAbsent,
@@ -28,12 +27,11 @@ from keyservice.store.people import now
 from keyservice.store.records import CREDENTIALS_MAX, Binding
 from keyservice.store.records import Purpose as For
 from keyservice.store.revocations import Revocation
-from keyservice.ukeys.operations import PIN_STATE, Arguments
 
 from . import choosing, identity, lookups, tries
 from .challenge import Purpose
 from .context import Context
-from .enrolment import doer
+from .enrolment import check_default, check_pin_state, check_use, doer
 from .factors.ssh_key import check_algorithm
 from .messages import N_
 from .proof import Proof
@@ -92,23 +90,16 @@ async def _from_ukey(context: Context, person: Person) -> tuple[Binding, SshKey]
     except NoSshKey as error:
         raise _unfit(error) from None
     await _check(context, person, shown, key)
-    use = await handle.key_use(ref, lookups.deadline(context))
-    if not use.needs_pin:
-        raise BadRequest(
-            N_("the key in {container} signs without a PIN, so it proves too little"),
-            container=ref.container,
-        )
-    for text in context.texts.remarks(use.remarks):
-        await context.conversation.info(text)
+    await check_use(context, handle, ref)
+    await check_pin_state(context, handle, ref, reserve)
     serial = handle.info.serial
-    state = await handle.do(PIN_STATE, Arguments(ref), lookups.deadline(context))
-    if state.default:
-        raise DefaultPin(serial=serial)
-    tries.require_tries(state, serial, reserve)
     await tries.check_pause(context, handle, ref)
-    pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(serial, touch=use.touch))
+    pin = await tries.ask_pin(context, handle, context.texts.pin_prompt(serial))
     proof = Proof(Purpose.BIND, person, handle, ref, key)
     await tries.spend(context, handle, ref, partial(proof.make, context, pin, reserve))
+    seen = handle.known_pin(ref)
+    if seen is not None:  # some ukeys tell only now, the PIN being right
+        check_default(context, serial, seen)
     info = handle.info
     place = {"serial": serial, "application": ref.application, "container": ref.container}
     return _binding(context, person, key, kind=info.kind, **place), shown

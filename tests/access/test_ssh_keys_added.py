@@ -158,6 +158,26 @@ def test_a_piv_cards_key_signs_before_it_is_registered(
         card.close()
 
 
+def test_a_piv_card_with_the_pin_from_the_factory_is_refused(
+    tmp_path: Path, readers: Pcscd | None
+) -> None:
+    assert readers is not None
+    traits: dict[str, Any] = {"pin": b"123456", "admin_pin": ADMIN_PIN, "pairs": {"9A": "p256"}}
+    card = PivcardHere(readers, tmp_path / "card.piv", 0, inserted=True, **traits)
+    IN_READERS.append(card)
+
+    async def scene(service: Service) -> None:
+        held = await add(service, container="9A")
+        assert held.verdict.error is ErrorName.DEFAULT_PIN
+        assert not await kept(service)
+
+    try:
+        run(tmp_path, scene)
+    finally:
+        IN_READERS.clear()
+        card.close()
+
+
 def test_an_sm2_ukey_is_refused_before_its_pin_is_asked(tmp_path: Path, make: Make) -> None:
     make()
 
