@@ -11,6 +11,7 @@ import sys
 from types import FrameType
 
 from demo import cases, prompt, screen, stage
+from demo.words import said, speak
 from tests.support.process import HostError
 
 
@@ -19,8 +20,8 @@ def _stop(number: int, _: FrameType | None) -> None:
 
     No exception does it: Python drops one that is raised while a process is forked.
     """
-    said = "\nStopped. Nothing of it is left on your machine but the sandbox's root.\n"
-    os.write(sys.stdout.fileno(), said.encode())
+    end = said("Stopped. Nothing of it is left on your machine but the sandbox's root.")
+    os.write(sys.stdout.fileno(), f"\n{end}\n".encode())
     os._exit(128 + number)
 
 
@@ -31,6 +32,7 @@ def main() -> int:
     parser.add_argument("--auto", action="store_true")
     parser.add_argument("--locale", default="C.UTF-8", help="of the people who log in")
     given = parser.parse_args()
+    speak(given.locale)
     signal.signal(signal.SIGINT, _stop)
     try:
         with stage.ready(given.locale) as ready:
@@ -42,7 +44,7 @@ def main() -> int:
     except HostError as error:
         print(f"scripts/demo: {error}", file=sys.stderr)
         return 1
-    screen.heading("The end. Nothing of it is left on your machine but the sandbox's root.")
+    screen.heading(said("The end. Nothing of it is left on your machine but the sandbox's root."))
     return 0 if right else 1
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from demo import screen
 from demo.stage import LOG, PASSWORD, PATIENCE, PIN, Stage
+from demo.words import said
 from keyservice.contract.names import Code
 from tests.support.process import must, wait_until
 
@@ -86,7 +87,7 @@ CASES = (
     ),
     Case(
         "missing-ukey",
-        f"The ukey is not in the reader. It is waited for ({PATIENCE} s here); no PIN is asked.",
+        "The ukey is not in the reader. It is waited for ({seconds} s here); no PIN is asked.",
         SU,
         (_PASSWORD,),
         Code.AUTHINFO_UNAVAIL,
@@ -117,7 +118,7 @@ class _Typed:
         """An answer for ``Terminal.converse``: typed when the prompt stands."""
 
         def type_it() -> str:
-            dots = screen.styled(f"{'•' * len(text)}    ← {name}", "2")
+            dots = screen.styled(f"{'•' * len(text)}    ← {said(name)}", "2")
             self._places.append((len(self._console.screen), dots))
             self.last_key = time.monotonic()
             return text
@@ -134,8 +135,9 @@ class _Typed:
 
 def enrol(stage: Stage) -> None:
     """Bind the ukey to demo, by the real tool."""
-    screen.heading("Enrolling")
-    screen.tell("An administrator binds the ukey to demo. It is asked for its PIN and a signature.")
+    screen.heading(said("Enrolling"))
+    story = "An administrator binds the ukey to demo. It is asked for its PIN and a signature."
+    screen.tell(said(story))
     command, typed = "getpubkey demo", _Typed(stage)
     stage.console.start(command.split(), env={"LANG": stage.locale})
     stage.console.converse([typed(*_PIN)])
@@ -144,10 +146,13 @@ def enrol(stage: Stage) -> None:
 
 def show_all(stage: Stage) -> bool:
     """Run every case; whether each came out as it should."""
-    screen.heading("Logins")
+    screen.heading(said("Logins"))
     screen.tell(
-        "Each is a real program with real libpam. What was typed is shown as dots. The line below"
-        " it has the verdict of the audit log, and the milliseconds to it from the last key."
+        said(
+            "Each is a real program with real libpam. What was typed is shown as dots. The line"
+            " below it has the verdict of the audit log, and the milliseconds to it from the last"
+            " key."
+        )
     )
     with ThreadPoolExecutor(1, "verdict") as watcher:
         outcomes = [_show(stage, case, watcher) for case in CASES]
@@ -156,7 +161,7 @@ def show_all(stage: Stage) -> bool:
 
 def _show(stage: Stage, case: Case, watcher: ThreadPoolExecutor) -> bool:
     print()
-    screen.tell(case.story)
+    screen.tell(said(case.story, seconds=PATIENCE))
     case.before(stage)
     try:
         shown, verdict, milliseconds = _run(stage, case, watcher)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from demo import screen
 from demo.stage import ADMIN_PIN, LOG, PASSWORD, PIN, Stage, in_a_window
+from demo.words import said
 from tests.softkey.state import FACTORY_PIN
 from tests.support import CHECKOUT
 from tests.support.process import must
@@ -23,7 +24,7 @@ SUDO = Path("/etc/sudoers.d/demo")
 COMMANDS = Path("/usr/local/bin")
 
 TRY = (
-    ("su - demo", f'password "{PASSWORD}", PIN {PIN}; exit comes back'),
+    ("su - demo", 'password "{password}", PIN {pin}; exit comes back'),
     ("ssh demo@localhost", "the same from afar"),
     ("softkey remove", "pull the ukey out; softkey insert puts it back"),
     ("(sleep 2; softkey insert) & su - demo", "put it back while it is waited for"),
@@ -31,8 +32,8 @@ TRY = (
     ("sudo ukey list", "what is in the readers; ukey status, watch, bindings"),
     ("sudo rmpubkey demo", "unbind it; sudo getpubkey demo binds it again"),
     ("sudo chpinpw --serial DEMO0001", "change the PIN; --help of each tool says more"),
-    ("sudo chpinpw --unblock DEMO0001", f"a new PIN by the admin PIN, {ADMIN_PIN}"),
-    ("softkey2 insert", f"a second ukey, as it was shipped: PIN {FACTORY_PIN.decode()}"),
+    ("sudo chpinpw --unblock DEMO0001", "a new PIN by the admin PIN, {admin_pin}"),
+    ("softkey2 insert", "a second ukey, as it was shipped: PIN {factory_pin}"),
     ("sudo chpinpw --serial DEMO0002", "give it a PIN of its own, so that it can be bound"),
     ("sudo getpubkey visitor --serial DEMO0002", "bind it to yourself; then: su visitor"),
     ("sudo ukey pam check su", "who gets in by a PAM stack, asked of libpam itself"),
@@ -43,25 +44,26 @@ TRY = (
     (f"grep event= {LOG} | tail -3", "who tried what, and why it was refused"),
 )
 _COLUMN = max(len(command) for command, _ in TRY) + 2
-HELP = """\
-You are visitor, {place} of this private Debian. Try:
-
-{tries}
-
-help shows this again. exit, or ^D, ends the demo, and everything in it is gone.
-In Chinese: LANG=zh_CN.UTF-8 scripts/demo
-"""
+PINS = {
+    "password": PASSWORD,
+    "pin": PIN,
+    "admin_pin": ADMIN_PIN,
+    "factory_pin": FACTORY_PIN.decode(),
+}
 
 
 def text(place: str) -> str:
     """What can be tried, for a person at `place`."""
-    tries = "\n".join(f"  {command:{_COLUMN}}{what}" for command, what in TRY)
-    return HELP.format(place=place, tries=tries)
+    who = said("You are visitor, {place} of this private Debian. Try:", place=said(place))
+    tries = "\n".join(f"  {command:{_COLUMN}}{said(what, **PINS)}" for command, what in TRY)
+    again = said("help shows this again. exit, or ^D, ends the demo, and everything in it is gone.")
+    other = said("In Chinese: LANG=zh_CN.UTF-8 scripts/demo")
+    return f"{who}\n\n{tries}\n\n{again}\n{other}\n"
 
 
 def offer(stage: Stage) -> None:
     """A shell for the person at this terminal, as visitor, until it is left."""
-    screen.heading("Your turn")
+    screen.heading(said("Your turn"))
     window = in_a_window(stage.locale)
     shown = text("in a terminal's window" if window else "on a console")
     print(shown, flush=True)

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
+
+from demo import words
 
 WIDTH = 78
 _MARGIN = "    │ "
@@ -28,7 +29,7 @@ def heading(text: str) -> None:
 
 def tell(text: str) -> None:
     """A paragraph."""
-    print(textwrap.fill(text, WIDTH, break_on_hyphens=False), flush=True)
+    print(words.filled(text, WIDTH), flush=True)
 
 
 def step(text: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from demo import screen
+from demo.words import said
 from keyservice.contract.i18n import Language, language
 from tests.support import CHECKOUT
 from tests.support.host import Host
@@ -73,25 +74,26 @@ def ready(locale: str) -> Iterator[Stage]:
 
     `locale`: of the people who log in, by its POSIX name.
     """
-    screen.heading("Setting up")
-    screen.step("installing pam-ukey, by scripts/install")
+    screen.heading(said("Setting up"))
+    screen.step(said("installing pam-ukey, by scripts/install"))
     must([CHECKOUT / "scripts" / "install", "--wheels", WHEELS], seconds=INSTALL_DEADLINE)
     with Host() as host:
-        screen.step("starting pcscd, the system bus, the keyservice and sshd")
+        screen.step(said("starting pcscd, the system bus, the keyservice and sshd"))
         host.pcscd()
         host.bus()
         host.keyservice(CONFIG + (IN_A_WINDOW if in_a_window(locale) else ""))
         host.sshd((EXAMPLES / "sshd_config.d" / "10-ukey.conf").read_text())
         _know(host)
-        screen.step(f"putting the stacks of pam.d-examples into {PAM_D}: {', '.join(STACKS)}")
+        stacks = "putting the stacks of pam.d-examples into {folder}: {services}"
+        screen.step(said(stacks, folder=PAM_D, services=", ".join(STACKS)))
         for name in STACKS:
             host.pam.stack(name, (EXAMPLES / "debian" / "helpful" / name).read_text())
-        screen.step("making two people: visitor, who sits here, and demo, who has a ukey")
+        screen.step(said("making two people: visitor, who sits here, and demo, who has a ukey"))
         Path("/etc/default/locale").touch()  # without it, pam_env complains in the log
         demo, visitor = host.user("demo", PASSWORD), host.user("visitor", PASSWORD)
         _furnish(demo)
         _furnish(visitor)
-        screen.step("plugging in the emulated ukey")
+        screen.step(said("plugging in the emulated ukey"))
         pin, admin_pin = PIN.encode(), ADMIN_PIN.encode()
         ukey = host.softkey(pin=pin, admin_pin=admin_pin, label="demo ukey", serial="DEMO0001")
         factory = {"label": "new ukey", "serial": "DEMO0002"}  # as it was shipped

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -13,12 +14,14 @@ import pexpect
 import pytest
 
 from demo.cases import CASES
-from demo.prompt import TRY, text
+from demo.prompt import PINS, TRY, text
 from demo.stage import ADMIN_PIN, PASSWORD, PIN
+from demo.words import CHINESE, filled, said, speak
 from tests.softkey.state import FACTORY_PIN
 from tests.support import CHECKOUT
 from tests.support.process import run
 from tools.commands import parsers
+from tools.output import width
 
 DEMO = str(CHECKOUT / "scripts" / "demo")
 SECONDS = 200
@@ -52,16 +55,44 @@ def test_what_can_be_tried_is_a_table_of_commands_that_there_are() -> None:
     commands = {parser.prog for parser in parsers() if not parser.manual.subcommands}
     assert ADMIN_PIN in shown
     for command, what in TRY:
+        what = said(what, **PINS)
         assert re.search(f"^  {re.escape(command)}  +{re.escape(what)}$", shown, re.MULTILINE)
         words = shlex.split(command.partition("|")[0].removeprefix("sudo "))
         assert words[0] != "ukey" or {" ".join(words[:2]), " ".join(words[:3])} & commands
 
 
+@pytest.fixture
+def chinese() -> Iterator[None]:
+    speak("zh_CN.UTF-8")
+    yield
+    speak("C.UTF-8")
+
+
+def test_what_the_demo_tells_is_there_in_chinese(chinese: None) -> None:
+    """All of it, with the same facts; and it fits."""
+    told = {case.story for case in CASES} | {name for case in CASES for _, name in case.answers}
+    told |= {what for _, what in TRY} | {"in a terminal's window", "on a console"}
+    for source in (CHECKOUT / "demo").glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "said":
+                told |= {str(x.value) for x in node.args[:1] if isinstance(x, ast.Constant)}
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("stacks", "story"):
+                told.add(ast.literal_eval(node.value))
+    assert told == set(CHINESE)
+    for english, there in CHINESE.items():
+        assert re.findall(r"{\w+}", english) == re.findall(r"{\w+}", there), english
+        assert all(width(line) <= 80 for line in filled(there, 78).split("\n"))
+    assert "您是 visitor，在控制台上" in text("on a console")
+
+
 @pytest.mark.parametrize(
-    ("locale", "reached"),
-    [("C.UTF-8", "starting pcscd"), ("zh_CN.UTF-8", "ukey DEMO0001 已绑定给 demo。")],
+    ("locale", "reached", "end"),
+    [
+        ("C.UTF-8", "starting pcscd", "Stopped."),
+        ("zh_CN.UTF-8", "ukey DEMO0001 已绑定给 demo。", "已停止。"),
+    ],
 )
-def test_ctrl_c_ends_it_without_a_traceback(locale: str, reached: str) -> None:
+def test_ctrl_c_ends_it_without_a_traceback(locale: str, reached: str, end: str) -> None:
     """While it is set up, and while it shows logins, in the person's language."""
     environment = {**os.environ, "LANG": locale}
     child = pexpect.spawn(DEMO, encoding="utf-8", timeout=SECONDS, env=environment)
@@ -69,7 +100,7 @@ def test_ctrl_c_ends_it_without_a_traceback(locale: str, reached: str) -> None:
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()
-    assert "Stopped." in str(child.before)
+    assert end in str(child.before)
     assert "Traceback" not in str(child.before)
     assert child.exitstatus == 130
 
