@@ -335,9 +335,8 @@ class Administration:
         except RecordDamaged as error:
             if PurePath(str(error.facts.get("path"))).name == file_name(person.name):
                 raise
-            raise RecordsUnclear(
-                Reason.UNCLEAR
-            ) from None  # whose file it is, is not theirs to know
+            # whose file it is, is not theirs to know
+            raise RecordsUnclear(Reason.UNCLEAR) from None
 
     async def _kept(self, caller: Caller) -> tuple[Inventory, UkeyError | None]:
         """All that is kept, and why nothing of it can be read: a folder that is gone or open is
