@@ -70,7 +70,7 @@ def import_(path: str, *, yes: bool, json: bool) -> Exit:
             facts={"keys": shown},
         )
     if new and not yes and not json:
-        question = _("Bind these {count} keys? Whoever holds them gets in then. [y/N]")
+        question = _("Bind these {count} keys? All who hold them get in then. [y/N]")
         yes = confirmed(question.format(count=len(new)))
         if not yes:
             raise Failure(

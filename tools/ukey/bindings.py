@@ -46,7 +46,7 @@ MANUAL = Manual(
         "--missing turns it round: people who can log in and have none.\n\n"
         "export prints all bindings, for root: public data, without those whose key is revoked. "
         "import shows what such a file would bind on this host, key by key, and binds it after a "
-        "question: all, or nothing if one key is refused. WHOEVER HOLDS THESE KEYS GETS IN then, "
+        "question: all, or nothing if one key is refused. ALL WHO HOLD THESE KEYS GET IN then, "
         "so the file must come to you unchanged. Names decide, and the numbers are this host's. A "
         "key is refused if there is no such user, if it or its ukey is bound to somebody else, or "
         "if it is revoked here. What another host knows of the maker of a key is not taken over. "
@@ -54,11 +54,7 @@ MANUAL = Manual(
     ),
     examples=(
         ("ukey bindings", N_("who has which ukey?")),
-        ("ukey bindings export >bindings.json", N_("all bindings as a file, for the next host")),
-        (
-            "ukey bindings import bindings.json",
-            N_("what would be bound here? bind it if I say so"),
-        ),
+        ("ukey bindings export", N_("all bindings, to keep in a file for the next host")),
         ("ukey bindings --missing", N_("who can log in, and has no ukey yet?")),
         (
             "ukey bindings --json | jq -r '.bindings[] | [.user, .serial] | @tsv'",
