@@ -93,7 +93,9 @@ class Auto:
             shutil.copy(_EXAMPLES / "debian/helpful" / service, _PAM_D / service)
         must(["pam-auth-update", "--enable", "ukey"])  # sudo's
         shutil.copy(_EXAMPLES / "sshd_config.d/10-ukey.conf", _SSHD_D)
-        self._host.sshd(f"Include {_SSHD_D}/*.conf")
+        # the ukey is in this host
+        here = "AuthenticationMethods keyboard-interactive:pam"
+        self._host.sshd(f"{here}\nInclude {_SSHD_D}/*.conf")
         return True
 
     def _console(self) -> bool:

@@ -82,7 +82,8 @@ def ready(locale: str) -> Iterator[Stage]:
         host.pcscd()
         host.bus()
         host.keyservice(CONFIG + (IN_A_WINDOW if in_a_window(locale) else ""))
-        host.sshd((EXAMPLES / "sshd_config.d" / "10-ukey.conf").read_text())
+        drop_in = (EXAMPLES / "sshd_config.d" / "10-ukey.conf").read_text()
+        host.sshd(f"AuthenticationMethods keyboard-interactive:pam\n{drop_in}")  # the ukey is here
         _know(host)
         stacks = "putting the stacks of pam.d-examples into {folder}: {services}"
         screen.step(said(stacks, folder=PAM_D, services=", ".join(STACKS)))

@@ -5,8 +5,9 @@
     python -m tests.model.door FD [TERMINAL]
 
 FD is a SOCK_SEQPACKET socket, TERMINAL what becomes its controlling terminal. A message is a JSON
-object: folder, service, user, tty, rhost, uids (real, effective and saved), password, pin. The
-answer is a list: what pam_authenticate returned, and pam_setcred after it.
+object: folder, service, user, tty, rhost, uids (real, effective and saved), password, pin; and
+variable, if the program sets one of libpam's. The answer is a list: what pam_authenticate returned,
+and pam_setcred after it.
 """
 
 from __future__ import annotations
@@ -32,10 +33,13 @@ def login(task: dict[str, Any]) -> list[int]:
 
     folder, service = Path(task["folder"]), task["service"]
     _keep_loaded(folder, service)
+    variable = task.get("variable", "")
     items = {name: task[name] for name in ("tty", "rhost") if task[name]}
     os.setresuid(*task["uids"])
     try:
-        done = authenticate(folder, service, task["user"], answer, setcred=True, **items)
+        done = authenticate(
+            folder, service, task["user"], answer, setcred=True, variable=variable, **items
+        )
     finally:
         os.setresuid(0, 0, 0)
     return [done.code, done.setcred]

@@ -29,7 +29,7 @@ from keyservice.servers.sockets import Sockets
 from keyservice.store import revocations
 from keyservice.store.file_records import FileRecords
 from keyservice.store.files import PrivateDirectory
-from keyservice.store.records import Binding
+from keyservice.store.records import Binding, Records
 from keyservice.store.revocations import Revocation
 from keyservice.store.state import State as Kept
 from keyservice.store.throttle import PinName
@@ -67,7 +67,7 @@ def write_stacks(folder: Path, change: Callable[[str], str] = lambda text: text)
     """
     for spot in SPOTS.values():
         for line in Line:
-            _write(folder / line.name, spot, _alone(line))
+            _write(folder / line.name, spot, alone(line))
         for stack in Stack:
             _write(folder / f"stack-{stack.name}", spot, change(_whole(spot, stack)))
 
@@ -78,7 +78,7 @@ def _write(folder: Path, spot: Spot, text: str) -> None:
     (folder / spot.service).write_text(text)
 
 
-def _alone(line: Line) -> str:
+def alone(line: Line) -> str:
     return (
         f"auth [success=ok ignore=1 default=die] pam_ukey.so {line.value}\n"
         "auth [default=1] pam_permit.so\n" + _IGNORED + "auth required pam_permit.so\n"
@@ -150,6 +150,7 @@ class House:
     user: User
     ukey: Softkey  #: that is bound
     twin: Softkey  #: with its serial
+    binding: Binding  #: of the ukey
     kept: Mapping[Record, Kept]
     stacks: Path
     factor: Factor | None = None
@@ -158,8 +159,19 @@ class House:
     async def line(self, state: State) -> Outcome:
         """Log in by the module's line alone."""
         await self._prepare(state.factor, state.record)
-        folder = self.stacks / state.line.name
-        code, _ = await self._login(state.place, folder, state.factor, self.user.password)
+        return await self._alone(state.place, self.stacks / state.line.name, state.factor)
+
+    async def key(self, place: Place, folder: Path, records: Records, said: str) -> Outcome:
+        """Log in by the line of `folder` alone, with the right ukey in the reader, where sshd has
+        verified what it `said`."""
+        await self._prepare(Factor.RIGHT, Record.ENROLLED)
+        self.service.services.records = records
+        return await self._alone(place, folder, Factor.RIGHT, said)
+
+    async def _alone(
+        self, place: Place, folder: Path, factor: Factor, variable: str = ""
+    ) -> Outcome:
+        code, _ = await self._login(place, folder, factor, self.user.password, variable)
         if code == PamCode.CRED_INSUFFICIENT:
             code = PamCode.IGNORE
         return Outcome(PamCode(code), self._sent())
@@ -175,7 +187,7 @@ class House:
         return Entry(code == setcred == PamCode.SUCCESS, self._sent())
 
     async def _login(
-        self, place: Place, folder: Path, factor: Factor, password: str
+        self, place: Place, folder: Path, factor: Factor, password: str, variable: str = ""
     ) -> tuple[int, int]:
         spot, uid = SPOTS[place], self.user.uid
         pin = WRONG if factor is Factor.WRONG else PIN
@@ -189,6 +201,7 @@ class House:
                 "uids": (0 if spot.real else uid, 0 if spot.effective else uid, 0),
                 "password": password,
                 "pin": pin.decode(),
+                "variable": variable,
             }
         )
 
@@ -274,7 +287,7 @@ async def living(
             service.services.logind = Logind()
             binding = service.bind(ukey, user.name)
             kept = {each: keep(folder / each.name, each, binding) for each in Record}
-            house = House(service, there, user, ukey, twin, kept, folder / "stacks")
+            house = House(service, there, user, ukey, twin, binding, kept, folder / "stacks")
             try:
                 # this opens the session in which su asks for the same ukey
                 opened = State(Factor.RIGHT, Place.SSHD_ALLOWED, Record.ENROLLED, Line.HELPFUL)

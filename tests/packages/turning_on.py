@@ -22,7 +22,6 @@ from tests.support.ukeys import Softkey
 INSTALLED = Path("/usr/share/doc/pam-ukey")
 PAM_D, SSHD_D = Path("/etc/pam.d"), Path("/etc/ssh/sshd_config.d")
 _RUN = re.compile(r"^<!-- run -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FROM_AFAR = "[services.sshd]\nfactors_from_afar = ['ukey']\n"
 _SERVICE_ACCOUNTS = "\nMatch User {name}\n    AuthenticationMethods publickey\n"
 WRONG = "000000"
 
@@ -48,16 +47,28 @@ def follow(host: Host, user: User, ukey: Softkey, serve: Callable[[str], None]) 
     _enable(console, "login", answers)
     both_factors_are_needed(lambda typed: host.login(user, typed, terminal=console).allowed)
 
-    serve(_FROM_AFAR)
+    serve("")
+    own, strange = host.authorize(user), host.folder / "strange"
+    must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", strange])
+    with (user.home / ".ssh/authorized_keys").open("a") as file:
+        file.write(strange.with_suffix(".pub").read_text())
+    must(["ukey", "ssh-key", "add", user.name, "--from-file", f"{own}.pub"])
     account = host.user("ansible")
-    key = host.authorize(account)
+    theirs = host.authorize(account)
     example = INSTALLED / "pam.d-examples/sshd_config.d/10-ukey.conf"
     accounts = _SERVICE_ACCOUNTS.format(name=account.name)
     (SSHD_D / example.name).write_text(example.read_text() + accounts)
-    _enable(host.terminal(), "sshd", answers)
+    _enable(host.terminal(), "sshd", [])
     sshd = _start_sshd(host)
-    both_factors_are_needed(lambda typed: host.ssh(user, typed).allowed)
-    by_key = ["-i", str(key), "-o", "PreferredAuthentications=publickey"]
+    for key, password, may in (
+        (own, user.password, True),
+        (own, WRONG, False),
+        (strange, user.password, False),
+    ):
+        options = ["-i", str(key), "-o", "IdentitiesOnly=yes"]
+        options += ["-o", "PreferredAuthentications=publickey,keyboard-interactive"]
+        assert host.ssh(user, [password], options=options).allowed == may
+    by_key = ["-i", str(theirs), "-o", "PreferredAuthentications=publickey"]
     assert host.ssh(account, [], options=by_key).allowed
 
     _sh(back)

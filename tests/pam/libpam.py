@@ -68,9 +68,13 @@ def authenticate(
     *,
     setcred: bool = False,
     setcred_alone: bool = False,
+    variable: str = "",
     **items: str,
 ) -> Outcome:
-    """Run the auth stack of `service` in `folder`; then, or only, pam_setcred."""
+    """Run the auth stack of `service` in `folder`; then, or only, pam_setcred.
+
+    `variable`: one of libpam's own environment, which the program sets before: ``NAME=value``.
+    """
     outcome = Outcome()
 
     def converse(count: int, messages: object, responses: object, _data: object) -> int:
@@ -100,6 +104,8 @@ def authenticate(
     try:
         for name, value in items.items():
             _libpam.pam_set_item(handle, _ITEMS[name], value.encode())
+        if variable:
+            _libpam.pam_putenv(handle, variable.encode())
         if not setcred_alone:
             outcome.code = _libpam.pam_authenticate(handle, 0)
         if setcred_alone or setcred:

@@ -15,6 +15,8 @@ from tests.support import CHECKOUT
 
 EXAMPLES = CHECKOUT / "pam.d-examples"
 _LINE = re.compile(r"-?(?P<type>\w+)\s+(?P<control>\[[^]]*\]|\w+)\s+(?P<module>\S+)\s*(?P<args>.*)")
+#: Roles of pam_ukey's lines, by a word of theirs.
+_UKEYS = {"decoy": "decoy", "take_ssh_key": "take"}
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Line:
             case "faillock":
                 return words[0]
             case "ukey":
-                return "decoy" if "decoy" in words else "ukey"
+                return next((_UKEYS[word] for word in words if word in _UKEYS), "ukey")
             case "exec":
                 return "mock" if "stdout" in words else "gate"
             case "succeed_if":

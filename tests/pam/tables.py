@@ -90,6 +90,7 @@ class Row:
 
 USUAL = {
     "rootok": PamCode.AUTH_ERR,
+    "take": PamCode.AUTH_ERR,
     "usertype": PamCode.SUCCESS,
     "localuser": PamCode.SUCCESS,
     "preauth": PamCode.SUCCESS,

@@ -23,6 +23,7 @@ from tests.pam.modules import ENTRY
 from tests.pam.scripted import SocketService
 from tests.pam.stacks import EXAMPLES, auth_lines
 from tests.support.consoles import kernel_has
+from tests.support.enrolled import UKEY_HERE
 from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import must
@@ -54,7 +55,7 @@ class TestBothFactors:
         self, host: Host, clerk: User, examples: str, program: str
     ) -> None:
         if program == "ssh":
-            host.sshd((EXAMPLES / "sshd_config.d/10-ukey.conf").read_text())
+            host.sshd(UKEY_HERE + (EXAMPLES / "sshd_config.d/10-ukey.conf").read_text())
         enter = getattr(host, program)
         both = ["Password:", "PIN:"]
         with ukey(Said.SUCCESS) as service:
@@ -116,7 +117,7 @@ class TestBreakGlass:
     @pytest.mark.parametrize("where", ["pts", "ttyS0 by su", "ssh"])
     def test_nowhere_else(self, host: Host, rescue: User, examples: str, where: str) -> None:
         if where == "ssh":
-            host.sshd((EXAMPLES / "sshd_config.d/10-ukey.conf").read_text())
+            host.sshd(UKEY_HERE + (EXAMPLES / "sshd_config.d/10-ukey.conf").read_text())
             assert not host.ssh(rescue, [PASSWORD]).allowed
         elif where == "pts":
             for enter in (host.login, host.su):

@@ -24,7 +24,7 @@ def test_sshd_takes_the_drop_in(tmp_path: Path) -> None:
     assert said.returncode == 0, said.stderr
     settings = set(said.stdout.splitlines())
     assert {
-        "authenticationmethods keyboard-interactive:pam",
+        "authenticationmethods publickey,keyboard-interactive:pam",
         "passwordauthentication no",
         "kbdinteractiveauthentication yes",
         "usepam yes",

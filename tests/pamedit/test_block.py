@@ -119,8 +119,10 @@ def test_a_missing_module_forbids_it(debian: Host) -> None:
 
 
 def test_ssh_that_is_not_allowed_from_afar_forbids_it(debian: Host) -> None:
-    debian.write({"etc/ukey/keyservice.toml": ""})
+    debian.write({"etc/ukey/keyservice.toml": "[services.sshd]\nfactors_from_afar = []\n"})
     assert forbidden(debian.places, changes(debian.places, "sshd")) == [("sshd", "from-afar")]
+    debian.write({"etc/ukey/keyservice.toml": ""})  # by an ssh key
+    assert forbidden(debian.places, changes(debian.places, "sshd")) == []
     assert forbidden(debian.places, changes(debian.places, "login")) == []
 
 

@@ -21,6 +21,8 @@ from .stacks import without_pauses
 from .ukeys import SLOTS, Softkey
 
 EXAMPLES = CHECKOUT / "pam.d-examples"
+#: In front of the drop-in, for a ukey in this host in the place of a key: sshd takes the first.
+UKEY_HERE = "AuthenticationMethods keyboard-interactive:pam\n"
 #: ssh is let in from afar, and logins wait for nobody's ukey: a test that wants it otherwise says
 #: so.
 CONFIG = """
@@ -75,7 +77,8 @@ class Enrolled:
 
     def sshd(self) -> Daemon:
         """sshd as the example configures it."""
-        return self.host.sshd((EXAMPLES / "sshd_config.d" / "10-ukey.conf").read_text())
+        drop_in = (EXAMPLES / "sshd_config.d" / "10-ukey.conf").read_text()
+        return self.host.sshd(UKEY_HERE + drop_in)
 
     def bus(self) -> Daemon:
         """The system bus; returns once the keyservice, which runs, has its name there."""

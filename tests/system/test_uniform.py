@@ -18,6 +18,7 @@ from scipy.stats import ks_2samp
 
 from keyservice.contract.pam import PamCode
 from tests.support import CHECKOUT
+from tests.support.enrolled import UKEY_HERE
 from tests.support.host import Host
 from tests.support.people import User
 from tests.support.process import Daemon, wait_until
@@ -195,7 +196,7 @@ PROGRAMS: dict[str, Program] = {"su": by_su, "login": by_login, "ssh": by_ssh}
 
 def test_programs_show_the_same_whatever_failed(house: House) -> None:
     """Side by side: each program, and each reason."""
-    sshd = house.host.sshd(SSHD.read_text())
+    sshd = house.host.sshd(UKEY_HERE + SSHD.read_text())
     consoles = iter(house.consoles)
 
     def begin(pool: ThreadPoolExecutor, name: str) -> dict[User, Future[Outcome]]:

@@ -260,6 +260,30 @@ def test_ssh_and_su_at_once(debian: Enrolled, rescue: User) -> None:
     assert not debian.host.ssh(debian.user, [debian.user.password, "000000"]).allowed
 
 
+def test_a_login_by_an_ssh_key_is_left_to_ssh(debian: Enrolled, rescue: User) -> None:
+    """Nothing but ssh can show a key. The first auth line takes down which one it was."""
+    debian.serve(CONFIG.replace('factors_from_afar = ["ukey"]', 'factors_from_afar = ["ssh-key"]'))
+    done = run([UKEY, "pam", "enable", "sshd", "--yes", "--user", debian.user.name], seconds=60)
+    assert done.returncode == 0, done.stderr
+    assert "only ssh itself shows a key" in done.stderr
+    lines = (PAM_D / "sshd").read_text().splitlines()
+    auth = [line for line in lines if line.startswith(("auth", "@include"))]
+    assert auth[0].split() == ["auth", "optional", "pam_ukey.so", "take_ssh_key"]
+    done = run([UKEY, "pam", "disable", "sshd", "--yes"], seconds=60)
+    assert done.returncode == 0, done.stderr
+    assert (PAM_D / "sshd").read_text() == STACKS["sshd"]
+
+
+def test_a_line_before_the_one_that_takes_the_key_forbids_it(
+    debian: Enrolled, rescue: User
+) -> None:
+    debian.serve(CONFIG.replace('factors_from_afar = ["ukey"]', 'factors_from_afar = ["ssh-key"]'))
+    (PAM_D / "sshd").write_text("auth required pam_env.so\n" + STACKS["sshd"])
+    status, told = refused("enable", "sshd")
+    assert status == Exit.STACK
+    assert "ssh-key-not-taken" in {each["kind"] for each in told["findings"]}
+
+
 def test_a_program_may_say_yes(debian: Enrolled, rescue: User) -> None:
     debian.serve(CONFIG + "[services.login]\nfactors_from_afar = ['ukey']\n")
     answers = "".join(f"{answer}\n" for answer in debian.right)
@@ -355,8 +379,9 @@ def test_ssh_is_tried_by_the_keyservice_that_runs(debian: Enrolled, rescue: User
     before = (PAM_D / "common-auth").read_bytes()
     answers = [*debian.right, debian.user.password]
     status, screen = asked(debian.host.console(), answers, "enable", "--all", "--yes")
-    assert (status, "comes from another machine" in screen) == (Exit.REFUSED, True), screen
-    assert "systemctl restart ukey-keyservice" in " ".join(screen.split())
+    told = " ".join(screen.split())
+    assert (status, "only an ssh key lets you in" in told) == (Exit.REFUSED, True), screen
+    assert "systemctl restart ukey-keyservice" in told
     assert (PAM_D / "common-auth").read_bytes() == before
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from keyservice.contract.names import CONFIG_FILE
 
 from ..language import _, reason
-from . import afar, evaluation, judge, lint, remedy, stack
+from . import afar, evaluation, judge, lint, remedy, ssh_key, stack
 from .finding import Finding, Severity
 from .libpam import LibpamFailed, Unable
 from .places import Places
@@ -98,6 +98,8 @@ def check(
         read = stack.load(places, service, file, beside=beside)
         checked.findings += lint.findings(read, places, installed=installed)
         checked.findings += _in_capitals(file)
+        if installed:
+            checked.findings += ssh_key.findings(read, places)
         if not read.undefined:  # which a finding says
             _evaluate(checked, read, places, installed=installed)
     except Unreadable as error:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keyservice.contract.pam import SSHD
 from tools.language import _
 from tools.pamcheck import check
 from tools.pamcheck.controls import jumps
 from tools.pamcheck.lines import Line
 from tools.pamcheck.modules import is_password, is_ukey
 from tools.pamcheck.places import Places
+from tools.pamcheck.ssh_key import TAKES
 from tools.pamcheck.stack import Group, Module, Part, Stack, TooLong, load, walk
 
 #: As in pam.d-examples/debian/helpful; a test holds them together.
@@ -28,6 +30,8 @@ LINES = (
     "auth [success=ok default=die]             pam_ukey.so",
     "auth required                             pam_permit.so",
 )
+#: In front of them in sshd's stack.
+SSHD_LINES = (TAKES, *LINES)
 BEGIN, WAS, END = "# ukey pam enable: begin", "# before: ", "# ukey pam enable: end"
 
 #: Modules beside the password of which ``pamcheck`` knows what they do. pam_rootok is there for su;
@@ -97,8 +101,12 @@ def enabled(places: Places, service: str, file: Path, content: bytes) -> bytes:
     line = _password(stack)
     texts = content.decode(errors="surrogateescape").split("\n")
     was = texts[line.number - 1]
-    texts[line.number - 1 : line.number] = [BEGIN, WAS + was, *LINES, END]
+    texts[line.number - 1 : line.number] = [BEGIN, WAS + was, *_lines(service), END]
     return "\n".join(texts).encode(errors="surrogateescape")
+
+
+def _lines(service: str) -> tuple[str, ...]:
+    return SSHD_LINES if service in SSHD else LINES
 
 
 def disabled(content: bytes) -> bytes:
@@ -115,7 +123,7 @@ def disabled(content: bytes) -> bytes:
             raise NotUnderstood(_("its lines for the ukey were not written by 'ukey pam enable'"))
         raise Already
     block = texts[begins[0] : ends[0] + 1] if len(begins) == len(ends) == 1 else []
-    if block[2:-1] != list(LINES) or not block[1].startswith(WAS):
+    if tuple(block[2:-1]) not in (LINES, SSHD_LINES) or not block[1].startswith(WAS):
         raise NotUnderstood(_("its lines of 'ukey pam enable' were changed since"))
     texts[begins[0] : ends[0] + 1] = [block[1].removeprefix(WAS)]
     return "\n".join(texts).encode(errors="surrogateescape")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.pamcheck.around.conftest import Planted, bad, kinds
+from tests.pamcheck.hosts import STRICT_STACK
 from tests.support import CHECKOUT
 from tests.support.daemons import listens
 from tests.support.host import Host
@@ -17,6 +18,7 @@ from tests.support.process import Daemon, run
 from tools.pamcheck.around.sshd_config import Config, Visitor
 from tools.pamcheck.around.system import System
 from tools.pamcheck.finding import Severity
+from tools.pamcheck.ssh_key import TAKES
 
 CONFIG = "/etc/ssh/sshd_config"
 #: Read before the shipped one, and before the distribution's.
@@ -322,3 +324,21 @@ def by_key(user: str, key: Path) -> bool:
     options = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes"]
     options += ["-o", "UserKnownHostsFile=/dev/null", "-i", str(key)]
     return run(["ssh", *options, f"{user}@127.0.0.1", "true"], seconds=30).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("methods", "told"),
+    [
+        ("publickey,keyboard-interactive:pam", []),
+        ("keyboard-interactive:pam", ["ssh-no-key"]),
+        ("keyboard-interactive:pam,publickey", ["ssh-no-key"]),
+    ],
+)
+def test_where_an_ssh_key_alone_counts_sshd_has_to_ask_for_one_first(
+    ssh: Planted, methods: str, told: list[str]
+) -> None:
+    ssh.write("/etc/pam.d/sshd", f"{TAKES}\n{STRICT_STACK}")
+    ssh.write(FIRST, f"AuthenticationMethods {methods}\n")
+    assert [finding.kind for finding in ssh.found("ssh")] == told
+    ssh.write("/etc/pam.d/sshd", "auth required pam_unix.so\n")
+    assert ssh.found("ssh") == []

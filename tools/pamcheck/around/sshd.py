@@ -14,7 +14,9 @@ from itertools import pairwise
 
 from tools.language import N_, _
 
+from .. import ssh_key
 from ..finding import Finding, Severity
+from ..places import Places
 from .sshd_config import CONFIG, Config, Visitor
 from .system import DEADLINE, FOLDERS, NotLooked, NotThere, System, not_looked_at
 from .units import Units
@@ -129,6 +131,16 @@ NO_WAY = Way(
     N_("KbdInteractiveAuthentication yes, and UsePAM yes"),
     ("kbdinteractiveauthentication", "usepam", *_LISTS),
 )
+NO_KEY = Way(
+    "ssh-no-key",
+    Severity.SHUT,
+    N_(
+        "sshd asks {who} for no key before it asks PAM, and the keyservice lets people from afar in"
+        " by an ssh key only: nobody gets in."
+    ),
+    "AuthenticationMethods publickey,keyboard-interactive:pam",
+    (*_LISTS, "pubkeyauthentication"),
+)
 WITHOUT_PAM = Way(
     "ssh-without-pam",
     Severity.OPEN,
@@ -200,8 +212,8 @@ class Settings:
         return [names for names in lists if set(names) <= possible]
 
 
-def judge(settings: Settings, *, root: bool) -> Iterator[Way]:
-    """The ways in that these settings leave open."""
+def judge(settings: Settings, *, root: bool, key: bool = False) -> Iterator[Way]:
+    """The ways in that these settings leave open. `key`: PAM lets in by an ssh key only."""
     lists = settings.lists(root=root)
     pam = settings.on("usepam")
     if not pam:
@@ -224,10 +236,18 @@ def judge(settings: Settings, *, root: bool) -> Iterator[Way]:
     one_answer = any("password" in names and "keyboard-interactive" not in names for names in lists)
     if pam and one_answer:
         yield ONE_ANSWER if prompts else ONE_ANSWER_ONLY
+    if key and prompts and not any(map(_key_first, lists)):
+        yield NO_KEY
     if settings.on("permitemptypasswords") and (prompts or one_answer):
         yield EMPTY_PASSWORD
     if not lists and not root:
         yield NO_WAY
+
+
+def _key_first(names: Sequence[str]) -> bool:
+    """Whether sshd has verified a key when it asks PAM."""
+    prompts = "keyboard-interactive"
+    return prompts in names and "publickey" in names[: names.index(prompts)]
 
 
 def look(system: System) -> Iterator[Finding]:
@@ -235,6 +255,7 @@ def look(system: System) -> Iterator[Finding]:
     sshd = system.program("sshd")
     if sshd is None:
         raise NotThere(CONFIG, _("no sshd is installed"))
+    key = ssh_key.alone(Places(system.root))
     options, file = _options(system)
     config = Config(system, file)
     visitors, total = config.visitors(_MOST)
@@ -262,7 +283,7 @@ def look(system: System) -> Iterator[Finding]:
             continue
         settings = Settings(ran.out)
         services.update(settings.words("pamservicename"))
-        for way in dict.fromkeys(judge(settings, root=visitor.root)):
+        for way in dict.fromkeys(judge(settings, root=visitor.root, key=key)):
             them = found.setdefault(way, [])
             # A visitor whom a finding about another one covers adds nothing new.
             if not any(visitor.within(other) for other in them):

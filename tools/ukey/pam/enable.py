@@ -8,6 +8,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from keyservice.contract.factors import SSH_KEY
+from keyservice.contract.pam import SSHD
 from tools import output
 from tools.bus import asking
 from tools.command import Failure, need_root
@@ -15,6 +17,7 @@ from tools.exits import Exit
 from tools.language import N_, _, reason
 from tools.manual import Manual
 from tools.output import Colour
+from tools.pamcheck.afar import factors
 from tools.pamcheck.finding import Severity
 from tools.pamcheck.libpam import Unable
 from tools.pamcheck.places import Places
@@ -103,12 +106,24 @@ def command(arguments: Sequence[str]) -> Exit:
         user = _who(given.user, found)
         with for_libpam(folder) as stacks:
             for service in _tried(wanted, services):
-                trying.attempt(service, user, stacks)
+                if service in SSHD and SSH_KEY in (factors(places, service) or ()):
+                    output.say(_only_ssh_can(user), Colour.WARNING)
+                else:
+                    trying.attempt(service, user, stacks)
     output.say(
         _("Keep this root shell open, and log in at another terminal, before you close it."),
         Colour.WARNING,
     )
     return run.carry_out(_("Change these files? [y/N]"))
+
+
+def _only_ssh_can(user: str) -> str:
+    text = _(
+        "The login by sshd is not tried: only ssh itself shows a key. {user} needs a registered "
+        "one (ukey ssh-key list {user}): log in by ssh from another machine before you close this "
+        "shell."
+    )
+    return text.format(user=user)
 
 
 def _people(bindings: Sequence[Mapping[str, object]]) -> People:
