@@ -62,7 +62,7 @@ def _not_first(stack: Stack, lines: list[Line]) -> Finding:
             "sshd's key is not taken down by the first auth line, and {module} may write another "
             "one in its place: everybody who has a key is refused"
         ).format(module=writer.name)
-    place = (writer or lines[0]).place if lines else str(stack.files and next(iter(stack.files)))
+    place = (writer or lines[0]).place if lines else str(stack.file)
     cure = _("write this before every other auth line and every include:")
     return Finding("ssh-key-not-taken", Severity.SHUT, place, text, cure, TAKES)
 
