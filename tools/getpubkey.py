@@ -76,7 +76,6 @@ MANUAL = Manual(
         "ukey list",
         "ukey bindings",
         "keyservice.toml(5)",
-        "usbkey(5)",
         "pam_ukey(8)",
     ),
 )

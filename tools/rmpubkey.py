@@ -47,6 +47,10 @@ MANUAL = Manual(
         ),
     ),
     json_keys=VERDICT_KEYS,
+    usage=(
+        "rmpubkey [--json] [--serial SERIAL] USER",
+        "rmpubkey --force [--yes] [--json] [--serial SERIAL] USER",
+    ),
     see=("getpubkey", "ukey bindings", "ukey revocation", "ukey forget", "usbkey(5)"),
 )
 

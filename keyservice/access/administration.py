@@ -19,7 +19,6 @@ from keyservice.core import selinux, threads
 from keyservice.core.errors import (
     BadRequest,
     ChangeLate,
-    LookUpLate,
     NotAllowed,
     NotEnrolled,
     RecordDamaged,
@@ -28,24 +27,21 @@ from keyservice.core.errors import (
     UkeyError,
     UnknownUser,
 )
-from keyservice.core.reasons import Reason, carried, told
+from keyservice.core.reasons import Reason, told
 from keyservice.core.threads import Budget, Late
 from keyservice.core.username import file_name
 from keyservice.crypto import algorithms
-from keyservice.crypto.ssh_wire import spell
 from keyservice.store.people import NO_UID, Event, now
 from keyservice.store.records import Binding, Inventory, Purpose
 from keyservice.store.revocations import Revocation
 
-from . import accounts, examination, policy, shares, transfer
+from . import examination, listing, policy, shares, transfer
 from .challenge import foreign_message
 from .conversation import Caller
 from .enrolment import doer
-from .services import ReaderStatus, Services
+from .listing import Row as Row
+from .services import Services
 from .session import Sessions
-
-#: A row of an answer: text, numbers and yes or no, by name.
-Row = dict[str, str | int | bool]
 
 #: Seconds that a question may take on this host's disk and name service.
 DEADLINE = 5.0
@@ -76,7 +72,7 @@ class Administration:
         rows = []
         for presence in self._services.ukeys.present():
             if caller.root or presence.info is not None:
-                row = self._ukey(caller, presence, owners)
+                row = listing.ukey(self._services, caller, presence, owners)
                 if "user" in row:
                     row |= told[owners[str(row["serial"])].fingerprint]
                 elif row.get("serial") in given_up:  # it was found again, or never lost
@@ -101,12 +97,12 @@ class Administration:
                 await self._check_none(caller)
         told = await self._told(caller, kept, mine)
         rows = [
-            {**asdict(each), "key": each.fingerprint, **_ssh(each), **told[each.fingerprint]}
+            {**asdict(each), "key": each.fingerprint, **listing.ssh(each), **told[each.fingerprint]}
             for each in mine
         ]
         if caller.root:
-            rows.extend(map(_damage, kept.damaged))
-            for stray in map(_damage, kept.strays):
+            rows.extend(map(listing.damage, kept.damaged))
+            for stray in map(listing.damage, kept.strays):
                 del stray["damaged"]
                 rows.append({"stray": True, **stray})
         return rows
@@ -128,10 +124,11 @@ class Administration:
             kept, unread = await self._kept(caller)
             if unread is None:
                 row["bindings"] = len(kept.bindings)
-                row["refused_bindings"] = sum(map(self._is_refused, kept.bindings))
+                refused = [listing.is_refused(rules, each) for each in kept.bindings]
+                row["refused_bindings"] = sum(refused)
             row["damaged_records"] = len(kept.damaged)
             for error in kept.damaged[:1]:
-                first = _damage(error)
+                first = listing.damage(error)
                 row |= {"damaged_path": first.pop("path"), **first}
                 del row["damaged"]
             if kept.revocations is not None:
@@ -209,7 +206,7 @@ class Administration:
 
         async def accepted() -> list[Row]:
             found = await self._records.accept(doer(caller), _budget(caller, AT_LAST))
-            rows = list(map(_damage, found))
+            rows = list(map(listing.damage, found))
             for row in rows:
                 facts = {"path": row["path"], "why": told(str(row["why"]), row)}
                 self._services.audit.event("accept-state", caller, **facts, verdict="done")
@@ -355,52 +352,7 @@ class Administration:
     async def _told(
         self, caller: Caller, kept: Inventory, bindings: Collection[Binding]
     ) -> dict[str, Row]:
-        """What lists say of bindings beside what is in the record, by the keys' fingerprints."""
-        services = self._services
-        try:
-            look, by_name, by_uid = accounts.look, services.resolve, services.resolve_uid
-            found = await threads.call(_budget(caller), look, bindings, by_name, by_uid)
-        except LookUpLate:  # nobody waits longer for a name service; the rest is known
-            found = {}
-        revoked = None if kept.revocations is None else {each.key for each in kept.revocations}
-        told: dict[str, Row] = {}
-        for each in bindings:
-            name = each.fingerprint
-            told[name] = {**found.get(each.user, {}), "algorithm_refused": self._is_refused(each)}
-            if revoked is not None:
-                told[name]["revoked"] = name in revoked
-        return told
-
-    def _is_refused(self, binding: Binding) -> bool:
-        """Whether the configuration does not accept the algorithm of a key for logins."""
-        accepted = self._services.rules.algorithms
-        return binding.purpose is Purpose.LOGIN and binding.algorithm not in accepted
-
-    def _ukey(self, caller: Caller, presence: ReaderStatus, owners: dict[str, Binding]) -> Row:
-        info = presence.info
-        owner = owners.get(info.serial) if info is not None else None
-        mine = owner is not None and owner.uid == caller.uid
-        row: Row = {"reader": presence.reader, "mine": mine}
-        if not (caller.root or mine):
-            return row
-        row |= {
-            "card": presence.card_present,
-            "refused": presence.refused,
-            "virtual": presence.virtual,
-        }
-        if info is not None:
-            row |= {
-                "kind": info.kind,
-                "serial": info.serial,
-                "label": info.label,
-                "manufacturer": info.manufacturer,
-                "pause": self._services.throttle.pause(info.serial),
-            }
-        if presence.pin is not None:
-            row |= {"left": presence.pin.left, "maximum": presence.pin.maximum}
-        if owner is not None:
-            row["user"] = owner.user
-        return row
+        return await listing.told(self._services, kept, bindings, _budget(caller))
 
     async def _known(self, caller: Caller, serial: str) -> bool:
         if self._services.throttle.counts(serial):
@@ -427,17 +379,3 @@ def _budget(caller: Caller, seconds: float | None = None, late: Late | None = No
 def _root(caller: Caller) -> None:
     if not caller.root:
         raise NotAllowed(Reason.ROOT_ONLY)
-
-
-def _ssh(binding: Binding) -> Row:
-    """What ssh calls an ssh key."""
-    if binding.purpose is not Purpose.SSH:
-        return {}
-    return {"ssh": spell(binding.key).fingerprint}
-
-
-def _damage(error: UkeyError) -> Row:
-    """What is wrong with a file: the reason's name, and the facts that its text needs."""
-    why = str(error.facts.get("why", error.message))
-    path = str(error.facts.get("path", ""))
-    return {"damaged": True, "path": path, "why": why, **carried(why, error.facts)}

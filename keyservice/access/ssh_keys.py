@@ -37,7 +37,7 @@ from .messages import N_
 from .proof import Proof
 
 #: A fingerprint of ours, or as ssh shows it.
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}|SHA256:[A-Za-z0-9+/]{43}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{4,64}|SHA256:[A-Za-z0-9+/]{4,43}")
 
 
 async def add(context: Context) -> Verdict:
@@ -159,7 +159,9 @@ async def remove(context: Context) -> Verdict:
     before the record goes."""
     wanted, records = context.request.key, context.services.records
     if not _FINGERPRINT.fullmatch(wanted):
-        raise BadRequest(N_("a fingerprint is 64 hexadecimal digits, or SHA256: as ssh shows it"))
+        raise BadRequest(
+            N_("a fingerprint is hexadecimal digits, or SHA256: as ssh shows it; 4 of them will do")
+        )
     try:
         name = (await identity.identify(context)).name
     except UnknownUser:
@@ -168,9 +170,12 @@ async def remove(context: Context) -> Verdict:
         theirs = await records.named(name, lookups.budget(context))
     except NotEnrolled:
         theirs = ()
-    binding = next((each for each in theirs if _is(each, wanted)), None)
-    if binding is None:
+    fitting = [each for each in theirs if _fits(each, wanted)]
+    if not fitting:
         raise SshKeyAbsent(user=name, key=wanted)
+    if len(fitting) > 1:
+        raise BadRequest(N_("several of the ssh keys fit that fingerprint: give more of it"))
+    (binding,) = fitting
     key, ssh, by = binding.fingerprint, spell(binding.key).fingerprint, doer(context.caller)
     context.key, context.ssh_key, context.serial = key, ssh, binding.serial
     force = Flag.FORCE in context.request.flags
@@ -182,7 +187,10 @@ async def remove(context: Context) -> Verdict:
     return Verdict(Code.SUCCESS, text, detail={"user": name, "ssh": ssh, "key": key})
 
 
-def _is(binding: Binding, fingerprint: str) -> bool:
+def _fits(binding: Binding, wanted: str) -> bool:
+    """Whether it is an ssh key whose fingerprint, ours or ssh's, begins so."""
     if binding.purpose is not For.SSH:
         return False
-    return fingerprint in (binding.fingerprint, spell(binding.key).fingerprint)
+    return any(
+        each.startswith(wanted) for each in (binding.fingerprint, spell(binding.key).fingerprint)
+    )

@@ -79,7 +79,7 @@ def kept(inventory: Inventory) -> tuple[list[Binding], list[Binding]]:
 
 def limits(services: Services) -> dict[Purpose, int]:
     """How many keys of each purpose a person may have."""
-    return {Purpose.LOGIN: 1, Purpose.SSH: CREDENTIALS_MAX}
+    return {Purpose.LOGIN: services.rules.ukeys_per_person, Purpose.SSH: CREDENTIALS_MAX}
 
 
 async def entries(services: Services, text: str, by: int, budget: Budget) -> list[Entry]:

@@ -66,9 +66,9 @@ async def _check(context: Context, handle: UkeyHandle, ref: KeyRef, key: PublicK
     certificate. Raises :class:`Unfit`, and what the ukey raises."""
     known = await lookups.look_up(context, context.services.makers)
     if not known.trusted:
-        raise Unfit(Reason.ATTEST_FOLDER, path=str(known.path))
+        raise Unfit(Reason.ATTEST_FOLDER, folder=str(known.path))
     if not known.found:
-        raise Unfit(Reason.ATTEST_NO_MAKER, path=str(known.path))
+        raise Unfit(Reason.ATTEST_NO_MAKER, folder=str(known.path))
     if not handle.can(ATTEST):
         raise Unfit(Reason.NO_ATTEST)
     evidence = await handle.do(ATTEST, Arguments(ref), lookups.deadline(context))

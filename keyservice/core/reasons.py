@@ -188,11 +188,11 @@ class Reason(StrEnum):
     ATTEST_FOLDER = (
         "attest-folder",
         N_(
-            "the makers' certificates in {path} cannot be trusted: 'keyservice --check-config' says"
-            " why"
+            "the makers' certificates in {folder} cannot be trusted: 'keyservice --check-config'"
+            " says why"
         ),
     )
-    ATTEST_NO_MAKER = "attest-no-maker", N_("{path} holds no maker's certificate")
+    ATTEST_NO_MAKER = "attest-no-maker", N_("{folder} holds no maker's certificate")
     ATTEST_NONE = "attest-none", N_("it has no certificate of its maker's")
     ATTEST_NOT_ITS = (
         "attest-not-its",

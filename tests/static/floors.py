@@ -31,7 +31,7 @@ ALLOWED |= {
     "tools": frozenset({"keyservice.__version__", "keyservice.client"}) | _BELOW,
     "bench": frozenset({"keyservice", "tests.guest", "tests.softkey", "tests.support"}),
     "acceptance": frozenset({"tests.support"}),
-    "demo": frozenset({"keyservice.contract", "tests.softkey", "tests.support"}),
+    "demo": frozenset({"keyservice.contract", "tests.softkey", "tests.support", "tools.output"}),
     "tests.openpgpcard": frozenset({"tests.pivcard", "tests.softkey"}),
     "tests.pivcard": frozenset({"tests.softkey"}),
     "tests.softkey": frozenset(),

@@ -13,6 +13,9 @@ import pytest
 from tests.support.daemons import start_bus
 from tests.support.host import in_sandbox
 from tests.support.process import Daemon
+from tests.tools.enabling import buses as buses
+from tests.tools.enabling import debian as debian
+from tests.tools.enabling import rescue as rescue
 from tests.tools.running import Commands
 from tests.tools.scripted import Keyservice
 from tests.tools.scripted_bus import BusService

@@ -32,9 +32,8 @@ MANUAL = Manual(
             N_("by the fingerprint that 'ukey ssh-key list' and ssh-keygen -l show"),
         ),
         (
-            "ukey ssh-key remove --force --yes alice "
-            "SHA256:0wRMNw7Qb8bVYxZ9a2q1cDhbHf0C5cgm0r4nQ2Nn5tE",
-            N_("it is lost: revoke it, without the question"),
+            "ukey ssh-key remove --force --yes alice SHA256:0wRMNw7Q",
+            N_("it is lost: revoke it, without the question; the first characters will do"),
         ),
     ),
     json_keys=(
