@@ -17,7 +17,7 @@ from keyservice.access.conversation import Request
 from keyservice.contract import operations
 from keyservice.contract.names import ErrorName
 from keyservice.core import threads
-from keyservice.core.errors import LookUpLate, StoreFailed
+from keyservice.core.errors import ChangeLate, StoreFailed
 from keyservice.core.threads import Budget
 from keyservice.store.records import Binding
 from keyservice.store.revocations import Revocation
@@ -54,10 +54,10 @@ def test_an_unrevoke_that_is_late_has_its_lines(
         assert await asyncio.to_thread(begun.wait, 10)
         if hangs_up:
             asked.cancel()
-        with pytest.raises(asyncio.CancelledError if hangs_up else LookUpLate):
+        with pytest.raises(asyncio.CancelledError if hangs_up else ChangeLate):
             await asked
         told = [line.rpartition(" ")[2] for line in service.lines()]
-        assert told == ([] if hangs_up else ["verdict=LookUpLate"])
+        assert told == ([] if hangs_up else ["verdict=ChangeLate"])
         assert revocations.find(key) is not None
         go_on.set()
         (line,) = await service.next_lines()

@@ -41,7 +41,7 @@ def test_what_is_built_is_parsed(operation: Operation) -> None:
 @pytest.mark.parametrize(
     ("values", "why"),
     [
-        ({"serial": "1"}, "BeginUnbind takes no serial"),
+        ({"container": "1"}, "BeginUnbind takes no container"),
         ({"user": "a" * 257}, "the value of user has more than 256 bytes"),
         ({"user": "é" * 129}, "the value of user has more than 256 bytes"),
         ({"user": "a\0b"}, "the value of user holds a NUL"),

@@ -72,9 +72,9 @@ class KeyTaken(AlreadyBound):
     """The key is registered already: a key has one owner and one purpose. Facts: user, ssh."""
 
     text = N_(
-        "The key {ssh} is registered for {user} already: one key has one owner, and one purpose. To"
-        " free it: rmpubkey for the key of a ukey that logs in here, ukey ssh-key remove for an ssh"
-        " key."
+        "The key {ssh} is registered for {user} already: one key has one owner, and one purpose. An"
+        " ssh key is freed by 'ukey ssh-key remove USER', the key of a ukey that logs in here by"
+        " rmpubkey {user}"
     )
 
 
