@@ -215,6 +215,6 @@ def test_a_card_that_is_no_ukey_is_left_alone(softkey: Softkey) -> None:
         assert ukeys.present()[0].info is None
         with pytest.raises(UkeyAbsent):
             ukeys.find("SN1")
-        assert commands(softkey) == [0x04, 0xA4]  # each kind asks it once what it is
+        assert commands(softkey) == [0x04, 0xA4, 0xA4]  # each kind asks it once what it is
 
     run(scenario)
