@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keyservice.access.administration import Administration
+from keyservice.access.settings import Rules
 from keyservice.contract.names import Code
 from keyservice.core.errors import BadRequest, NotAllowed, RecordDamaged
 from keyservice.core.reasons import Reason
@@ -148,6 +150,28 @@ def test_one_key_that_is_refused_keeps_all_out_with_a_reason_for_each(
         await refused(document, "key-revoked")
 
     run(tmp_path, scene)
+
+
+def test_spare_ukeys_come_along_as_far_as_the_next_host_has_them(
+    tmp_path: Path, make: Make
+) -> None:
+    two = Rules(allow_virtual_readers=True, wait_for_ukey=0, ukeys_per_person=2)
+
+    async def scene(service: Service) -> None:
+        service.bind(make(0))
+        service.bindings.add(spare(5), limit=2)
+        document = await exported(service)
+        ask = administration(service)
+        rows = await ask.import_bindings(ROOT, document)
+        assert [row["state"] for row in rows] == ["new", "new"]
+        assert [each.label for each in service.bindings.all()[0]] == ["", "spare"]
+        for each in service.bindings.all()[0]:
+            service.bindings.remove(each)
+        service.services.rules = replace(two, ukeys_per_person=1)
+        rows = await ask.check_import(ROOT, document)
+        assert [(row["state"], row.get("limit")) for row in rows] == [("new", None), ("refused", 1)]
+
+    run(tmp_path, scene, two)
 
 
 RECORD = json.loads(
