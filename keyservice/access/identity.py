@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePath
 
 from keyservice.core.errors import (
@@ -93,12 +94,14 @@ async def check_still(context: Context, held: Held) -> None:
     check_revoked(now)
 
 
-async def check_never_had(context: Context, person: Person) -> None:
+async def check_never_had(context: Context, person: Person, but: Sequence[Held] = ()) -> None:
     """Return if `person` never had a ukey here; ``nouserok`` is for those alone.
 
-    Raises :class:`NotEnrolled` if one was unbound, or lost.
+    `but`: their ssh keys, which are no ukeys, where a ukey is all that is asked for. Raises
+    :class:`NotEnrolled` if one was unbound, or lost.
     """
-    event = await context.services.records.had(person, lookups.budget(context))
+    keys = [each.binding.fingerprint for each in but]
+    event = await context.services.records.had(person, lookups.budget(context), keys)
     if event is not None:
         raise NotEnrolled(
             "The user had a ukey: see ukey forget",

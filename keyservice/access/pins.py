@@ -66,9 +66,10 @@ async def _password_alone(context: Context) -> bool:
         return True
     if Flag.NOUSEROK not in context.request.flags:
         return False
-    if await identity.enrolled(context, person) is not None:
+    enrolment = await identity.enrolled(context, person)
+    if enrolment is not None and enrolment.of(Purpose.LOGIN):
         return False
-    await identity.check_never_had(context, person)
+    await identity.check_never_had(context, person, enrolment.held if enrolment else ())
     return True
 
 

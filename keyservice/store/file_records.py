@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from keyservice.core import threads
@@ -45,8 +45,8 @@ class FileRecords:
     async def lasts(self, user: str, budget: Budget) -> list[Event]:
         return await threads.call(budget, self._state.people.lasts, user)
 
-    async def had(self, person: Person, budget: Budget) -> Event | None:
-        return await threads.call(budget, self._state.people.had, person)
+    async def had(self, person: Person, budget: Budget, but: Collection[str] = ()) -> Event | None:
+        return await threads.call(budget, self._state.people.had, person, but)
 
     async def revocation(self, key: str, budget: Budget) -> Revocation | None:
         return await threads.call(budget, self._state.revocations.find, key)

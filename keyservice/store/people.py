@@ -8,7 +8,7 @@ ukey was unbound, or lost, is told from people who never had one: ``nouserok`` i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -96,10 +96,13 @@ class People:
         """The last binding or unbinding of each key under the name `user`, oldest first."""
         return list(self._current().last.get(user, {}).values())
 
-    def had(self, person: Person) -> Event | None:
-        """The last event of a ukey of `person`, by name or by uid; None: they never had one."""
-        found = self.known(person.name, person.uid)
-        return found[-1] if found else None
+    def had(self, person: Person, but: Collection[str] = ()) -> Event | None:
+        """The last event of a ukey of `person`, by name or by uid; None: they never had one.
+
+        `but`: the fingerprints of keys that do not count. An earlier key of theirs does.
+        """
+        found = [*self.lasts(person.name), *self.known(person.name, person.uid)]
+        return next((each for each in reversed(found) if each.key not in but), None)
 
     def known(self, user: str, uid: int) -> list[Event]:
         """All events of people of that name or uid, oldest first."""

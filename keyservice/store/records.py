@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -142,8 +142,11 @@ class Records(Protocol):
         """The last binding or unbinding of each key under the name `user`, oldest first."""
         ...
 
-    async def had(self, person: Person, budget: Budget) -> Event | None:
-        """The last event of a ukey of `person`, by name or by uid; None: they never had one."""
+    async def had(self, person: Person, budget: Budget, but: Collection[str] = ()) -> Event | None:
+        """The last event of a ukey of `person`, by name or by uid; None: they never had one.
+
+        `but`: the fingerprints of keys that do not count, as those of ssh keys that they have.
+        """
         ...
 
     async def revocation(self, key: str, budget: Budget) -> Revocation | None:

@@ -15,6 +15,7 @@ from keyservice.access.settings import Rules
 from keyservice.contract import operations
 from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.contract.steps import Error, Info
+from tests.store.credentials import of_ssh
 from tests.support.ukeys import Softkey
 
 from .rig import ADMIN_PIN, NEW, PIN, ROOT, SU, WRONG, Service, run
@@ -143,5 +144,24 @@ class TestWithAPassword:
             assert held.verdict.error is ErrorName.NOT_ENROLLED
             held = await service.hold(self.asked("bob", nouserok=True), caller=bobs)
             assert held.code is Code.IGNORE
+
+        run(tmp_path, scene)
+
+    def test_so_do_people_with_an_ssh_key_who_never_had_a_ukey(
+        self, tmp_path: Path, ukey: Softkey
+    ) -> None:
+        async def scene(service: Service) -> None:
+            service.bindings.add(of_ssh())
+            held = await service.hold(self.asked(), caller=self.PASSWD)
+            assert held.verdict.error is ErrorName.NOT_ENROLLED
+            asked = self.asked(nouserok=True)
+            held = await service.hold(asked, caller=self.PASSWD)
+            assert (held.code, held.prompts) == (Code.IGNORE, [])
+            bound = service.bind(ukey)
+            held = await service.hold(asked, WRONG, NEW, NEW, caller=self.PASSWD)
+            assert held.verdict.error is ErrorName.PIN_WRONG
+            service.bindings.remove(bound)
+            held = await service.hold(asked, caller=self.PASSWD)
+            assert held.verdict.error is ErrorName.NOT_ENROLLED
 
         run(tmp_path, scene)

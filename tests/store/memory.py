@@ -7,7 +7,7 @@ It forgets everything at its end, and nothing in it can be damaged or gone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from keyservice.core.errors import AlreadyBound, NotEnrolled, UkeyError
@@ -53,8 +53,8 @@ class MemoryRecords:
                 newest[each.key] = each
         return list(newest.values())
 
-    async def had(self, person: Person, budget: Budget) -> Event | None:
-        theirs = self._known(person.name, person.uid)
+    async def had(self, person: Person, budget: Budget, but: Collection[str] = ()) -> Event | None:
+        theirs = [each for each in self._known(person.name, person.uid) if each.key not in but]
         return theirs[-1] if theirs else None
 
     async def revocation(self, key: str, budget: Budget) -> Revocation | None:

@@ -226,6 +226,22 @@ def test_only_those_who_have_none_are_forgotten(play: Play) -> None:
     play(scene)
 
 
+def test_an_ssh_key_is_no_ukey_and_hides_none_that_they_had_before(play: Play) -> None:
+    async def scene(records: Records) -> None:
+        await records.add(SSH, SOON)
+        assert await records.had(ALICE, SOON) is not None
+        assert await records.had(ALICE, SOON, [SSH.fingerprint]) is None
+        await records.remove(SSH, 0, SOON)
+        await records.add(HERS, SOON)
+        await records.remove(HERS, 0, SOON)
+        await records.add(SSH, SOON)
+        had = await records.had(ALICE, SOON, [SSH.fingerprint])
+        assert had is not None
+        assert (had.event, had.serial) == (Kind.UNBOUND, "SN1")
+
+    play(scene)
+
+
 def test_what_is_discarded_is_known_to_have_been_there(play: Play) -> None:
     async def scene(records: Records) -> None:
         await records.add(HERS, SOON)
