@@ -55,6 +55,19 @@ def test_somebody_has_to_be_enrolled(debian: Enrolled, rescue: User) -> None:
     assert (status, "Nobody who can log in has a ukey" in told["text"]) == (Exit.NOT_BOUND, True)
 
 
+def test_an_ssh_key_is_no_ukey_at_the_console(
+    debian: Enrolled, rescue: User, tmp_path: Path
+) -> None:
+    must([COMMANDS["rmpubkey"], "--force", "--yes", debian.user.name])
+    key = tmp_path / "key"
+    must(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)])
+    must([UKEY, "ssh-key", "add", debian.user.name, "--from-file", f"{key}.pub"])
+    status, told = refused("enable", "login", "su", "--dry-run")
+    assert (status, "Nobody who can log in has a ukey" in told["text"]) == (Exit.NOT_BOUND, True)
+    status, told = refused("enable", "sshd", "--dry-run")
+    assert "Nobody who can log in" not in told.get("text", "")
+
+
 def test_the_keyservice_has_to_answer(debian: Enrolled, rescue: User, buses: list[Daemon]) -> None:
     debian.keyservice.stop()
     buses[0].stop()  # which would start it

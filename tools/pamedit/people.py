@@ -28,7 +28,7 @@ _DAY = 86400
 class People:
     """Names, sorted."""
 
-    enrolled: tuple[str, ...]  #: can log in, and have a ukey that is not revoked
+    enrolled: tuple[str, ...]  #: can log in, and have a ukey that is accepted
     administrators: tuple[str, ...]  #: those of them who can become root
     breakglass: tuple[str, ...]  #: members of the group who can log in by their password
 
@@ -38,12 +38,15 @@ class People:
         return bool(self.breakglass) or len(self.administrators) > 1
 
 
-def look(bindings: Iterable[Mapping[str, Any]]) -> People:
-    """`bindings`: the keyservice's rows. Raises ``OSError`` where accounts cannot be read."""
+def look(bindings: Iterable[Mapping[str, Any]], *, ssh: bool) -> People:
+    """`bindings`: the keyservice's rows. `ssh`: a registered ssh key counts as well; it lets nobody
+    in but by ssh. Raises ``OSError`` where accounts cannot be read."""
     words = _passwords()
     enrolled = set()
     for row in bindings:
-        if row.get("damaged") or row.get("revoked") is not False:
+        if row.get("damaged") or row.get("revoked") is not False or row.get("algorithm_refused"):
+            continue
+        if row.get("purpose") == "ssh" and not ssh:
             continue
         with suppress(KeyError, ValueError):
             account = pwd.getpwnam(str(row.get("user")))

@@ -85,7 +85,8 @@ def command(arguments: Sequence[str]) -> Exit:
     places = Places()
     run = Flow(wanted, places)
     with asking() as bus:
-        found = _people(bus.list_bindings())
+        only_ssh = not wanted.all and SSHD.issuperset(wanted.services)
+        found = _people(bus.list_bindings(), ssh=only_ssh)
         _readers_answer(bus.status())
     if not run.plan(lambda *what: block.enabled(places, *what)):
         return run.nothing(_("Nothing to do: the ukey is asked for already."))
@@ -126,10 +127,11 @@ def _only_ssh_can(user: str) -> str:
     return text.format(user=user)
 
 
-def _people(bindings: Sequence[Mapping[str, object]]) -> People:
-    """Raises :class:`Failure` where a ukey that is lost would shut the host."""
+def _people(bindings: Sequence[Mapping[str, object]], *, ssh: bool) -> People:
+    """`ssh`: nothing but sshd is changed. Raises :class:`Failure` where a ukey that is lost would
+    shut the host."""
     try:
-        found = people.look(bindings)
+        found = people.look(bindings, ssh=ssh)
     except OSError as error:
         text = _("The accounts cannot be read: {reason}.")
         raise Failure(text.format(reason=reason(error)), Exit.FAILED) from None
