@@ -238,7 +238,7 @@ class Administration:
         new = transfer.new(found)
 
         async def imported() -> list[Row]:
-            limits = transfer.limits(self._services)
+            limits = transfer.limits(self._services.rules)
             await self._records.add_all(new, limits, _budget(caller, AT_LAST))
             for each in new:
                 facts = {"user": each.user, "serial": each.serial, "key": each.fingerprint}

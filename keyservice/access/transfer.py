@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 
 from keyservice.core import threads
 from keyservice.core.errors import AlreadyBound, BadRequest, RecordForeign, UnknownUser
@@ -24,6 +25,7 @@ from keyservice.store.record_text import bindings_of, fields
 from keyservice.store.records import CREDENTIALS_MAX, Binding, Inventory, Purpose
 
 from .services import Services
+from .settings import Rules
 
 FORMAT, VERSION = "ukey-bindings", 1
 _FIELDS: dict[str, type] = {"format": str, "records": list}
@@ -77,9 +79,9 @@ def kept(inventory: Inventory) -> tuple[list[Binding], list[Binding]]:
     return good, [each for each in inventory.bindings if each.fingerprint in revoked]
 
 
-def limits(services: Services) -> dict[Purpose, int]:
+def limits(rules: Rules) -> dict[Purpose, int]:
     """How many keys of each purpose a person may have."""
-    return {Purpose.LOGIN: services.rules.ukeys_per_person, Purpose.SSH: CREDENTIALS_MAX}
+    return {Purpose.LOGIN: rules.ukeys_per_person, Purpose.SSH: CREDENTIALS_MAX}
 
 
 async def entries(services: Services, text: str, by: int, budget: Budget) -> list[Entry]:
@@ -88,8 +90,8 @@ async def entries(services: Services, text: str, by: int, budget: Budget) -> lis
     inventory = await services.records.inventory(budget)
     for error in inventory.damaged:
         raise error
-    most, by_name = limits(services), services.resolve
-    return await threads.call(budget, plan, records, inventory, by_name, most, by)
+    planned = partial(plan, by_name=services.resolve, rules=services.rules, by=by)
+    return await threads.call(budget, planned, records, inventory)
 
 
 def new(found: Sequence[Entry]) -> list[Binding]:
@@ -138,19 +140,20 @@ def parse(text: str) -> list[tuple[Binding, ...]]:
 def plan(
     records: Iterable[tuple[Binding, ...]],
     kept: Inventory,
+    *,
     by_name: Callable[[str], Person],
-    limits: dict[Purpose, int],
+    rules: Rules,
     by: int,
 ) -> list[Entry]:
     """What keeping the records here would do, key by key. Blocks as the name service does.
 
-    `limits`: how many keys of a purpose a person may have. `by`: the person who does it.
+    `by`: the person who does it.
     """
     everyone = list(kept.bindings)
     revoked = {each.key for each in kept.revocations or ()}
     entries = []
     for bindings in records:
-        for entry in _of(bindings, everyone, revoked, by_name, limits, by):
+        for entry in _of(bindings, everyone, revoked, by_name, rules, by):
             entries.append(entry)
             if entry.state is State.NEW:
                 everyone.append(entry.binding)
@@ -162,10 +165,10 @@ def _of(
     everyone: list[Binding],
     revoked: set[str],
     by_name: Callable[[str], Person],
-    limits: dict[Purpose, int],
+    rules: Rules,
     by: int,
 ) -> Iterator[Entry]:
-    user, there = bindings[0].user, bindings[0].uid
+    user, there, most = bindings[0].user, bindings[0].uid, limits(rules)
     try:
         person = by_name(user)
     except (UnknownUser, BadRequest):
@@ -183,12 +186,16 @@ def _of(
         if any(_same(here, other) for other in everyone):
             yield Entry(here, State.THERE, there)
             continue
+        refused = _unaccepted(here, rules)
+        if refused is not None:
+            yield Entry(here, State.REFUSED, there, refused, {"algorithm": here.algorithm})
+            continue
         try:
             theirs = uniqueness.theirs(everyone, person)
             uniqueness.check_free(everyone, **uniqueness.names(here))
-            uniqueness.check_room(theirs, here, limits[here.purpose])
+            uniqueness.check_room(theirs, here, most[here.purpose])
         except AlreadyBound as error:
-            facts = {"other": error.facts["user"], "limit": limits[here.purpose]}
+            facts = {"other": error.facts["user"], "limit": most[here.purpose]}
             room = error.reason is Reason.HAS_UKEY
             why = Reason.NO_ROOM if room else Reason.TAKEN_BY
             yield Entry(here, State.REFUSED, there, why, facts)
@@ -197,6 +204,16 @@ def _of(
             yield Entry(here, State.REFUSED, there, Reason.FOREIGN, facts)
         else:
             yield Entry(here, State.NEW, there)
+
+
+def _unaccepted(binding: Binding, rules: Rules) -> Reason | None:
+    """Why a key that is new here would let nobody in; None if it would. Bound all the same, it
+    would keep its person out."""
+    if binding.algorithm.removeprefix("sk-") not in rules.algorithms:
+        return Reason.NOT_ACCEPTED
+    if binding.purpose is Purpose.LOGIN and rules.attested and not binding.attested:
+        return Reason.ATTEST_RECORD
+    return None
 
 
 def _same(one: Binding, other: Binding) -> bool:

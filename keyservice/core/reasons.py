@@ -260,6 +260,10 @@ class Reason(StrEnum):
     TAKEN_BY = "taken-by", N_("{other} has this ukey, or this key, bound here")
     NO_ROOM = "no-room", N_("the user would have more than {limit} keys of this purpose")
     FOREIGN = "foreign", N_("the record of {other} here has the name or the uid of this user")
+    NOT_ACCEPTED = (
+        "not-accepted",
+        N_("policy.algorithms on this host does not have {algorithm}, the algorithm of the key"),
+    )
     NO_SERIAL = "no-serial", N_("No ukey with that serial is bound, inserted or paused")
     INTERNAL = "internal", N_("The keyservice failed; its log says how.")
     # the system's own, by the names of errno(3), as strerror(3) has them

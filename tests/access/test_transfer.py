@@ -174,6 +174,33 @@ def test_spare_ukeys_come_along_as_far_as_the_next_host_has_them(
     run(tmp_path, scene, two)
 
 
+def test_a_key_that_would_let_nobody_in_is_refused(tmp_path: Path, make: Make) -> None:
+    usual = Rules(allow_virtual_readers=True, wait_for_ukey=0)
+
+    async def scene(service: Service) -> None:
+        service.bind(make(0))
+        service.bindings.add(of_ssh())
+        document = await exported(service)
+        ask = administration(service)
+        for change, reasons in (
+            ({"algorithms": frozenset({"sm2"})}, [None, "not-accepted"]),
+            ({"algorithms": frozenset({"ed25519"})}, ["not-accepted", None]),
+            ({"attested": True}, ["attest-record", None]),
+        ):
+            service.services.rules = replace(usual, **change)  # type: ignore[arg-type]
+            rows = await ask.check_import(ROOT, document)
+            assert [row.get("why") for row in rows] == reasons
+            with pytest.raises(BadRequest):
+                await ask.import_bindings(ROOT, document)
+        service.services.rules = usual
+        await ask.import_bindings(ROOT, document)
+        service.services.rules = replace(usual, attested=True)
+        rows = await ask.check_import(ROOT, document)
+        assert {row["state"] for row in rows} == {"there"}
+
+    run(tmp_path, scene, usual)
+
+
 RECORD = json.loads(
     (Path(__file__).parent.with_name("store") / "data/version1/records/alice").read_text()
 )

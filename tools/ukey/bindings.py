@@ -48,8 +48,9 @@ MANUAL = Manual(
         "import shows what such a file would bind on this host, key by key, and binds it after a "
         "question: all, or nothing if one key is refused. ALL WHO HOLD THESE KEYS GET IN then, "
         "so the file must come to you unchanged. Names decide, and the numbers are this host's. A "
-        "key is refused if there is no such user, if it or its ukey is bound to somebody else, or "
-        "if it is revoked here. What another host knows of the maker of a key is not taken over. "
+        "key is refused if there is no such user, if it or its ukey is bound to somebody else, if "
+        "it is revoked here, or if this host's policy does not accept it. What another host knows "
+        "of the maker of a key is not taken over. "
         "With --json it changes nothing unless --yes is there too."
     ),
     examples=(
