@@ -115,8 +115,8 @@ async def _login(context: Context) -> Verdict:
     async with presence.in_use(context):
         await ready.prove(context)
     admit = context.services.admissions.add
-    left = lookups.left(context)
-    await admit(context.caller, context.request, person, context.serial, left)
+    caller, request, left = context.caller, context.request, lookups.left(context)
+    await admit(caller, request, person, left, serial=context.serial, key=context.key)
     return Verdict(Code.SUCCESS)
 
 

@@ -48,10 +48,11 @@ _REFUSALS: Mapping[str, type[RemoteRefused]] = {
 }
 
 
-def refusal(place: Place, service: str) -> RemoteRefused:
-    """The error that says why `place` is not local, and what the person can do next."""
+def refusal(place: Place, service: str, message: str = "") -> RemoteRefused:
+    """The error that says why `place` is not local, and what the person can do next. `message`:
+    what the log says in the place of its own sentence."""
     kind = _REFUSALS.get(place.why, PlaceUnknown)
-    return kind(why=str(place.why), service=service)
+    return kind(message, why=str(place.why), service=service)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from keyservice.core.errors import RecordDamaged
 
 from .files import PrivateDirectory
 
-VERSION = 1
+VERSION = 2
+#: The first version knew no sessions that an ssh key has opened.
+_VERSIONS = (1, VERSION)
 FILE = "admissions"
 FILE_MAX = 256 * 1024  #: bytes
 #: Sessions that are remembered; beyond these the oldest is forgotten.
@@ -25,10 +27,12 @@ ADMISSIONS_MAX = 512
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A person whom a ukey let in from afar, by a program that opens a session for them."""
+    """A person whom a ukey or an ssh key let in from afar, by a program that opens a session for
+    them."""
 
     uid: int
-    serial: str
+    serial: str  #: of the ukey; "" if it was a key
+    key: str  #: the fingerprint of the registered ssh key; "" if it was a ukey
     #: (pid, clock ticks after boot) of the program, and of its parent.
     leaders: tuple[tuple[int, int], ...]
 
@@ -47,8 +51,8 @@ class AdmissionsFile:
             return []
         try:
             fields = json.loads(content.decode("ascii"))
-            if fields["version"] != VERSION:
-                raise ValueError("not of this version")
+            if type(fields["version"]) is not int or fields["version"] not in _VERSIONS:
+                raise ValueError("not of a version that is known")
             rows = fields["admitted"] if fields["boot"] == self._boot else []
             return [_admission(row) for row in rows]
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
@@ -63,10 +67,12 @@ class AdmissionsFile:
 
 def _admission(row: object) -> Admission:
     assert isinstance(row, dict)
-    uid, serial, leaders = row["uid"], row["serial"], row["leaders"]
-    if type(uid) is not int or type(serial) is not str or not serial:
+    uid, serial, key, leaders = row["uid"], row["serial"], row.get("key", ""), row["leaders"]
+    if type(uid) is not int or type(serial) is not str or type(key) is not str:
         raise ValueError("a field is of another type")
+    if bool(serial) is bool(key):
+        raise ValueError("one of the two has let them in")
     pairs = tuple((pid, started) for pid, started in leaders)
     if any(type(number) is not int or number <= 0 for pair in pairs for number in pair):
         raise ValueError("a number is wrong")
-    return Admission(uid, serial, pairs)
+    return Admission(uid, serial, key, pairs)

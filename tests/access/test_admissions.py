@@ -295,7 +295,7 @@ def test_there_are_never_too_many_to_be_read(
             first.kill()
 
     run(tmp_path, scene, RULES)
-    largest = store.Admission(2**32 - 2, "S" * 64, ((2**22, 2**62), (2**22, 2**62)))
+    largest = store.Admission(2**32 - 2, "S" * 64, "", ((2**22, 2**62), (2**22, 2**62)))
     folder = PrivateDirectory(tmp_path / "large")
     folder.prepare()
     file = store.AdmissionsFile(folder, "0" * 36)

@@ -120,6 +120,8 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
     assert rules.service("sshd").factors_from_afar == ("ssh-key", "ukey")
     assert rules.service("su").factors_from_afar is rules.service("sshd").factors is None
     assert rules.service("a.b").factors_from_afar == ()
+    sudo = parse("[services.sudo]\nfactors_from_afar = ['session', 'ukey']").rules.service("sudo-i")
+    assert sudo == ServiceRule(None, ("session", "ukey"))
     assert [rules.patience(name) for name in ("a.b", "sshd", "su")] == [3, 0, 0]
 
 
@@ -138,11 +140,16 @@ def test_a_service_is_as_it_says_and_else_as_all() -> None:
             "[services.su]\nallow_remote = false",
             "services.su.allow_remote is not a key any more: write factors_from_afar = []",
         ),
-        ("[services.su]\nfactors = 'ukey'", 'factors is a list of some of "ssh-key", "ukey"'),
+        (
+            "[services.su]\nfactors = 'ukey'",
+            'factors is a list of some of "session", "ssh-key", "ukey"',
+        ),
         ("[services.su]\nfactors = ['code']", "services.su.factors is a list of some of"),
         ("[services.su]\nfactors = ['ukey', 'ukey']", "services.su.factors names a factor twice"),
         ("[services.su]\nfactors = ['ssh-key']", "which nobody but sshd can be shown, from afar"),
         ("[services.su]\nfactors_from_afar = ['ssh-key']", "which nobody but sshd can be shown"),
+        ("[services.su]\nfactors = ['ukey', 'session']", "only programs in a session from afar"),
+        ("[services.sshd]\nfactors_from_afar = ['session']", "only programs in a session from"),
         ("[services.sshd]\nfactors = ['ukey']", "from afar. Write factors_from_afar"),
         ("[services.sshd]\nfactors = []", "from afar. Write factors_from_afar"),
         ("[service]\nxyzzy = 5", "service.xyzzy is not a known key"),

@@ -143,7 +143,7 @@ def test_a_folder_that_cannot_be_trusted_keeps_nobody_out(
 
     async def main() -> None:
         request = login(service="sshd", rhost="192.0.2.1")
-        await admissions.add(from_afar(), request, Person("alice", 1000), "SN1")
+        await admissions.add(from_afar(), request, Person("alice", 1000), serial="SN1")
         await throttle.count(PIN, 8)
         await throttle.failed(PIN)
 
@@ -171,7 +171,7 @@ def test_logins_from_afar_leave_one_thread_behind_on_a_disk_that_hangs(
     async def main() -> None:
         request = login(service="sshd", rhost="192.0.2.1")
         for uid in range(2 * threads.LIMIT):
-            await admissions.add(from_afar(), request, Person("alice", uid), "SN1")
+            await admissions.add(from_afar(), request, Person("alice", uid), serial="SN1")
         assert len(begun) == 1
         assert await threads.call(Budget(0, SECONDS), int, "7") == 7
         release.set()

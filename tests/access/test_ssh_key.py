@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from keyservice.access import uniform as ticks
+from keyservice.access.conversation import Caller
 from keyservice.access.settings import Rules, ServiceRule, SshKeys
 from keyservice.contract.names import Code, ErrorName, Flag
 from keyservice.contract.steps import Verdict
@@ -86,16 +87,21 @@ async def revoke(service: Service, key: str) -> None:
 
 
 async def ssh(
-    service: Service, info: str, *answers: bytes, user: str = "alice", **fields: object
+    service: Service,
+    info: str,
+    *answers: bytes,
+    user: str = "alice",
+    caller: Caller = SSHD,
+    **fields: object,
 ) -> Held:
-    """A login by ssh, whose sshd has verified what `info` says."""
+    """A login by ssh, whose sshd (`caller`) has verified what `info` says."""
     folder = service.records.path.parent / "pam.d"
     if not folder.exists():
         folder.mkdir()
         (folder / "sshd").write_text(TAKES)
     service.services.pam_folders = [folder]
     asked = {"service": "sshd", "tty": "ssh", "rhost": "192.0.2.7", **fields}
-    return await service.login(*answers, user=user, caller=SSHD, auth_info=info, **asked)
+    return await service.login(*answers, user=user, caller=caller, auth_info=info, **asked)
 
 
 def reason(service: Service) -> str:

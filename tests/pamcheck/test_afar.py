@@ -36,6 +36,7 @@ NOT_OF_ITS_OWN = {
     "[services.sshd]\nfactors_from_afar = ['ukeys']\n": Afar.NOT_KNOWN,
     "[services.sshd]\nfactors_from_afar = [['ukey']]\n": Afar.NOT_KNOWN,
     "[services.sshd]\nfactors_from_afar = ['ukey', 'ukey', 'ukey']\n": Afar.NOT_KNOWN,
+    "[services.sshd]\nfactors_from_afar = ['session']\n": Afar.NOT_KNOWN,
     "[services.sshd]\nallow_remote = true\n": Afar.NOT_KNOWN,
     "services = 3\n": Afar.NOT_KNOWN,
     "services.sshd = true\n": Afar.NOT_KNOWN,
@@ -58,6 +59,16 @@ def test_the_file_is_read_as_the_keyservice_reads_it(place: Host, text: str) -> 
             config.parse(text)
     else:
         assert asked(text, "sshd") == (found is Afar.ALLOWED)
+
+
+def test_a_session_is_shown_only_by_programs_inside_one(place: Host) -> None:
+    text = "".join(
+        f"[services.{name}]\nfactors_from_afar = ['session']\n" for name in ("su", "rsh")
+    )
+    config.parse(text)
+    place.write({FILE: text})
+    assert afar(Places(place.root), "su") is Afar.ALLOWED
+    assert afar(Places(place.root), "rsh") is Afar.REFUSED
 
 
 @pytest.mark.parametrize("service", ["su", "su-l", "sudo", "sudo-i"])

@@ -36,7 +36,7 @@ ADDED = {
     "toy_factor.py": (
         "keyservice/access/factors/toy.py",
         "keyservice/access/factors/__init__.py",
-        {"(Ukey(), SshKey())": "(Ukey(), SshKey(), Riddle())"},
+        {"(Ukey(), SshKey(), Session())": "(Ukey(), SshKey(), Session(), Riddle())"},
         "from .toy import Riddle\n",
     ),
     "toy_operation.py": (

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from keyservice.contract.factors import NAMES, from_afar, misplaced
+from keyservice.contract.factors import NAMES, SESSION, from_afar, misplaced
 from keyservice.contract.names import CONFIG_FILE
 from keyservice.contract.pam import SAME_SERVICE
 
@@ -32,7 +32,9 @@ def afar(places: Places, service: str) -> Afar:
     asked = factors(places, service)
     if asked is None:
         return Afar.NOT_KNOWN
-    return Afar.ALLOWED if asked else Afar.REFUSED
+    # programs that serve people elsewhere, and nobody else, run in no session of theirs
+    usable = [each for each in asked if each != SESSION or service not in FROM_AFAR]
+    return Afar.ALLOWED if usable else Afar.REFUSED
 
 
 def factors(places: Places, service: str) -> Sequence[str] | None:
@@ -50,10 +52,12 @@ def factors(places: Places, service: str) -> Sequence[str] | None:
     if not isinstance(rule, dict) or "allow_remote" in rule:  # which was a key once
         return None
     asked = rule.get("factors_from_afar", list(from_afar(service)))
-    if not isinstance(asked, list) or len(asked) > len(NAMES):
+    if not isinstance(asked, list):
         return None
-    usable = (isinstance(each, str) and each in NAMES for each in asked)
-    if not all(usable) or any(misplaced(each, service, local=False) for each in asked):
+    usable = all(isinstance(each, str) and each in NAMES for each in asked)
+    if not usable or len(set(asked)) < len(asked):
+        return None
+    if any(misplaced(each, service, local=False) for each in asked):
         return None
     return asked
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from keyservice.access import locality
 from keyservice.access.asking import Asking, asking
 from keyservice.access.context import Context
 from keyservice.access.identity import judge
@@ -12,10 +11,11 @@ from keyservice.core.errors import FactorMissing, UkeyError
 from keyservice.core.username import Person
 
 from .factor import Factor
+from .session import Session, refusal
 from .ssh_key import SshKey
 from .ukey import Ukey
 
-FACTORS: tuple[Factor, ...] = (Ukey(), SshKey())
+FACTORS: tuple[Factor, ...] = (Ukey(), SshKey(), Session())
 #: By the names that a configuration has for them.
 BY_NAME = {factor.name: factor for factor in FACTORS}
 
@@ -30,7 +30,7 @@ def missing(context: Context, person: Person) -> UkeyError:
     """Why somebody who is enrolled, but in no factor that is asked for, is refused."""
     place, service, wanted = judge(context), context.request.service, _asking(context)
     if not place.local and wanted.nothing:
-        return locality.refusal(place, service)
+        return refusal(context, person)
     kind = BY_NAME[wanted.names[0]].missing if wanted.names else FactorMissing
     return kind(user=person.name, service=service)
 

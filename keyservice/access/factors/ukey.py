@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from keyservice.access import identity, locality, lookups, presence, tries
+from keyservice.access import identity, lookups, presence, tries
 from keyservice.access.asking import asking
 from keyservice.access.challenge import Purpose
 from keyservice.access.context import Context
@@ -28,6 +28,8 @@ from keyservice.core.username import Person
 from keyservice.store import records
 from keyservice.store.records import Held
 from keyservice.ukeys.base import PinState
+
+from .session import refusal
 
 #: Somebody's ukey, which is inserted.
 Found = tuple[Held, UkeyHandle]
@@ -54,7 +56,7 @@ class Ukey:
         if not place.local:
             theirs = _allowed_from_afar(context, person, theirs)
             if not theirs:
-                raise locality.refusal(place, context.request.service)
+                raise refusal(context, person)
         found = await _inserted(context, theirs)
         if len(found) == 1:
             context.serial = found[0][0].binding.serial

@@ -62,6 +62,7 @@ from .sessions import PlaceLeft as PlaceLeft
 from .sessions import PlaceOfService as PlaceOfService
 from .sessions import PlaceUnknown as PlaceUnknown
 from .sessions import RemoteRefused as RemoteRefused
+from .sessions import SessionUnproven as SessionUnproven
 from .sessions import TickMissed as TickMissed
 from .sessions import UkeyMute as UkeyMute
 from .ssh import SshKeyAbsent as SshKeyAbsent

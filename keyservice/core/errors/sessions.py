@@ -147,6 +147,19 @@ class PlaceOfService(RemoteRefused):
     )
 
 
+class SessionUnproven(RemoteRefused):
+    """No ssh key that is registered for the user opened the session. Facts: why, service, user."""
+
+    text = N_(
+        "No ssh key that is registered for {user} has opened this session. Log in again by ssh with"
+        " one that is, or at this machine itself."
+    )
+    login_text = N_(
+        "This session was not opened with an ssh key that is registered for you on this host. Log"
+        " in again by ssh with one that is (ssh -i FILE), or at this machine itself."
+    )
+
+
 class PlaceLeft(RemoteRefused):
     """The person has logged out of where the program runs. Facts: why, service."""
 
