@@ -22,8 +22,9 @@ from keyservice.contract.names import FRAME_MAX, ROOT_SOCKET, Code, ErrorName
 from keyservice.contract.pam import PamCode
 from keyservice.contract.requests import build_begin
 from keyservice.contract.steps import Prompt, Verdict
+from keyservice.ukeys.kinds import KINDS
 from tests.support.people import User
-from tests.support.process import run
+from tests.support.process import run, wait_until
 from tests.support.shared_host import Shared
 
 from .conftest import Enrolled
@@ -215,6 +216,7 @@ def test_a_foreign_card_beside_the_ukey_is_in_nobodys_way(people: People) -> Non
     foreign = people.enrolled.host.softkey("foreign", slot=1, inserted=False)
     foreign.control.misbehave(foreign=True)
     foreign.put_in()
+    wait_until(lambda: len(foreign.control.apdus()) >= len(KINDS), "each kind to ask it once")
     asked = foreign.control.apdus()
     people.must_login()
     assert foreign.control.apdus() == asked
