@@ -187,7 +187,7 @@ def test_a_key_that_would_let_nobody_in_is_refused(tmp_path: Path, make: Make) -
             ({"algorithms": frozenset({"ed25519"})}, ["not-accepted", None]),
             ({"attested": True}, ["attest-record", None]),
         ):
-            service.services.rules = replace(usual, **change)  # type: ignore[arg-type]
+            service.services.rules = replace(usual, **change)
             rows = await ask.check_import(ROOT, document)
             assert [row.get("why") for row in rows] == reasons
             with pytest.raises(BadRequest):
