@@ -73,8 +73,8 @@ class KeyTaken(AlreadyBound):
 
     text = N_(
         "The key {ssh} is registered for {user} already: one key has one owner, and one purpose. An"
-        " ssh key is freed by 'ukey ssh-key remove USER FINGERPRINT', the key of a ukey that logs in"
-        " here by rmpubkey {user}"
+        " ssh key is freed by 'ukey ssh-key remove USER FINGERPRINT', the key of a ukey that logs"
+        " in here by rmpubkey {user}"
     )
 
 
