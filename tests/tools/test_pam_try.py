@@ -155,7 +155,7 @@ CASES = {
     ),
     "no ukey": Case("AUTHINFO_UNAVAIL", spoil=remove, mend=insert, prompts=1),
     "not enrolled": Case("USER_UNKNOWN", spoil=unbind, mend=bind, prompts=1),
-    "locked PIN": Case("MAXTRIES", spoil=lock),
+    "locked PIN": Case("MAXTRIES", spoil=lock, prompts=1),
     "pcscd down": Case("AUTHINFO_UNAVAIL", spoil=stop_pcscd, prompts=1),
     "keyservice down": Case("AUTHINFO_UNAVAIL", spoil=stop_keyservice, prompts=1),
 }
