@@ -49,6 +49,11 @@ RULES = Rules(
     wait_for_ukey=0,
     services={"sshd": ServiceRule(factors_from_afar=("ukey",))},
 )
+#: Those of a host for which a value of the records stands; ``RULES`` for one that is not named.
+_POLICIES = {
+    Record.ALGORITHM_REFUSED: replace(RULES, algorithms=frozenset({"p384", "ed25519"})),
+    Record.NOT_ATTESTED: replace(RULES, attested=True),
+}
 _VERIFY_PIN = 0x18  #: the INS of the command
 #: Stands for PAM_IGNORE, which libpam never returns.
 _IGNORED = "auth [default=die] pam_debug.so auth=cred_insufficient\n"
@@ -161,11 +166,14 @@ class House:
         await self._prepare(state.factor, state.record)
         return await self._alone(state.place, self.stacks / state.line.name, state.factor)
 
-    async def key(self, place: Place, folder: Path, records: Records, said: str) -> Outcome:
+    async def key(
+        self, place: Place, folder: Path, records: Records, rules: Rules, said: str = ""
+    ) -> Outcome:
         """Log in by the line of `folder` alone, with the right ukey in the reader, where sshd has
         verified what it `said`."""
         await self._prepare(Factor.RIGHT, Record.ENROLLED)
-        self.service.services.records = records
+        services = self.service.services
+        services.records, services.rules = records, rules
         return await self._alone(place, folder, Factor.RIGHT, said)
 
     async def _alone(
@@ -209,6 +217,7 @@ class House:
 
     async def _prepare(self, factor: Factor, record: Record) -> None:
         self.service.services.records = FileRecords(self.kept[record])
+        self.service.services.rules = _POLICIES.get(record, RULES)
         if factor is not self.factor:
             await self._put(factor)
             self.factor = factor

@@ -141,12 +141,10 @@ class KeyHouse:
     async def line(self, case: Case) -> Outcome:
         """Log in by the module's line alone."""
         stacks = _stacks(self.house.stacks, case.line, case.shown)
-        services = self.house.service.services
         rule = ServiceRule(factors_from_afar=case.asked.names)
         file = SshKeys.FILE if case.asked is Asked.NO_FILE else None
-        services.rules = replace(
-            RULES, services={_SERVICE: rule}, ssh_keys=frozenset(SshKeys) - {file}
-        )
-        services.pam_folders = [stacks]
+        kinds = frozenset(SshKeys) - {file}
+        rules = replace(RULES, services={_SERVICE: rule}, ssh_keys=kinds)
+        self.house.service.services.pam_folders = [stacks]
         records = self.kept[case.has]
-        return await self.house.key(case.place, stacks, records, said(case.shown))
+        return await self.house.key(case.place, stacks, records, rules, said(case.shown))

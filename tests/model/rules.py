@@ -49,7 +49,7 @@ class Place(Enum):
 
 
 class Record(Enum):
-    """The host's records of the person."""
+    """The host's records of the person, and its policy about the keys in them."""
 
     NEVER = "never enrolled"
     ENROLLED = "enrolled"
@@ -59,6 +59,8 @@ class Record(Enum):
     GONE = "the record is lost"
     REVOCATIONS_GONE = "enrolled, and the revocations are lost"
     ANOTHERS_DAMAGED = "never enrolled, and somebody else's record is damaged"
+    ALGORITHM_REFUSED = "enrolled with a key whose algorithm the host does not accept"
+    NOT_ATTESTED = "enrolled with a key that no maker vouches for, which the host demands"
 
 
 class Line(Enum):
@@ -154,7 +156,7 @@ def _says(code: PamCode, *, sent: bool = False) -> Outcome:
 
 
 #: The first row that holds decides. The order is: the line, the record, the place, the revocation,
-#: the ukey, its tries, the PIN (docs/architecture.md, "One login, step by step").
+#: the policy, the ukey, its tries, the PIN (docs/architecture.md, "One login, step by step").
 RULES = (
     Rule("words that contradict", _says(PamCode.SERVICE_ERR), line={Line.CONTRADICTION}),
     Rule("a decoy touches no ukey and always fails", _says(PamCode.AUTH_ERR), line={Line.DECOY}),
@@ -181,6 +183,11 @@ RULES = (
         "the one in hand may be the one that was revoked",
         _says(PamCode.AUTHINFO_UNAVAIL),
         record={Record.REVOCATIONS_GONE},
+    ),
+    Rule(
+        "a key that the policy refuses; it is told before a PIN is asked, with or without the ukey",
+        _says(PamCode.PERM_DENIED),
+        record={Record.ALGORITHM_REFUSED, Record.NOT_ATTESTED},
     ),
     Rule("no ukey", _says(PamCode.AUTHINFO_UNAVAIL), factor={Factor.ABSENT, Factor.TWO}),
     Rule("not the key that was bound", _says(PamCode.AUTH_ERR), factor={Factor.OTHER_KEY}),

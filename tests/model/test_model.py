@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from keyservice.access import identity, policy, presence, tries
+from keyservice.access import identity, policy, presence, tries, vouching
 from keyservice.access.admissions import Admissions
 from keyservice.access.authentication import authenticate
 from keyservice.access.context import Context
@@ -29,7 +29,7 @@ from keyservice.core.errors import RecordDamaged
 from keyservice.core.username import Person
 from keyservice.crypto.sm2 import SM2
 from keyservice.store.bindings import Bindings
-from keyservice.store.records import Binding
+from keyservice.store.records import Binding, Enrolment, Held, Purpose
 from keyservice.ukeys.base import TryReserve
 
 from . import house
@@ -162,6 +162,29 @@ def damaged_is_none(patch: Patch) -> None:
     patch.setattr(identity, "check_never_had", soon_nothing)
 
 
+def late_policy(patch: Patch) -> None:
+    check, still = identity.check_accepted, identity.check_still
+
+    async def late(context: Context, held: Held) -> None:
+        await still(context, held)
+        check(context, held)
+
+    patch.setattr(identity, "check_accepted", lambda _, held: identity.check_revoked(held))
+    patch.setattr(identity, "check_still", late)
+
+
+def refused_is_none(patch: Patch) -> None:
+    enrolled = identity.enrolled
+
+    async def accepted(context: Context, person: Person) -> Enrolment | None:
+        found, taken = await enrolled(context, person), context.services.rules.algorithms
+        theirs = () if found is None else found.of(Purpose.LOGIN)
+        return found if all(each.binding.algorithm in taken for each in theirs) else None
+
+    patch.setattr(identity, "enrolled", accepted)
+    patch.setattr(identity, "check_never_had", soon_nothing)
+
+
 MISTAKES = {
     "revocations are not asked": Mistake(
         lambda patch: patch.setattr(identity, "check_revoked", nothing), record=Record.REVOKED
@@ -176,6 +199,20 @@ MISTAKES = {
         line=Line.NOUSEROK,
     ),
     "a damaged record is none": Mistake(damaged_is_none, record=Record.DAMAGED, line=Line.NOUSEROK),
+    "a key of any algorithm is accepted": Mistake(
+        lambda patch: patch.setattr(policy, "check_algorithm", nothing),
+        record=Record.ALGORITHM_REFUSED,
+    ),
+    "a refused algorithm is looked at only once a PIN was asked": Mistake(
+        late_policy, record=Record.ALGORITHM_REFUSED
+    ),
+    "a key that the policy refuses is none": Mistake(
+        refused_is_none, record=Record.ALGORITHM_REFUSED, line=Line.NOUSEROK
+    ),
+    "nobody has to vouch for a key": Mistake(
+        lambda patch: patch.setattr(vouching, "check_recorded", nothing),
+        record=Record.NOT_ATTESTED,
+    ),
     "any service asks people from afar for a ukey": Mistake(
         lambda patch: patch.setattr(
             Rules, "service", lambda rules, name: ServiceRule(factors_from_afar=("ukey",))
