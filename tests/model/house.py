@@ -103,6 +103,15 @@ def _whole(spot: Spot, stack: Stack) -> str:
     return made
 
 
+def pin_went_to(ukey: Softkey) -> bool:
+    """Whether a PIN went to the ukey since its APDUs were last forgotten."""
+    return any(ins == _VERIFY_PIN for ins, _ in ukey.control.apdus())
+
+
+def _typed(factor: Factor) -> bytes:
+    return WRONG if factor is Factor.WRONG else PIN
+
+
 # -- records
 
 
@@ -123,13 +132,13 @@ def keep(folder: Path, record: Record, binding: Binding) -> Kept:
         case Record.UNBOUND:
             kept.bindings.remove(binding)
         case Record.REVOKED:
-            kept.revocations.append(_revocation(binding.fingerprint))
+            kept.revocations.append(revocation(binding.fingerprint))
         case Record.DAMAGED:
             _damage(own)
         case Record.GONE:
             own.unlink()
         case Record.REVOCATIONS_GONE:
-            kept.revocations.append(_revocation("ab" * 32))
+            kept.revocations.append(revocation("ab" * 32))
             (histories.path / revocations.FILE).unlink()
         case Record.ANOTHERS_DAMAGED:
             kept.bindings.add(replace(binding, user="bob", uid=binding.uid + 1, serial="SN9"))
@@ -139,7 +148,7 @@ def keep(folder: Path, record: Record, binding: Binding) -> Kept:
     return started
 
 
-def _revocation(key: str) -> Revocation:
+def revocation(key: str) -> Revocation:
     return Revocation(key, True, "2026-01-02T03:04:05Z", 0, "carol", "SN9")
 
 
@@ -164,7 +173,7 @@ class House:
     async def line(self, state: State) -> Outcome:
         """Log in by the module's line alone."""
         await self._prepare(state.factor, state.record)
-        return await self._alone(state.place, self.stacks / state.line.name, state.factor)
+        return await self._alone(state.place, self.stacks / state.line.name, _typed(state.factor))
 
     async def key(
         self, place: Place, folder: Path, records: Records, rules: Rules, said: str = ""
@@ -174,15 +183,15 @@ class House:
         await self._prepare(Factor.RIGHT, Record.ENROLLED)
         services = self.service.services
         services.records, services.rules = records, rules
-        return await self._alone(place, folder, Factor.RIGHT, said)
+        return await self._alone(place, folder, PIN, said)
 
-    async def _alone(
-        self, place: Place, folder: Path, factor: Factor, variable: str = ""
-    ) -> Outcome:
-        code, _ = await self._login(place, folder, factor, self.user.password, variable)
-        if code == PamCode.CRED_INSUFFICIENT:
-            code = PamCode.IGNORE
-        return Outcome(PamCode(code), self._sent())
+    async def _alone(self, place: Place, folder: Path, pin: bytes, variable: str = "") -> Outcome:
+        return Outcome(await self.code(place, folder, pin, variable), self._sent())
+
+    async def code(self, place: Place, folder: Path, pin: bytes, variable: str = "") -> PamCode:
+        """What the line of `folder` returns, in the state of now."""
+        code, _ = await self._login(place, folder, pin, self.user.password, variable)
+        return PamCode.IGNORE if code == PamCode.CRED_INSUFFICIENT else PamCode(code)
 
     async def stack(self, login: Login) -> Entry:
         """Log in by a whole stack."""
@@ -191,14 +200,14 @@ class House:
         right = login.password is Password.RIGHT
         password = self.user.password if right else "a wrong one"
         self._be_member(login.glass is Glass.MEMBER)
-        code, setcred = await self._login(login.place, folder, login.factor, password)
+        pin = _typed(login.factor)
+        code, setcred = await self._login(login.place, folder, pin, password)
         return Entry(code == setcred == PamCode.SUCCESS, self._sent())
 
     async def _login(
-        self, place: Place, folder: Path, factor: Factor, password: str, variable: str = ""
+        self, place: Place, folder: Path, pin: bytes, password: str, variable: str = ""
     ) -> tuple[int, int]:
         spot, uid = SPOTS[place], self.user.uid
-        pin = WRONG if factor is Factor.WRONG else PIN
         return await self.doors[place].login(
             {
                 "folder": str(folder),
@@ -272,8 +281,7 @@ class House:
             self.close()
 
     def _sent(self) -> bool:
-        told = (each.control.apdus() for each in (self.ukey, self.twin))
-        return any(ins == _VERIFY_PIN for apdus in told for ins, _ in apdus)
+        return any(map(pin_went_to, (self.ukey, self.twin)))
 
     def close(self) -> None:
         if self._front is not None:
