@@ -80,8 +80,9 @@ def _ssh(name: str, binding: Binding, user: str = "") -> Binding:
     )
 
 
-def keep(folder: Path, has: Has, ukey: Binding) -> Records:
-    """The records of somebody who has that, and of bob, who has an ssh key."""
+def keep(folder: Path, has: Has, ukey: Binding, *, revoked: bool = True) -> Records:
+    """The records of somebody who has that, and of bob, who has an ssh key; before anything of it
+    was revoked, unless it was `revoked`."""
     folder.mkdir()
     records, histories = PrivateDirectory(folder / "records"), PrivateDirectory(folder / "state")
     kept = Kept(records, histories, MACHINE_ID)
@@ -94,7 +95,8 @@ def keep(folder: Path, has: Has, ukey: Binding) -> Records:
     if has is Has.KEY_REVOKED:
         other = _ssh("revoked", ukey)
         kept.bindings.add(other, limit=8)
-        kept.revocations.append(_revocation(other))
+        if revoked:
+            kept.revocations.append(_revocation(other))
     if has is Has.UKEY_REVOKED:
         kept.revocations.append(_revocation(ukey))
     if has is Has.DAMAGED:
