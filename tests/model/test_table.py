@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 # Copyright the pam-ukey authors
-"""The table of docs/factors.md is what follows from the model, which agrees with the real thing.
+"""The tables of docs/factors.md are what follows from the models, which agree with the real thing.
 
     python -m tests.model.test_table
 
-writes it again.
+writes them again.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from keyservice.contract.pam import PamCode
 from tests.support import CHECKOUT
 
+from . import sessions
 from .keys import Asked, Case, Has, Shown, expected
 from .rules import Line, Place
+from .sessions import Opened
 
 DOCUMENT = CHECKOUT / "docs/factors.md"
-_TABLE = re.compile(r"(<!-- table -->\n).*?(<!-- end -->\n)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- (table[a-z ]*) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 _HAS = {
     Has.UKEY: "a ukey",
     Has.KEY: "an ssh key",
@@ -66,19 +68,58 @@ def rows() -> Iterator[str]:
         yield f"| by ssh, {text} | " + " | ".join(afar) + " |"
 
 
-def table() -> str:
-    return "".join(f"{row}\n" for row in rows())
+#: What su asks for, and the columns: what the person has, in a session that this has opened.
+_SU_ASKED = {
+    sessions.Asked.NO_LINE: "no such line",
+    sessions.Asked.SESSION: '`["session"]`',
+    sessions.Asked.SESSION_FIRST: '`["session", "ukey"]`',
+    sessions.Asked.UKEY_FIRST: '`["ukey", "session"]`',
+    sessions.Asked.UKEY: '`["ukey"]`',
+    sessions.Asked.NOTHING: "`[]`",
+}
+_OPENED = {
+    (Has.UKEY, Opened.UKEY): "a ukey, which has opened it",
+    (Has.BOTH, Opened.UKEY): "both; the ukey has opened it",
+    (Has.KEY, Opened.KEY): "an ssh key, which has opened it",
+    (Has.BOTH, Opened.KEY): "both; the ssh key has opened it",
+    (Has.BOTH, Opened.NOTHING): "both; neither has opened it",
+}
+
+
+def _what_in_su(has: Has, opened: Opened, asked: sessions.Asked) -> str:
+    outcome = sessions.expected(sessions.Case(has, opened, asked, Line.HELPFUL))
+    if outcome.code is PamCode.SUCCESS:
+        return "the ukey" if outcome.sent else "the password alone"
+    assert outcome.code is PamCode.PERM_DENIED
+    return "refused"
+
+
+def su_rows() -> Iterator[str]:
+    yield "| `factors_from_afar` of `sudo` | " + " | ".join(_OPENED.values()) + " |"
+    yield "|---" * (len(_OPENED) + 1) + "|"
+    for asked, text in _SU_ASKED.items():
+        cells = (_what_in_su(has, opened, asked) for has, opened in _OPENED)
+        yield f"| {text} | " + " | ".join(cells) + " |"
+
+
+#: By the names that the document has for them.
+TABLES: dict[str, Callable[[], Iterator[str]]] = {"table": rows, "table of su": su_rows}
 
 
 def written(document: str) -> str:
-    """The document with the table as it should be."""
-    assert _TABLE.search(document)
-    return _TABLE.sub(lambda found: found[1] + "\n" + table() + "\n" + found[2], document)
+    """The document with the tables as they should be."""
+
+    def table(found: re.Match[str]) -> str:
+        rows = "".join(f"{row}\n" for row in TABLES[found[2]]())
+        return f"{found[1]}\n{rows}\n{found[3]}"
+
+    assert sorted(name for _, name, _ in _TABLE.findall(document)) == sorted(TABLES)
+    return _TABLE.sub(table, document)
 
 
-def test_the_document_has_the_table_that_follows() -> None:
+def test_the_document_has_the_tables_that_follow() -> None:
     document = DOCUMENT.read_text()
-    assert written(document) == document, "python -m tests.model.test_table writes it again"
+    assert written(document) == document, "python -m tests.model.test_table writes them again"
 
 
 if __name__ == "__main__":
