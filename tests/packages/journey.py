@@ -119,8 +119,9 @@ class Journey:
         self.password_alone_lets_in()
 
     def log_in_by_ssh_key(self) -> None:
+        carol = self.host.user("carol")  # she stays: her uid is known to have had a key
         with self.host.passing():
-            by_ssh_key.follow(self.host, self.host.user("carol"))
+            by_ssh_key.follow(self.host, carol)
         self.password_alone_lets_in()
 
     def turn_on(self) -> None:
