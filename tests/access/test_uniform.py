@@ -95,9 +95,7 @@ def test_every_failure_looks_the_same(tmp_path: Path, make: Make) -> None:
             "NotEnrolled": service.hold(uniform("root"), PIN),
             "UnknownUser": service.hold(uniform("mallory"), PIN),
             "BadRequest": service.hold(uniform("a/b"), PIN),
-            "RemoteRefused": service.hold(
-                uniform(service="su", tty="pts/3"), PIN, caller=SU_BY_SSH
-            ),
+            "RemoteRefused": service.hold(uniform(service="su"), PIN, caller=SU_BY_SSH),
             "NotAllowed": service.hold(uniform("bob"), PIN, caller=LOCKER),
             "Failed": service.hold(uniform(flags=DECOY), PIN),
         }
@@ -207,7 +205,7 @@ def test_a_decoy_looks_up_what_a_login_does(
             "absent": (uniform("carol"), GETTY),
             "not enrolled": (uniform("root"), GETTY),
             "unknown": (uniform("mallory"), GETTY),
-            "remote": (uniform(service="su", tty="pts/3"), SU_BY_SSH),
+            "remote": (uniform(service="su"), SU_BY_SSH),
             "somebody else's": (uniform("bob"), LOCKER),
         }
         for why, (request, caller) in requests.items():
