@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keyservice.access import factors
 from keyservice.access.settings import Rules, ServiceRule, SshKeys
 from keyservice.contract.factors import misplaced
 from keyservice.contract.names import DEADLINE_MAX
@@ -20,7 +19,7 @@ from keyservice.core.tables import Table
 from keyservice.core.text import plain
 from keyservice.crypto.algorithms import ALGORITHMS
 from keyservice.glass import serial_of, ttys_of
-from keyservice.store.records import CREDENTIALS_MAX
+from keyservice.store.limits import CREDENTIALS_MAX
 from keyservice.ukeys import kinds
 from keyservice.ukeys.quirks import QuirkRule
 from keyservice.ukeys.settings import ReaderSettings, can_fit
@@ -129,17 +128,18 @@ def _factors(table: Table, key: str, *, local: bool) -> tuple[str, ...] | None:
     """The factors that the service asks for, in their order; None where the file does not say."""
     if not table.has(key):
         return None
-    words = ", ".join(f'"{name}"' for name in sorted(factors.BY_NAME))
-    found = table.texts(key, (), _FACTORS, f"some of {words}")
+    # here: it brings what proves them, which those who read the configuration at boot do without
+    from keyservice.access.factors import BY_NAME
+
+    words = ", ".join(f'"{name}"' for name in sorted(BY_NAME))
+    known = re.compile("|".join(map(re.escape, BY_NAME)))
+    found = table.texts(key, (), known, f"some of {words}")
     if len(set(found)) < len(found):
         table.complain(key, "names a factor twice")
     for why in dict.fromkeys(misplaced(name, table.name, local=local) for name in found or ("",)):
         if why:
             table.complain(key, why)
     return found
-
-
-_FACTORS = re.compile("|".join(map(re.escape, factors.BY_NAME)))
 
 
 def _reader_names(table: Table, key: str, default: tuple[str, ...]) -> tuple[str, ...]:

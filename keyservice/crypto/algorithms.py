@@ -16,7 +16,6 @@ from typing import Protocol
 from keyservice.core.errors import UkeyFailed
 
 from .key import PublicKey
-from .sm2 import SM2
 
 #: The form of a fingerprint, whatever the algorithm.
 FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -70,7 +69,7 @@ ALGORITHMS = frozenset(_KNOWN)
 #: Those that only sshd verifies.
 _OF_SSH = {"sk-ed25519": ("sk", "SK_ED25519"), "sk-p256": ("sk", "SK_P256")}
 #: Those of the keys that sshd may have verified: of all ukeys but SM2's, which ssh has not.
-SSH_ALGORITHMS = (ALGORITHMS | frozenset(_OF_SSH)) - {SM2.name}
+SSH_ALGORITHMS = (ALGORITHMS | frozenset(_OF_SSH)) - {"sm2"}
 
 
 def check(key: PublicKey) -> None:
@@ -106,6 +105,8 @@ def fingerprint(key: PublicKey) -> str:
 
 def engines() -> dict[str, str]:
     """What does the arithmetic, for ``ukey status``, of the one algorithm that has a choice."""
+    from .sm2 import SM2  # here: it loads libcrypto, and names alone are asked for at boot
+
     return {f"{SM2.name}_engine": SM2.engine.name}
 
 

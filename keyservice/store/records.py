@@ -18,11 +18,10 @@ from keyservice.core.username import Person
 from keyservice.crypto import algorithms
 from keyservice.crypto.key import PublicKey
 
+from .limits import CREDENTIALS_MAX as CREDENTIALS_MAX
+from .limits import LABEL_MAX as LABEL_MAX
 from .people import Event
 from .revocations import Revocation
-
-LABEL_MAX = 64  #: characters
-CREDENTIALS_MAX = 8  #: of one person and one purpose
 
 
 class Purpose(StrEnum):

@@ -160,7 +160,7 @@ def test_why_a_call_is_refused_is_data(stage: Stage) -> None:
         ("BeginAuthentication", "sssssuu", ("é" * 129, "", "", "", "", 0, 0)),
         ("BeginAuthentication", "sssssuu", ("a", "", "", "", "", 0x100, 0)),
         ("BeginAuthentication", "sssssuu", ("a", "", "", "", "", 0, 301)),
-        ("BeginBind", "ssssssuu", ("a", "é" * 33, "", "", "", "", 0, 0)),
+        ("BeginBind", "sssssssuu", ("a", "é" * 33, "", "", "", "", "", 0, 0)),
         ("Unrevoke", "s", ("a" * 65,)),
         ("ResetThrottle", "s", ("a" * 65,)),
         ("Forget", "s", ("a" * 257,)),

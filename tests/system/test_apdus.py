@@ -48,7 +48,7 @@ class Person:
 
     def wait_probed(self) -> None:
         """Until the keyservice has asked what was put in."""
-        wait_until(lambda: self.asked() == [GET_DEV_INFO], "asked what it is")
+        wait_until(lambda: GET_PIN_INFO in self.asked(), "asked what it is, and for its tries")
 
     def asked(self) -> list[int]:
         """The commands since the last :meth:`Control.reset_apdus`."""
@@ -79,14 +79,15 @@ def test_a_wrong_pin_costs_no_reset(person: Person) -> None:
 
 
 def test_after_insertion(person: Person) -> None:
-    """The public key is read once for each insertion, and open applications stay open."""
+    """The tries are read at the insertion, the public key once for each at the first use, and open
+    applications stay open."""
     person.enrolled.ukey.remove()
     person.card.reset_apdus()
     person.enrolled.ukey.insert()
     person.wait_probed()
     person.must_login()
-    opened = [OPEN_APPLICATION, OPEN_CONTAINER, EXPORT_PUBLIC_KEY]
-    assert person.asked() == [GET_DEV_INFO, *opened, *LOGIN]
+    inserted = [GET_DEV_INFO, OPEN_APPLICATION, GET_PIN_INFO]
+    assert person.asked() == [*inserted, OPEN_CONTAINER, EXPORT_PUBLIC_KEY, *LOGIN]
     person.card.reset_apdus()
     person.must_login()
     assert person.asked() == LOGIN
@@ -134,7 +135,7 @@ def test_the_last_try_is_withheld_by_one_look(shared: Shared) -> None:
             return login.result(30)
 
         first = from_afar()
-        assert (first.code, len(first.prompts)) == (PamCode.MAXTRIES, 2)
+        assert (first.code, len(first.prompts)) == (PamCode.MAXTRIES, 1)
         assert VERIFY_PIN not in person.asked()
         person.card.reset_apdus()
         second = from_afar()

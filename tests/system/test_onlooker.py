@@ -48,6 +48,12 @@ PROGRAM = ("/usr/bin/python3", "-I", "-c", HURRIED)
 Record = Callable[[str, object], None]
 
 
+ASKED_FROM_AFAR = """
+[services.ukey-member]
+factors_from_afar = ["ukey"]
+"""
+
+
 @pytest.fixture(scope="module")
 def uniform() -> Iterator[Enrolled]:
     """``demo``'s ukey is in, the stacks are uniform, and nobody waits for a tick."""
@@ -57,7 +63,7 @@ def uniform() -> Iterator[Enrolled]:
         made.stacks("uniform")
         made.keyservice.stop()
         with made.ukey.asked():
-            made.keyservice = host.keyservice(CONFIG, program=PROGRAM)
+            made.keyservice = host.keyservice(CONFIG + ASKED_FROM_AFAR, program=PROGRAM)
         yield made
 
 
@@ -228,7 +234,7 @@ def test_where_processes_are_hidden_the_work_of_the_service_is_too(scene: Scene)
 
 # -- members of the break-glass group
 
-#: By example: PAM_TTY and PAM_RHOST where the gate stays shut.
+#: By example: PAM_TTY and PAM_RHOST where the gate stays shut; a PIN is asked for there too.
 PLACES = {"common-auth": ("pts/7", ""), "sshd": ("ssh", "192.0.2.1")}
 
 
