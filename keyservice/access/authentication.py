@@ -121,7 +121,7 @@ async def _login(context: Context) -> Verdict:
 
 
 async def _ready(context: Context) -> tuple[Person, Ready | None]:
-    """Who it is, and what they must prove; None if it is proven that they are enrolled in nothing.
+    """The person, and what they must prove; None if it is proven that they are enrolled in nothing.
 
     Every step here is a decoy's as well; what follows it is not.
     """

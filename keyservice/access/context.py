@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keyservice.core.username import Person
+from keyservice.store.records import Enrolment
 
 from .conversation import NOBODY, Caller, Conversation, Request
 from .locality import Place
@@ -32,6 +33,7 @@ class Context:
     share: Share = Share.SYSTEM  #: what its session draws on
     person: Person | None = None  #: whom the request means
     place: Place | None = None  #: where the caller is, once that was judged
+    enrolled: tuple[Person, Enrolment | None] | None = None  #: what a person has, once it was read
     serial: str = ""  #: of the ukey that was used
     key: str = ""  #: the fingerprint of the registered ssh key that was used
     ssh_key: str = ""  #: the ssh key that sshd has verified, by ssh's own fingerprint

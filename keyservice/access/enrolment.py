@@ -127,8 +127,7 @@ async def _check_room(context: Context, person: Person) -> None:
     """Refuse a person who has as many ukeys as the configuration allows. Raises
     :class:`UkeysEnough`."""
     limit = context.services.rules.ukeys_per_person
-    enrolment = await identity.enrolled(context, person)
-    theirs = enrolment.of(records.Purpose.LOGIN) if enrolment is not None else ()
+    theirs = await identity.held(context, person, records.Purpose.LOGIN)
     if len(theirs) >= limit:
         ukeys = [ukey_name(each.binding.serial, each.binding.label) for each in theirs]
         serial = theirs[0].binding.serial

@@ -18,7 +18,7 @@ from keyservice.core.errors import (
     UnknownUser,
 )
 from keyservice.core.username import Person, file_name
-from keyservice.store.records import Enrolment, Held
+from keyservice.store.records import Enrolment, Held, Purpose
 
 from . import locality, lookups, policy, vouching
 from .context import Context
@@ -56,7 +56,28 @@ def judge(context: Context) -> locality.Place:
 
 
 async def enrolled(context: Context, person: Person) -> Enrolment | None:
-    """The person's credentials, None if it is proven that there are none, of any purpose."""
+    """The person's credentials, once and for all for this context; None if it is proven that there
+    are none, of any purpose."""
+    if context.enrolled is None or context.enrolled[0] != person:
+        context.enrolled = person, await _enrolled(context, person)
+    return context.enrolled[1]
+
+
+async def held(context: Context, person: Person, purpose: Purpose) -> tuple[Held, ...]:
+    """The person's credentials with this purpose; empty if it is proven that there are none."""
+    enrolment = await enrolled(context, person)
+    return enrolment.of(purpose) if enrolment is not None else ()
+
+
+async def record_name(context: Context) -> str:
+    """The name whose record is meant; a user who is gone from the host may still have one."""
+    try:
+        return (await identify(context)).name
+    except UnknownUser:
+        return context.request.user
+
+
+async def _enrolled(context: Context, person: Person) -> Enrolment | None:
     try:
         return await context.services.records.enrolled(person, lookups.budget(context))
     except RecordForeign as error:

@@ -74,7 +74,7 @@ async def told(
 
 def is_refused(rules: Rules, binding: Binding) -> bool:
     """Whether the configuration does not accept the algorithm of a key for logins."""
-    return binding.purpose is Purpose.LOGIN and binding.algorithm not in rules.algorithms
+    return binding.purpose is Purpose.LOGIN and not rules.accepts(binding.algorithm)
 
 
 def ssh(binding: Binding) -> Row:

@@ -143,9 +143,7 @@ async def _theirs(context: Context) -> list[Binding]:
     whichever is inserted."""
     request, root = context.request, context.caller.root
     person = await identity.identify(context)
-    enrolment = await identity.enrolled(context, person)
-    held = enrolment.of(Purpose.LOGIN) if enrolment is not None else ()
-    theirs = [each.binding for each in held]
+    theirs = [each.binding for each in await identity.held(context, person, Purpose.LOGIN)]
     if not theirs and (request.user or not root):
         raise NotEnrolled(user=person.name)
     if not theirs or not request.serial:

@@ -52,7 +52,7 @@ def check_begin(caller: Caller, request: Request) -> None:
 
 def check_algorithm(rules: Rules, algorithm: str, serial: str) -> None:
     """Raise :class:`AlgorithmRefused` unless this host accepts keys of that algorithm."""
-    if algorithm not in rules.algorithms:
+    if not rules.accepts(algorithm):
         raise AlgorithmRefused(algorithm=algorithm, serial=serial)
 
 

@@ -58,6 +58,10 @@ class Rules:
     ssh_keys: frozenset[SshKeys] = frozenset(SshKeys)  #: which let somebody in
     services: Mapping[str, ServiceRule] = field(default_factory=dict)
 
+    def accepts(self, algorithm: str) -> bool:
+        """Whether this host accepts keys of it; an ``sk-`` key counts as one of its curve."""
+        return algorithm.removeprefix("sk-") in self.algorithms
+
     def service(self, name: str) -> ServiceRule:
         """The rule of the PAM service `name`, or of the service that it is another name of."""
         return self.services.get(name) or self.services.get(SAME_SERVICE.get(name, ""), _NO_RULE)

@@ -15,7 +15,6 @@ from keyservice.core.errors import (
     NotEnrolled,
     SshKeyAbsent,
     SshKeyRevoked,
-    UnknownUser,
 )
 from keyservice.core.reasons import WHY, Reason
 from keyservice.core.username import Person
@@ -162,10 +161,7 @@ async def remove(context: Context) -> Verdict:
         raise BadRequest(
             N_("a fingerprint is hexadecimal digits, or SHA256: as ssh shows it; 4 of them will do")
         )
-    try:
-        name = (await identity.identify(context)).name
-    except UnknownUser:
-        name = context.request.user  # who is gone may still have keys
+    name = await identity.record_name(context)
     try:
         theirs = await records.named(name, lookups.budget(context))
     except NotEnrolled:

@@ -209,7 +209,7 @@ def _of(
 def _unaccepted(binding: Binding, rules: Rules) -> Reason | None:
     """Why a key that is new here would let nobody in; None if it would. Bound all the same, it
     would keep its person out."""
-    if binding.algorithm.removeprefix("sk-") not in rules.algorithms:
+    if not rules.accepts(binding.algorithm):
         return Reason.NOT_ACCEPTED
     if binding.purpose is Purpose.LOGIN and rules.attested and not binding.attested:
         return Reason.ATTEST_RECORD

@@ -21,7 +21,6 @@ from keyservice.core.errors import (
     RemovalLate,
     StoreFailed,
     UkeyError,
-    UnknownUser,
 )
 from keyservice.core.reasons import Reason
 from keyservice.core.username import Person
@@ -54,7 +53,7 @@ async def unbind(context: Context) -> Verdict:
     keys. The history keeps that the person had a ukey.
     """
     force, serial = Flag.FORCE in context.request.flags, context.request.serial
-    name = await _record_name(context)
+    name = await identity.record_name(context)
     try:
         bindings = await context.services.records.named(name, lookups.budget(context))
     except RecordDamaged:
@@ -180,14 +179,6 @@ async def _revoke(context: Context, key: str, user: str, serial: str, *, others:
     except _STORES as error:
         who = {"user": user, "serial": serial or key}
         raise await _half(context, error, key, who, others=others) from error
-
-
-async def _record_name(context: Context) -> str:
-    """The name whose record is meant; a user who is gone from the host may still have one."""
-    try:
-        return (await identity.identify(context)).name
-    except UnknownUser:
-        return context.request.user
 
 
 async def _prove(context: Context, bindings: Sequence[Binding]) -> Binding:

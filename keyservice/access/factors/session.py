@@ -31,8 +31,7 @@ class Session:
     missing = SshKeyUnregistered
 
     async def ready(self, context: Context, person: Person) -> Opened | None:
-        enrolment = await identity.enrolled(context, person)
-        own = enrolment.of(Purpose.SSH) if enrolment is not None else ()
+        own = await identity.held(context, person, Purpose.SSH)
         if not own:
             return None
         key = _key(context, person)

@@ -42,8 +42,7 @@ class SshKey:
     missing = SshKeyUnregistered
 
     async def ready(self, context: Context, person: Person) -> Verified | None:
-        enrolment = await identity.enrolled(context, person)
-        own = enrolment.of(Purpose.SSH) if enrolment is not None else ()
+        own = await identity.held(context, person, Purpose.SSH)
         if not own:
             return None
         shown = await _shown(context, person)
@@ -104,9 +103,8 @@ async def _unregistered(context: Context, name: str, facts: dict[str, str]) -> S
 
 
 def check_algorithm(context: Context, ssh: str, algorithm: str) -> None:
-    """Raise :class:`SshAlgorithmRefused` unless ``policy.algorithms`` has it; an ``sk-`` key counts
-    as one of its curve."""
-    if algorithm.removeprefix("sk-") not in context.services.rules.algorithms:
+    """Raise :class:`SshAlgorithmRefused` unless this host accepts keys of that algorithm."""
+    if not context.services.rules.accepts(algorithm):
         raise SshAlgorithmRefused(ssh=ssh, algorithm=algorithm)
 
 

@@ -44,10 +44,7 @@ class Ukey:
 
     async def ready(self, context: Context, person: Person) -> Inserted | None:
         """All steps up to the inserted ukey: if it is not inserted, nothing follows in any case."""
-        enrolment = await identity.enrolled(context, person)
-        if enrolment is None:
-            return None
-        theirs = enrolment.of(records.Purpose.LOGIN)
+        theirs = await identity.held(context, person, records.Purpose.LOGIN)
         if not theirs:
             return None
         if len(theirs) == 1:
