@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from keyservice.core.text import is_plain
 from keyservice.crypto.key import PublicKey
 
-from . import kinds
+from . import choices
 from .base import Container, Evidence, KeyRef, KeyUse, PinState, Remark, UkeyInfo
 from .examination import (
     ATR_MAX,
@@ -25,7 +25,6 @@ from .examination import (
     Look,
 )
 from .fields import Fields, WireError, bytes_of, exactly, plain_of, some, text_of
-from .kind import Values
 from .text import is_name, is_serial
 
 T = TypeVar("T")
@@ -185,7 +184,7 @@ _LOOK = struct.Struct(">BBBBB")
 def _pack_examination(examination: Examination) -> Mapping[int, bytes]:
     packed = b""
     for look in examination.looks:
-        kind, error, values = look.kind.encode(), look.error.encode(), _pack_values(look.values)
+        kind, error, values = look.kind.encode(), look.error.encode(), choices.pack(look.values)
         packed += _LOOK.pack(look.known, len(look.exchanges), *map(len, (kind, error, values)))
         for each in look.exchanges:
             packed += _EXCHANGE.pack(each.header.ljust(HEADER_BYTES, b"\0"), each.sw, each.length)
@@ -198,46 +197,32 @@ def _take_examination(fields: Fields) -> Examination:
     if len(atr) > ATR_MAX:
         raise WireError("an ATR that cannot be one")
     looks = []
-    try:
-        while packed:
-            known, count, *lengths = _LOOK.unpack_from(packed)
-            packed = packed[_LOOK.size :]
-            ends = count * _EXCHANGE.size
-            if known > 1 or count > EXCHANGES_MAX or len(packed) < ends + sum(lengths):
-                raise WireError("a look that cannot be one")
-            exchanges = tuple(starmap(Exchange, _EXCHANGE.iter_unpack(packed[:ends])))
-            texts = []
-            for length in lengths:
-                texts.append(packed[ends : ends + length])
-                ends += length
-            kind, error = texts[0].decode(), texts[1].decode()
-            if not is_plain(kind + error):
-                raise WireError("a look is not plain text")
-            looks.append(Look(kind, bool(known), exchanges, _take_values(texts[2]), error))
-            packed = packed[ends:]
-    except (struct.error, UnicodeDecodeError):
-        raise WireError("a look is cut off, or is not UTF-8") from None
+    while packed:
+        try:
+            look, packed = _take_look(packed)
+        except (struct.error, ValueError, IndexError):
+            raise WireError("a look is cut off, or makes no sense") from None
+        looks.append(look)
     return Examination(atr, tuple(looks))
 
 
-def _pack_values(values: Values) -> bytes:
-    """A pair of bytes for each: the index of the setting, and that of the choice."""
-    known = kinds.settings()
-    return bytes(
-        number
-        for index, name in enumerate(known)
-        if name in values
-        for number in (index, known[name].choices.index(values[name]))
-    )
-
-
-def _take_values(packed: bytes) -> Values:
-    known = list(kinds.settings().values())
-    try:
-        pairs = [(known[one], two) for one, two in zip(packed[::2], packed[1::2], strict=True)]
-        return {setting.name: setting.choices[choice] for setting, choice in pairs}
-    except (ValueError, IndexError):
-        raise WireError("a setting that is not known") from None
+def _take_look(packed: bytes) -> tuple[Look, bytes]:
+    """The first look, and the bytes behind it. Raises ValueError and its like, and WireError."""
+    known, count, *lengths = _LOOK.unpack_from(packed)
+    rest = packed[_LOOK.size :]
+    at = count * _EXCHANGE.size
+    if known > 1 or count > EXCHANGES_MAX or len(rest) < at + sum(lengths):
+        raise WireError("a look that cannot be one")
+    exchanges = tuple(starmap(Exchange, _EXCHANGE.iter_unpack(rest[:at])))
+    parts = []
+    for length in lengths:
+        parts.append(rest[at : at + length])
+        at += length
+    kind, error = parts[0].decode(), parts[1].decode()
+    if not is_plain(kind + error):
+        raise WireError("a look is not plain text")
+    values = choices.unusual(choices.unpack(parts[2]))
+    return Look(kind, bool(known), exchanges, values, error), rest[at:]
 
 
 def _pack_evidence(evidence: Evidence) -> Mapping[int, bytes]:

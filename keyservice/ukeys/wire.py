@@ -35,7 +35,7 @@ from keyservice.core.reasons import WHY, Reason
 from keyservice.core.secret import Secret
 from keyservice.core.text import plain
 
-from . import kinds, results
+from . import choices, results
 from .base import KeyRef, PinState, TryReserve
 from .fields import Fields, WireError, bytes_of, number_of, parse, text_of
 from .kind import Values
@@ -109,7 +109,7 @@ def build_request(
     arguments = arguments or Arguments()
     fields: dict[int, bytes | memoryview] = {
         Tag.SERIAL: serial.encode(),
-        Tag.SETTINGS: _pack_settings(values or {}),
+        Tag.SETTINGS: choices.pack(values or {}),
         Tag.RESERVE: bytes((arguments.reserve,)),
         Tag.ADMIN: bytes((arguments.admin,)),
         Tag.DATA: arguments.data,
@@ -135,7 +135,7 @@ def parse_request(message: bytearray) -> Request:
     return Request(
         operation=OPERATIONS[number],
         serial=text_of(fields, Tag.SERIAL),
-        values=_unpack_settings(bytes(fields[Tag.SETTINGS])),
+        values=choices.unpack(bytes(fields[Tag.SETTINGS])),
         arguments=Arguments(
             ref=ref,
             pin=Secret(fields.get(Tag.PIN, b"")),
@@ -216,18 +216,3 @@ def _seen(state: PinState | None) -> dict[int, bytes]:
     if state is None:
         return {}
     return {Tag.SEEN_PIN: results.PIN_STATE.pack(state)[results.Tag.PIN_STATE]}
-
-
-def _pack_settings(values: Values) -> bytes:
-    """The index of the choice for each setting, in the order in which they are known."""
-    return bytes(
-        setting.choices.index(values.get(name, setting.usual))
-        for name, setting in kinds.settings().items()
-    )
-
-
-def _unpack_settings(packed: bytes) -> Values:
-    known = kinds.settings().values()
-    return {
-        setting.name: setting.choices[index] for setting, index in zip(known, packed, strict=True)
-    }
