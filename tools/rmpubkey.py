@@ -7,15 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keyservice.contract import operations
-from keyservice.contract.names import ErrorName, Flag
+from keyservice.contract.names import Flag
 
-from .command import Failure, need_root, run
+from .command import need_root, run
+from .consent import need_yes
 from .conversation import VERDICT_KEYS, hold
 from .exits import Exit
 from .language import N_, _
 from .manual import Manual
 from .parser import Parser, add_serial, name
-from .terminal import confirmed
 
 MANUAL = Manual(
     section=8,
@@ -77,13 +77,7 @@ def command(arguments: Sequence[str]) -> Exit:
         question = _("Revoke all keys of {user} on this host and unbind them? [y/N]")
         if given.serial:
             question = _("Revoke the key of {user}'s ukey {serial} and unbind it? [y/N]")
-        if not confirmed(question.format(user=given.user, serial=given.serial)):
-            raise Failure(
-                _("Nothing was changed."),
-                Exit.CANCELLED,
-                error=ErrorName.CANCELLED,
-                hint=_("Answer y, or say --yes on the command line."),
-            )
+        need_yes(question.format(user=given.user, serial=given.serial))
     return hold(
         operations.UNBIND,
         json=given.json,

@@ -14,10 +14,10 @@ from keyservice.contract.names import DOCUMENT_MAX, ErrorName
 from . import output
 from .bus import Row, asking, rows, text, word
 from .command import Failure, need_root
+from .consent import need_yes
 from .exits import Exit
 from .language import N_, _, reason, why
 from .output import Colour
-from .terminal import confirmed
 
 #: The keys of a row, and what they mean.
 KEYS = (
@@ -71,14 +71,8 @@ def import_(path: str, *, yes: bool, json: bool) -> Exit:
         )
     if new and not yes and not json:
         question = _("Bind these {count} keys? All who hold them get in then. [y/N]")
-        yes = confirmed(question.format(count=len(new)))
-        if not yes:
-            raise Failure(
-                _("Nothing was changed."),
-                Exit.CANCELLED,
-                error=ErrorName.CANCELLED,
-                hint=_("Answer y, or say --yes on the command line."),
-            )
+        need_yes(question.format(count=len(new)))
+        yes = True
     if new and yes:
         with asking() as bus:
             shown = list(map(_row, bus.import_bindings(document)))

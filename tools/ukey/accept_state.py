@@ -12,11 +12,11 @@ from keyservice.contract.names import RECORDS_DIR, STATE_DIR, ErrorName
 from tools import damage, output, service
 from tools.bus import Row, asking
 from tools.command import Failure, need_root
+from tools.consent import need_yes
 from tools.exits import Exit
 from tools.language import N_, _, reason
 from tools.manual import Manual
 from tools.parser import Parser
-from tools.terminal import confirmed
 
 KEYSERVICE = "/usr/libexec/ukey/keyservice"
 #: Seconds that it may take to read and write all that is kept.
@@ -76,13 +76,7 @@ def command(arguments: Sequence[str]) -> Exit:
     if not given.yes:
         damage.show(damaged)
         question = _("Take what is left for right? Lost revocations are not in force then. [y/N]")
-        if not confirmed(question):
-            raise Failure(
-                _("Nothing was changed."),
-                Exit.CANCELLED,
-                error=ErrorName.CANCELLED,
-                hint=_("Answer y, or say --yes on the command line."),
-            )
+        need_yes(question)
     accepted, left = _accept(), _damaged()
     if left:
         if not given.json:

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from keyservice.contract.names import STATE_DIR, ErrorName
+from keyservice.contract.names import STATE_DIR
 from tools import output
 from tools.bus import asking, rows
-from tools.command import Failure, need_root
+from tools.command import need_root
+from tools.consent import need_yes
 from tools.exits import Exit
 from tools.language import N_, _
 from tools.manual import Manual
 from tools.parser import Parser, name
-from tools.terminal import confirmed
 
 KEYS = (
     ("user", N_("the name under which a ukey was bound")),
@@ -60,13 +60,7 @@ def command(arguments: Sequence[str]) -> Exit:
         question = _(
             "Let {user} log in by the password alone wherever a stack says nouserok? [y/N]"
         )
-        if not confirmed(question.format(user=given.user)):
-            raise Failure(
-                _("Nothing was changed."),
-                Exit.CANCELLED,
-                error=ErrorName.CANCELLED,
-                hint=_("Answer y, or say --yes on the command line."),
-            )
+        need_yes(question.format(user=given.user))
     with asking() as bus:
         known = rows(bus.forget(given.user), KEYS)
     if given.json:

@@ -7,14 +7,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from keyservice.contract import operations
-from keyservice.contract.names import STATE_DIR, ErrorName, Flag
-from tools.command import Failure, need_root
+from keyservice.contract.names import STATE_DIR, Flag
+from tools.command import need_root
+from tools.consent import need_yes
 from tools.conversation import VERDICT_KEYS, hold
 from tools.exits import Exit
 from tools.language import N_, _
 from tools.manual import Manual
 from tools.parser import Parser, name
-from tools.terminal import confirmed
 
 MANUAL = Manual(
     section=8,
@@ -64,13 +64,7 @@ def command(arguments: Sequence[str]) -> Exit:
     need_root(_("Removing an ssh key needs root."))
     if given.force and not given.yes:
         question = _("Revoke this ssh key of {user} on this host and remove it? [y/N]")
-        if not confirmed(question.format(user=given.user)):
-            raise Failure(
-                _("Nothing was changed."),
-                Exit.CANCELLED,
-                error=ErrorName.CANCELLED,
-                hint=_("Answer y, or say --yes on the command line."),
-            )
+        need_yes(question.format(user=given.user))
     return hold(
         operations.SSH_KEY_REMOVE,
         json=given.json,
