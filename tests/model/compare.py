@@ -6,9 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
-from .house import House
+from .house import House, write_stacks
 from .rules import Entry, Login, Outcome, State
+
+Case = TypeVar("Case")
+Real = TypeVar("Real")
 
 Cell = State | Login
 #: What the model says of a cell.
@@ -55,3 +60,28 @@ def agree(play: Play, cells: Iterable[Cell], wanted: Wanted) -> None:
     found = differ(play, cells, wanted)
     shown = "\n".join(map(str, found[:_SHOWN]))
     assert not found, f"{len(found)} differ:\n{shown}"
+
+
+def differing(
+    play: Play,
+    folder: Path,
+    chosen: Iterable[Case],
+    furnish: Callable[[House], Awaitable[Callable[[Case], Awaitable[Real]]]],
+    expected: Callable[[Case], Real],
+) -> list[tuple[Case, Real, Real]]:
+    """The cases in which the real thing does not as the model: (case, model, real).
+
+    `furnish` makes what a case is played by, in the house that is played in.
+    """
+    found = []
+    write_stacks(folder / "stacks")
+
+    async def scene(living: House) -> None:
+        line = await furnish(living)
+        for case in chosen:
+            real = await line(case)
+            if real != (model := expected(case)):
+                found.append((case, model, real))
+
+    play(scene)
+    return found

@@ -5,7 +5,7 @@ let in the same people as the model. scripts/soak runs every case."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ from keyservice.core.errors import UkeyError
 from keyservice.core.username import Person
 
 from . import house
-from .compare import Play
+from .compare import Play, differing
 from .covering import covering
 from .keyhouse import KeyHouse
 from .keys import Asked, Case, Has, Shown, cases, covered, decides, expected
@@ -39,19 +39,12 @@ def subset() -> list[Case]:
 
 
 def differ(play: Play, folder: Path, chosen: Iterable[Case]) -> list[tuple[Case, Outcome, Outcome]]:
-    """The cases in which the real thing does not as the model: (case, model, real)."""
-    found = []
-    house.write_stacks(folder / "stacks")
+    """See ``compare.differing``."""
 
-    async def scene(living: house.House) -> None:
-        keys = KeyHouse.of(living, folder)
-        for case in chosen:
-            real = await keys.line(case)
-            if real != (model := expected(case)):
-                found.append((case, model, real))
+    async def furnish(living: house.House) -> Callable[[Case], Awaitable[Outcome]]:
+        return KeyHouse.of(living, folder).line
 
-    play(scene)
-    return found
+    return differing(play, folder, chosen, furnish, expected)
 
 
 # -- the model itself

@@ -5,7 +5,7 @@ service let in the same people as the model. scripts/soak runs every case."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,7 @@ from keyservice.core.username import Person
 from keyservice.store.records import Purpose
 
 from . import house
-from .compare import Play
+from .compare import Play, differing
 from .covering import covering
 from .keys import Has
 from .rules import Line, Outcome
@@ -43,19 +43,12 @@ def subset() -> list[Case]:
 
 
 def differ(play: Play, folder: Path, chosen: Iterable[Case]) -> list[tuple[Case, Outcome, Outcome]]:
-    """The cases in which the real thing does not as the model: (case, model, real)."""
-    found = []
-    house.write_stacks(folder / "stacks")
+    """See ``compare.differing``."""
 
-    async def scene(living: house.House) -> None:
-        sessions = SessionHouse.of(living, folder)
-        for case in chosen:
-            real = await sessions.line(case)
-            if real != (model := expected(case)):
-                found.append((case, model, real))
+    async def furnish(living: house.House) -> Callable[[Case], Awaitable[Outcome]]:
+        return SessionHouse.of(living, folder).line
 
-    play(scene)
-    return found
+    return differing(play, folder, chosen, furnish, expected)
 
 
 # -- the model itself

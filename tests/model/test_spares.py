@@ -5,7 +5,7 @@ model, and let in by it alone. scripts/soak runs every case."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from keyservice.ukeys.base import PinState
 from tests.access.conftest import Make
 
 from . import house
-from .compare import Play
+from .compare import Play, differing
 from .covering import covering
 from .rules import Line, Place
 from .sparehouse import SpareHouse
@@ -40,19 +40,12 @@ def subset() -> list[Pair]:
 def differ(
     play: Play, make: Make, folder: Path, chosen: Iterable[Pair]
 ) -> list[tuple[Pair, Asked, Asked]]:
-    """The cases in which the real thing does not as the model: (case, model, real)."""
-    found = []
-    house.write_stacks(folder / "stacks")
+    """See ``compare.differing``."""
 
-    async def scene(living: house.House) -> None:
-        spares = await SpareHouse.of(living, make, folder)
-        for pair in chosen:
-            real = await spares.line(pair)
-            if real != (model := expected(pair)):
-                found.append((pair, model, real))
+    async def furnish(living: house.House) -> Callable[[Pair], Awaitable[Asked]]:
+        return (await SpareHouse.of(living, make, folder)).line
 
-    play(scene)
-    return found
+    return differing(play, folder, chosen, furnish, expected)
 
 
 # -- the model itself

@@ -19,7 +19,6 @@ from keyservice.core.errors import (
     PinLocked,
     PinWrong,
     ReaderAbsent,
-    TryWithheld,
     UkeyAbsent,
     UkeyError,
     UkeyFailed,
@@ -31,6 +30,7 @@ from keyservice.transport.iso7816 import SW, CardError, Commands, ResponseError
 from keyservice.ukeys.base import Container, KeyRef, KeyUse, PinState, TryReserve, UkeyInfo
 from keyservice.ukeys.kind import Ability, CardLink, Values
 from keyservice.ukeys.settings import is_virtual
+from keyservice.ukeys.spending import spendable
 
 from . import pins
 from .data import (
@@ -292,11 +292,7 @@ class Gmt0017:
     ) -> tuple[bytes, PinState]:
         """The application's id and the PIN's state, if a try of the PIN may be spent."""
         app, state = self._pin_state(application, role)
-        if state.locked:
-            raise PinLocked(maximum=state.maximum)
-        if state.left - 1 < reserve.tries(state.maximum):
-            raise TryWithheld(left=state.left, maximum=state.maximum)
-        return app, state
+        return app, spendable(state, reserve)
 
     def _pin_state(self, application: str, role: Role) -> tuple[bytes, PinState]:
         """Both, with the application opened again if the card has closed it by itself."""

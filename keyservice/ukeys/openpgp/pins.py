@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
-from keyservice.core.errors import PinLocked, PinRefused, PinWrong, TryWithheld
+from keyservice.core.errors import PinLocked, PinRefused, PinWrong
 from keyservice.core.secret import Secret, wipe
 from keyservice.transport.iso7816 import SW, CardError, Commands, ResponseError
 from keyservice.ukeys.base import PinState, TryReserve
+from keyservice.ukeys.spending import spendable
 
 from .data import (
     P1_BY_ADMIN,
@@ -82,7 +83,7 @@ class Pins:
     def verify(self, pin: Secret, reserve: TryReserve, mode: Reference = Reference.PW1) -> PinState:
         """Prove PW1 if a try may be spent; its new state."""
         status = self._status()
-        before = _spendable(self._state(status), reserve)
+        before = spendable(self._state(status), reserve)
         with self._as_sent(status, (pin, Reference.PW1)) as body:
             sw = self._sent(Ins.VERIFY, 0, mode, body)
         self._check(sw, Ins.VERIFY, before)
@@ -106,7 +107,7 @@ class Pins:
     def verify_admin(self, admin: Secret) -> None:
         """Prove PW3. Errors about a PIN are about that one."""
         status = self._status()
-        before = _spendable(self._counted(2, status.admin_left), TryReserve.LAST)
+        before = spendable(self._counted(2, status.admin_left), TryReserve.LAST)
         with self._as_sent(status, (admin, Reference.PW3)) as body:
             sw = self._sent(Ins.VERIFY, 0, Reference.PW3, body)
         self._check_other(sw, Ins.VERIFY, before, code=False)
@@ -125,7 +126,7 @@ class Pins:
         """Errors about a PIN are about the resetting code. `new` is proven afterwards: where the
         code had another length, the card has made another PIN of both."""
         status = self._status()
-        before = _spendable(self._counted(1, status.code_left), TryReserve.LAST)
+        before = spendable(self._counted(1, status.code_left), TryReserve.LAST)
         ins = Ins.RESET_RETRY_COUNTER
         with self._as_sent(status, (code, None), (new, Reference.PW1)) as body:
             sw = self._sent(ins, P1_BY_CODE, Reference.PW1_SIGN, body)
@@ -237,14 +238,6 @@ def check_length(pin: Secret, of: Reference | None, status: PinStatus | None = N
 def _is(pin: Secret, factory: bytes) -> bool:
     with Secret(factory) as known:
         return pin.matches(known)
-
-
-def _spendable(state: PinState, reserve: TryReserve) -> PinState:
-    if state.locked:
-        raise PinLocked(maximum=state.maximum)
-    if state.left - 1 < reserve.tries(state.maximum):
-        raise TryWithheld(left=state.left, maximum=state.maximum)
-    return state
 
 
 def _refusal(ins: Ins, sw: int) -> PinRefused | CardError:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from keyservice.core.errors import PinLocked, PinRefused, PinWrong, TryWithheld
+from keyservice.core.errors import PinLocked, PinRefused, PinWrong
 from keyservice.core.secret import Secret, wipe
 from keyservice.transport.iso7816 import SW, CardError, Commands, ResponseError
 from keyservice.ukeys.base import PinState, TryReserve
+from keyservice.ukeys.spending import spendable
 
 from .data import (
     P1_LOG_OUT,
@@ -62,7 +63,7 @@ class Pins:
 
     def spendable(self, reserve: TryReserve) -> PinState:
         """The PIN's state, if a try may be spent."""
-        return _spendable(self.state(), reserve)
+        return spendable(self.state(), reserve)
 
     def _left(self) -> int:
         """By VERIFY without a body. After another program's VERIFY it says 9000 instead."""
@@ -91,7 +92,7 @@ class Pins:
 
     def unblock(self, admin: Secret, new: Secret) -> None:
         """Errors about a PIN are about the PUK."""
-        state = _spendable(self.admin_state(), TryReserve.LAST)
+        state = spendable(self.admin_state(), TryReserve.LAST)
         ins = Ins.RESET_RETRY_COUNTER
         sw = self._sent(ins, Reference.PIN, admin, new)
         if sw == SW.OK:
@@ -158,14 +159,6 @@ def logged_out(commands: Commands) -> bool:
     if sw != SW.OK and sw not in _NO_LOG_OUT:
         raise CardError(Ins.VERIFY, sw)
     return sw == SW.OK
-
-
-def _spendable(state: PinState, reserve: TryReserve) -> PinState:
-    if state.locked:
-        raise PinLocked(maximum=state.maximum)
-    if state.left - 1 < reserve.tries(state.maximum):
-        raise TryWithheld(left=state.left, maximum=state.maximum)
-    return state
 
 
 def _refusal(ins: Ins, sw: int) -> PinRefused | CardError:
